@@ -1,0 +1,1 @@
+"""Composition root: the only place that knows settings, processes and concrete servers."""

@@ -1,0 +1,103 @@
+"""Owns the connection pool of a process: the concrete side of `domain.database.Database`."""
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self
+
+import asyncpg
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from runtime.database_url import DatabaseUrl, parse_database_url
+
+if TYPE_CHECKING:
+    from domain.database import Database
+
+_to_json = partial(json.dumps, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+class PostgresDatabase:
+    """Transactions and reads on one pool; one per process, closed at its end."""
+
+    def __init__(self, address: DatabaseUrl, engine: AsyncEngine) -> None:
+        self._address = address
+        self._engine = engine
+        self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    @classmethod
+    def create(
+        cls,
+        url: str,
+        *,
+        pool_size: int = 10,
+        application_name: str = "palpite",
+        statement_timeout: float = 60.0,
+        lock_timeout: float = 20.0,
+        idle_in_transaction_timeout: float = 60.0,
+        pool_timeout: float = 5.0,
+    ) -> Self:
+        """A pool that connects when it is first used. All timeouts in seconds; 0 switches one off.
+
+        Raises:
+            SetupError: the address cannot be used.
+        """
+        address = parse_database_url(url)
+        server_settings = {
+            "application_name": application_name,
+            "timezone": "UTC",
+            "statement_timeout": _milliseconds(statement_timeout),
+            "lock_timeout": _milliseconds(lock_timeout),
+            "idle_in_transaction_session_timeout": _milliseconds(idle_in_transaction_timeout),
+            **address.server_settings,
+        }
+        return cls(address, _engine(address, server_settings, pool_size, pool_timeout))
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[AsyncConnection]:
+        """One READ COMMITTED transaction: committed at the end of the block, rolled back by an exception."""
+        async with self._engine.begin() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """A connection on which every statement stands for itself."""
+        async with self._reader.connect() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def dedicated(self) -> AsyncIterator[asyncpg.Connection]:
+        """A plain asyncpg connection outside the pool, for LISTEN; it lives as long as the block."""
+        connection = await asyncpg.connect(**self._address.raw_arguments())
+        try:
+            yield connection
+        finally:
+            connection.terminate()
+
+    async def close(self) -> None:
+        """Give every connection back to the server."""
+        await self._engine.dispose()
+
+
+def _engine(
+    address: DatabaseUrl, server_settings: Mapping[str, str], pool_size: int, pool_timeout: float
+) -> AsyncEngine:
+    connect_args: dict[str, Any] = {"timeout": 5.0, **address.connect_args, "server_settings": dict(server_settings)}
+    return create_async_engine(
+        address.url,
+        isolation_level="READ COMMITTED",
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=pool_timeout,
+        pool_pre_ping=True,
+        connect_args=connect_args,
+        json_serializer=_to_json,
+    )
+
+
+def _milliseconds(seconds: float) -> str:
+    return str(round(seconds * 1000))
+
+
+if TYPE_CHECKING:
+    _conforms: type[Database] = PostgresDatabase

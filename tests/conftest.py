@@ -1,0 +1,75 @@
+"""Fixtures that every test may use: databases, Valkey, connections. Servers start when the first test asks."""
+
+from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+    from runtime.database import PostgresDatabase
+    from tests.support.servers import TestPostgres
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> "Iterator[TestPostgres]":
+    """The PostgreSQL of this pytest process."""
+    from tests.support.servers import running_postgres
+
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture
+async def database_url(postgres_server: "TestPostgres") -> AsyncIterator[str]:
+    """The address of a migrated database that only this test uses."""
+    url = await postgres_server.create_database()
+    yield url
+    await postgres_server.drop_database(url)
+
+
+@pytest.fixture
+async def empty_database_url(postgres_server: "TestPostgres") -> AsyncIterator[str]:
+    """The address of a database without any table."""
+    url = await postgres_server.create_database(migrated=False)
+    yield url
+    await postgres_server.drop_database(url)
+
+
+@pytest.fixture
+async def database(database_url: str) -> "AsyncIterator[PostgresDatabase]":
+    """A pool on this test's database."""
+    from runtime.database import PostgresDatabase
+
+    pool = PostgresDatabase.create(database_url, application_name="palpite-test")
+    yield pool
+    await pool.close()
+
+
+@pytest.fixture(scope="session")
+def valkey_server() -> Iterator[str]:
+    """The address of the Valkey of this pytest process."""
+    from tests.support.servers import running_valkey
+
+    with running_valkey() as url:
+        yield url
+
+
+@pytest.fixture
+async def valkey_url(valkey_server: str) -> str:
+    """The address of an empty Valkey."""
+    from redis.asyncio import Redis
+
+    async with Redis.from_url(valkey_server) as client:
+        await client.flushall()
+    return valkey_server
+
+
+@pytest.fixture
+async def valkey(valkey_url: str) -> "AsyncIterator[Redis]":
+    """A client that answers bytes."""
+    from redis.asyncio import Redis
+
+    async with Redis.from_url(valkey_url, decode_responses=False) as client:
+        yield client

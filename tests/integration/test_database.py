@@ -1,0 +1,75 @@
+"""The pool: transactions commit and roll back, settings reach the server, reads stand for themselves."""
+
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import text
+
+from runtime.database import PostgresDatabase
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+
+async def test_a_transaction_commits_at_its_end_and_rolls_back_on_an_exception(database: PostgresDatabase) -> None:
+    async with database.begin() as connection:
+        await connection.execute(text("CREATE TABLE kept (n int)"))
+        await connection.execute(text("INSERT INTO kept VALUES (1)"))
+    with pytest.raises(RuntimeError, match="no"):
+        await _insert_and_fail(database)
+
+    async with database.read() as connection:
+        assert (await connection.execute(text("SELECT array_agg(n) FROM kept"))).scalar_one() == [1]
+
+
+async def _insert_and_fail(database: PostgresDatabase) -> None:
+    async with database.begin() as connection:
+        await connection.execute(text("INSERT INTO kept VALUES (2)"))
+        raise RuntimeError("no")
+
+
+async def test_a_read_is_not_inside_a_transaction(database: PostgresDatabase) -> None:
+    async with database.read() as connection:
+        started = [(await connection.execute(text("SELECT transaction_timestamp()"))).scalar_one() for _ in range(2)]
+
+    assert started[0] < started[1]
+
+
+async def test_settings_reach_the_server(database_url: str) -> None:
+    pool = PostgresDatabase.create(database_url, application_name="named", statement_timeout=1.5, lock_timeout=2)
+    async with pool.read() as connection:
+        names = "application_name", "TimeZone", "statement_timeout", "lock_timeout", "transaction_isolation"
+        values = [(await connection.execute(text(f"SHOW {name}"))).scalar_one() for name in names]
+    await pool.close()
+
+    assert values == ["named", "UTC", "1500ms", "2s", "read committed"]
+
+
+async def test_jsonb_keeps_its_text(database: PostgresDatabase) -> None:
+    async with database.read() as connection:
+        value = {"name": "São Paulo", "scores": [1, None]}
+        statement = text("SELECT CAST(:value AS jsonb)").columns()
+        found = (await connection.execute(statement, {"value": '{"name": "São Paulo", "scores": [1, null]}'})).scalar()
+
+    assert found == value
+
+
+async def test_a_dedicated_connection_hears_notifications(database: PostgresDatabase) -> None:
+    heard: list[str] = []
+    async with database.dedicated() as listener:
+        await listener.add_listener("ticks", lambda *arguments: heard.append(arguments[3]))
+        async with database.begin() as connection:
+            await connection.execute(text("NOTIFY ticks, 'one'"))
+        await listener.execute("SELECT 1")
+
+    assert heard == ["one"]
+
+
+async def test_valkey_starts_empty(valkey: "Redis") -> None:
+    assert await valkey.dbsize() == 0
+    await valkey.set("left over", b"\x00\xff")
+    assert await valkey.get("left over") == b"\x00\xff"
+
+
+async def test_valkey_is_flushed_between_tests(valkey: "Redis") -> None:
+    assert await valkey.dbsize() == 0

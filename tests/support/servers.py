@@ -1,0 +1,99 @@
+"""Real servers for the tests: one PostgreSQL and one Valkey a pytest process, in a folder that goes away with it.
+
+They die with the process that started them, even when it is killed (runtime.embedded.process).
+"""
+
+import asyncio
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import mkdtemp
+from uuid import uuid4
+
+import asyncpg
+
+from runtime.database_url import parse_database_url
+from runtime.embedded.postgres import EmbeddedPostgres
+from runtime.embedded.valkey import EmbeddedValkey
+from runtime.migrate import upgrade
+
+_TEMPLATE = "palpite_template"
+
+
+@contextmanager
+def temporary_data() -> Iterator[Path]:
+    """A data folder with a short path (unix sockets) that is removed at the end."""
+    folder = Path(mkdtemp(prefix="palpite-test-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class TestPostgres:
+    """A server whose databases are copies of one migrated template."""
+
+    __test__ = False
+
+    def __init__(self, data: Path) -> None:
+        self._server = EmbeddedPostgres(data, durable=False)
+        self._admin = ""
+
+    def start(self) -> None:
+        """Start the server and migrate the template once."""
+        self._admin = self._server.start()
+        asyncio.run(self._make_template())
+
+    def stop(self) -> None:
+        """Stop the server; its databases are gone."""
+        self._server.stop()
+
+    async def create_database(self, *, migrated: bool = True) -> str:
+        """A database of its own, migrated or empty; the answer is its address."""
+        name = f"test_{uuid4().hex}"
+        source = _TEMPLATE if migrated else "template0"
+        await self._execute(f'CREATE DATABASE "{name}" TEMPLATE "{source}" STRATEGY FILE_COPY')
+        return self._address(name)
+
+    async def drop_database(self, url: str) -> None:
+        """Remove a database, whoever is connected."""
+        name = parse_database_url(url).url.database
+        await self._execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+    def _address(self, name: str) -> str:
+        return parse_database_url(self._admin).with_database(name).text()
+
+    async def _make_template(self) -> None:
+        await self._execute(f'CREATE DATABASE "{_TEMPLATE}" TEMPLATE template0')
+        await upgrade(self._address(_TEMPLATE))
+
+    async def _execute(self, statement: str) -> None:
+        connection = await asyncpg.connect(**parse_database_url(self._admin).raw_arguments())
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
+
+
+@contextmanager
+def running_postgres() -> Iterator[TestPostgres]:
+    """A test server for a block."""
+    with temporary_data() as folder:
+        server = TestPostgres(folder)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()
+
+
+@contextmanager
+def running_valkey() -> Iterator[str]:
+    """A test server for a block; the answer is its address."""
+    with temporary_data() as folder:
+        server = EmbeddedValkey(folder, durable=False)
+        try:
+            yield server.start()
+        finally:
+            server.stop()
