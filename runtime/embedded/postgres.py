@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import psutil
 
-from runtime.embedded.identity import Identity, open_the_way, server_identity
+from runtime.embedded.identity import open_the_way, server_identity
 from runtime.embedded.process import find_orphan, last_line, socket_folder, start_server, stop_process, wait_until
 from runtime.errors import SetupError
 
@@ -35,6 +35,8 @@ _VOLATILE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "o
 class EmbeddedPostgres:
     """PostgreSQL on a unix socket; only its own user can reach it, so it needs no password."""
 
+    name = "PostgreSQL"
+
     def __init__(self, data: Path, *, durable: bool = True, start_timeout: float = 60.0) -> None:
         """`data` is Palpite's data folder; `start_timeout` in seconds, long because a crash may need recovery."""
         self._data = data.resolve()
@@ -42,8 +44,9 @@ class EmbeddedPostgres:
         self._log = self._data / "postgres.log"
         self._durable = durable
         self._start_timeout = start_timeout
-        self._identity = Identity()
+        self._identity = server_identity()
         self._process: subprocess.Popen[bytes] | None = None
+        self._waits = True
 
     def start(self) -> str:
         """Bring the server up, on a new or a used folder, and give its address.
@@ -52,7 +55,6 @@ class EmbeddedPostgres:
             SetupError: the folder is of another version, or the server does not start.
         """
         self._check_version()
-        self._identity = server_identity()
         if self._identity.uid is not None:
             self._let_user_run_programs()
         self._data.mkdir(parents=True, exist_ok=True)
@@ -73,6 +75,18 @@ class EmbeddedPostgres:
     def is_running(self) -> bool:
         """Whether the process that we started still lives."""
         return self._process is not None and self._process.poll() is None
+
+    def is_ready(self) -> bool:
+        """Whether the server of this folder, whoever started it, takes connections."""
+        try:
+            lines = (self._folder / "postmaster.pid").read_text().splitlines()
+        except OSError:
+            return False
+        return len(lines) > _STATUS_LINE and lines[_STATUS_LINE].strip() == "ready"
+
+    def give_up_waiting(self) -> None:
+        """Make a start that still waits end now; called from another thread."""
+        self._waits = False
 
     def stop(self) -> None:
         """Stop in good order within seconds; harmless when it does not run."""
@@ -124,18 +138,10 @@ class EmbeddedPostgres:
             log=self._log,
             death_signal=signal.SIGINT,
         )
-        process = self._process
-        wait_until(lambda: self._is_ready() or process.poll() is not None, self._start_timeout)
-        if not self._is_ready():
+        wait_until(lambda: self.is_ready() or not (self._waits and self.is_running()), self._start_timeout)
+        if not self.is_ready():
             self.stop()
             raise SetupError(f"PostgreSQL did not start: {last_line(self._log)} (the whole log: {self._log})")
-
-    def _is_ready(self) -> bool:
-        try:
-            lines = (self._folder / "postmaster.pid").read_text().splitlines()
-        except OSError:
-            return False
-        return len(lines) > _STATUS_LINE and lines[_STATUS_LINE].strip() == "ready"
 
     def _ensure_database(self) -> None:
         wanted = f"SELECT count(*) FROM pg_database WHERE datname = '{_DATABASE}'"

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import psutil
 
-from runtime.embedded.identity import Identity, open_the_way, server_identity
+from runtime.embedded.identity import open_the_way, server_identity
 from runtime.embedded.process import find_orphan, last_line, socket_folder, start_server, stop_process, wait_until
 from runtime.errors import SetupError
 
@@ -24,6 +24,8 @@ _MACHINES = {"amd64": "x86_64", "x86_64": "x86_64"}
 class EmbeddedValkey:
     """Valkey on a unix socket that only its own user can reach; an append-only file keeps its data."""
 
+    name = "Valkey"
+
     def __init__(self, data: Path, *, durable: bool = True, start_timeout: float = 30.0) -> None:
         """`data` is Palpite's data folder; `start_timeout` in seconds."""
         self._data = data.resolve()
@@ -31,8 +33,9 @@ class EmbeddedValkey:
         self._log = self._data / "valkey.log"
         self._durable = durable
         self._start_timeout = start_timeout
-        self._identity = Identity()
+        self._identity = server_identity()
         self._process: subprocess.Popen[bytes] | None = None
+        self._waits = True
 
     def start(self) -> str:
         """Bring the server up on a new or a used folder, and give its address.
@@ -40,7 +43,6 @@ class EmbeddedValkey:
         Raises:
             SetupError: the server does not start.
         """
-        self._identity = server_identity()
         if self._identity.uid is not None:
             open_the_way(_program())
         self._data.mkdir(parents=True, exist_ok=True)
@@ -60,6 +62,19 @@ class EmbeddedValkey:
     def is_running(self) -> bool:
         """Whether the process that we started still lives."""
         return self._process is not None and self._process.poll() is None
+
+    def is_ready(self) -> bool:
+        """Whether the server of this folder, whoever started it, answers; it loads its file before it says PONG."""
+        with suppress(OSError), socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(1.0)
+            probe.connect(str(self._socket()))
+            probe.sendall(b"PING\r\n")
+            return probe.recv(16).startswith(b"+PONG")
+        return False
+
+    def give_up_waiting(self) -> None:
+        """Make a start that still waits end now; called from another thread."""
+        self._waits = False
 
     def stop(self) -> None:
         """Stop in good order within seconds; harmless when it does not run."""
@@ -81,9 +96,8 @@ class EmbeddedValkey:
             log=self._log,
             death_signal=signal.SIGTERM,
         )
-        process = self._process
-        wait_until(lambda: self._is_ready() or process.poll() is not None, self._start_timeout)
-        if not self._is_ready():
+        wait_until(lambda: self.is_ready() or not (self._waits and self.is_running()), self._start_timeout)
+        if not self.is_ready():
             self.stop()
             raise SetupError(f"Valkey did not start: {last_line(self._log)} (the whole log: {self._log})")
 
@@ -100,15 +114,6 @@ class EmbeddedValkey:
             "maxmemory-policy": "noeviction",
         }
         return "".join(f"{name} {value}\n" for name, value in values.items())
-
-    def _is_ready(self) -> bool:
-        """It loads its file before it answers PONG."""
-        with suppress(OSError), socket.socket(socket.AF_UNIX) as probe:
-            probe.settimeout(1.0)
-            probe.connect(str(self._socket()))
-            probe.sendall(b"PING\r\n")
-            return probe.recv(16).startswith(b"+PONG")
-        return False
 
     def _socket(self) -> Path:
         return socket_folder(self._folder, _SOCKET, self._identity) / _SOCKET

@@ -1,0 +1,1 @@
+"""One module a command; the function is the command, its parameters are the options."""

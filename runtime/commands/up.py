@@ -1,0 +1,46 @@
+"""`palpite up`."""
+
+import asyncio
+import signal
+import sys
+from pathlib import Path
+
+from runtime.installation import Installation
+from runtime.output import merged_output, write_line
+from runtime.settings import Settings, load_settings
+
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def up(*, port: int | None = None, host: str | None = None, data: Path | None = None) -> None:
+    """Run everything, until Ctrl-C: embedded servers, migrations, API, worker and scheduler.
+
+    Parameters
+    ----------
+    port
+        The port of the API (PALPITE_PORT); 0 takes a free one.
+    host
+        The address of the API (PALPITE_HOST).
+    data
+        The data folder (PALPITE_DATA).
+    """
+    asyncio.run(_up(load_settings(port=port, host=host, data=data)))
+
+
+async def _up(settings: Settings) -> None:
+    installation = Installation(settings, merged_output())
+    work = asyncio.create_task(_serve(installation))
+    for number in _STOP_SIGNALS:
+        asyncio.get_running_loop().add_signal_handler(number, work.cancel)
+    try:
+        await work
+    except asyncio.CancelledError:
+        return
+    finally:
+        await installation.stop()
+
+
+async def _serve(installation: Installation) -> None:
+    await installation.start()
+    write_line(sys.stdout, f"ready {installation.address}")
+    await installation.watch()

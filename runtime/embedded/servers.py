@@ -1,0 +1,120 @@
+"""Owns the embedded servers as one: those that the settings do not replace by servers of the user's own."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+from runtime.embedded.lock import DataLock
+from runtime.embedded.postgres import EmbeddedPostgres
+from runtime.embedded.process import wait_until
+from runtime.embedded.valkey import EmbeddedValkey
+from runtime.errors import SetupError
+from runtime.settings import Settings
+
+
+class EmbeddedServers:
+    """PostgreSQL where DATABASE_URL is not set, Valkey where REDIS_URL is not set."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._lock = DataLock(settings.data)
+        self._postgres = None if settings.database_url else EmbeddedPostgres(settings.data)
+        self._valkey = None if settings.redis_url else EmbeddedValkey(settings.data)
+
+    def try_start(self) -> bool:
+        """Start what is needed; False when another Palpite runs the servers of this data folder."""
+        if not self._servers():
+            return True
+        if not self._lock.try_acquire():
+            return False
+        try:
+            for server in self._servers():
+                server.start()
+        except BaseException:
+            self.stop()
+            raise
+        return True
+
+    def start(self) -> None:
+        """Start what is needed.
+
+        Raises:
+            SetupError: another Palpite uses the data folder, or a server does not start.
+        """
+        if not self.try_start():
+            raise SetupError(
+                f"Another Palpite (process {self._lock.holder()}) uses the data folder {self._settings.data}: "
+                "stop it, or choose another folder with --data or PALPITE_DATA."
+            )
+
+    def wait_for_other(self, seconds: float) -> None:
+        """Wait until the servers that another Palpite runs can be reached."""
+        if not wait_until(lambda: all(server.is_ready() for server in self._servers()), seconds):
+            raise SetupError(
+                f"Another Palpite (process {self._lock.holder()}) holds {self._settings.data}, but its servers do not "
+                "answer: stop it and try again."
+            )
+
+    def settings(self) -> Settings:
+        """The settings with the addresses of these servers."""
+        urls: dict[str, str] = {}
+        if self._postgres is not None:
+            urls["database_url"] = self._postgres.url
+        if self._valkey is not None:
+            urls["redis_url"] = self._valkey.url
+        return self._settings.changed(**urls)
+
+    def revive(self) -> list[str]:
+        """Start what died; the names of the servers that were started again."""
+        dead = [server for server in self._servers() if not server.is_running()]
+        for server in dead:
+            server.stop()
+            server.start()
+        return [server.name for server in dead]
+
+    def give_up_waiting(self) -> None:
+        """Make a start that still waits (for a recovery) end now; called from another thread."""
+        for server in self._servers():
+            server.give_up_waiting()
+
+    def stop(self) -> None:
+        """Stop what was started, at the same time, and give the folder back."""
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            for done in [pool.submit(server.stop) for server in self._servers()]:
+                done.result()
+        self._lock.release()
+
+    def _servers(self) -> list[EmbeddedPostgres | EmbeddedValkey]:
+        return [server for server in (self._postgres, self._valkey) if server is not None]
+
+
+@contextmanager
+def servers_for_command(settings: Settings) -> Iterator[Settings]:
+    """Servers for one short command: those of the Palpite that runs, else started for the block and stopped."""
+    servers = EmbeddedServers(settings)
+    if not servers.try_start():
+        servers.wait_for_other(seconds=15)
+        yield servers.settings()
+        return
+    try:
+        yield servers.settings()
+    finally:
+        servers.stop()
+
+
+def servers_of_running_palpite(settings: Settings) -> Settings:
+    """The settings of a process that brings no servers: the user's own, else those of a running `palpite up`.
+
+    Raises:
+        SetupError: neither is there.
+    """
+    if settings.database_url and settings.redis_url:
+        return settings
+    lock = DataLock(settings.data)
+    if not settings.data.exists() or lock.try_acquire():
+        lock.release()
+        settings.required_database_url()
+        settings.required_redis_url()
+    servers = EmbeddedServers(settings)
+    servers.wait_for_other(seconds=15)
+    return servers.settings()

@@ -1,0 +1,114 @@
+"""Owns what a log line is: one JSON object (or one coloured line for a person) with the keys that trace a request.
+
+Everything goes through it, also what uvicorn, taskiq, alembic and other libraries log by the standard library.
+"""
+
+import logging
+import sys
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
+from typing import Any
+
+import structlog
+
+from runtime.settings import Settings
+
+# The keys of every line, in this order; a key that does not apply is left out.
+CONTEXT_KEYS = ("component", "domain", "operation", "requestId", "executionId", "jobId")
+_SECRET_WORDS = ("password", "token", "secret", "authorization", "cookie", "email", "dsn", "database_url", "redis_url")
+# Their info lines repeat what ours say, or name every statement and message.
+_QUIET = ("sqlalchemy", "alembic.runtime.plugins", "taskiq", "asyncio", "httpx2", "uvicorn.access", "uvicorn.error")
+
+
+def configure_logging(settings: Settings, component: str) -> None:
+    """Send every log line of this process to standard output; `component` names the process."""
+    as_json = settings.log_format == "json" or (settings.log_format == "auto" and not sys.stdout.isatty())
+    shared = _shared_processors()
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=_final_processors(as_json=as_json))
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(settings.log_level.upper())
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "taskiq"):
+        logging.getLogger(name).handlers = []
+        logging.getLogger(name).propagate = True
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(component=component)
+
+
+@contextmanager
+def log_context(
+    *,
+    request_id: str | None = None,
+    execution_id: str | None = None,
+    job_id: str | None = None,
+    domain: str | None = None,
+    operation: str | None = None,
+) -> Iterator[None]:
+    """Put these keys on every line that is logged inside the block, in this task and those it starts."""
+    given = {
+        "requestId": request_id,
+        "executionId": execution_id,
+        "jobId": job_id,
+        "domain": domain,
+        "operation": operation,
+    }
+    with structlog.contextvars.bound_contextvars(**{key: value for key, value in given.items() if value is not None}):
+        yield
+
+
+def hide_secrets(_: object, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+    """Never let a value out whose name says that it is private."""
+    for key in event:
+        if any(word in key.lower() for word in _SECRET_WORDS):
+            event[key] = "***"
+    return event
+
+
+def _shared_processors() -> list[structlog.typing.Processor]:
+    return [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.PositionalArgumentsFormatter(),
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
+        hide_secrets,
+    ]
+
+
+def _final_processors(*, as_json: bool) -> list[structlog.typing.Processor]:
+    clean = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    if not as_json:
+        colours = sys.stdout.isatty()
+        return [clean, _drop_component, structlog.dev.ConsoleRenderer(colors=colours, timestamp_key="at")]
+    return [
+        clean,
+        structlog.processors.format_exc_info,
+        structlog.processors.EventRenamer("message"),
+        _in_order,
+        structlog.processors.JSONRenderer(ensure_ascii=False),
+    ]
+
+
+def _in_order(_: object, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+    first = ("at", "level", "message", *CONTEXT_KEYS)
+    return {key: event[key] for key in first if key in event} | {
+        key: value for key, value in event.items() if key not in first
+    }
+
+
+def _drop_component(_: object, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+    """For a person the supervisor prints it before the line."""
+    event.pop("component", None)
+    return event

@@ -1,0 +1,55 @@
+"""Owns what API, worker and scheduler processes have in common before their own work starts."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from importlib import import_module
+
+from runtime.database import PostgresDatabase
+from runtime.embedded.servers import servers_of_running_palpite
+from runtime.logging import configure_logging
+from runtime.preflight import require_servers
+from runtime.revision import current_revision, head_revision, require_head
+from runtime.settings import Settings, load_settings
+
+_POLL = 0.05
+
+
+def run_process(component: str, place: str, settings: Settings | None = None) -> None:
+    """Load `module:function`, wait for servers and migrations, and run it with the settings until it ends."""
+    found = servers_of_running_palpite(settings or load_settings())
+    configure_logging(found, component)
+    module, _, name = place.partition(":")
+    # Loaded before the database is asked: with `palpite up` the migrations run meanwhile.
+    work: Callable[[Settings], Awaitable[None]] = getattr(import_module(module), name)
+    _runner()(_prepared(found, work))
+
+
+async def _prepared(settings: Settings, work: Callable[[Settings], Awaitable[None]]) -> None:
+    await require_servers(settings)
+    await wait_for_migrations(settings.required_database_url(), settings.migration_wait_seconds)
+    await work(settings)
+
+
+async def wait_for_migrations(url: str, seconds: float) -> None:
+    """Give the migrations that somebody else runs this long.
+
+    Raises:
+        SetupError: the database is still at another revision.
+    """
+    database = PostgresDatabase.create(url, pool_size=2, application_name="palpite-start")
+    try:
+        head = head_revision()
+        deadline = asyncio.get_running_loop().time() + seconds
+        while await current_revision(database) != head and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(_POLL)
+        await require_head(database)
+    finally:
+        await database.close()
+
+
+def _runner() -> Callable[[Awaitable[None]], None]:
+    try:
+        import uvloop
+    except ImportError:  # Windows
+        return asyncio.run  # type: ignore[return-value]
+    return uvloop.run  # type: ignore[return-value]

@@ -1,0 +1,199 @@
+"""Owns what can be set from outside: environment variables, read once, checked, frozen.
+
+Every duration is a setting, so that tests need not wait. Durations are in seconds unless the name says otherwise.
+"""
+
+import difflib
+import os
+import secrets
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Literal, Self, TypeVar
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from runtime.errors import SetupError
+
+PREFIX = "PALPITE_"
+_UNPREFIXED = {"database_url": "DATABASE_URL", "redis_url": "REDIS_URL"}
+_SHIPPED_SEASONS = Path(__file__).resolve().parents[1] / "integrations" / "openfootball" / "seasons"
+
+Seconds = float
+_Kind = TypeVar("_Kind", bound="Settings")
+
+
+def _default_public_url(data: dict[str, Any]) -> str:
+    host = data.get("host", "127.0.0.1")
+    shown = "127.0.0.1" if host in {"0.0.0.0", "::", ""} else host  # noqa: S104 -- an address that no browser can open
+    return f"http://{f'[{shown}]' if ':' in shown else shown}:{data.get('port', 8000)}"
+
+
+class Settings(BaseSettings):
+    """All settings of all processes; `.palpite` in the working folder is the default place of the data."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)
+
+    database_url: SecretStr | None = Field(default=None, validation_alias="DATABASE_URL")
+    redis_url: SecretStr | None = Field(default=None, validation_alias="REDIS_URL")
+    data: Path = Path(".palpite")
+    env: Literal["local", "production"] = "local"
+    demo: bool = False
+    browser: Path | None = None
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65535)
+    public_url: str = Field(default_factory=_default_public_url, pattern=r"^https?://[^/\s]+(/[^\s]*)?$")
+    secret: SecretStr | None = Field(default=None, min_length=32)
+    cookie_secure: Literal["auto", "always", "never"] = "auto"
+    openfootball_dir: Path = _SHIPPED_SEASONS
+
+    log_format: Literal["auto", "json", "text"] = "auto"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    pool_size: int = Field(default=10, ge=2, le=200)
+    statement_timeout_seconds: Seconds = Field(default=60, gt=0)
+    worker_concurrency: int = Field(default=4, ge=1, le=64)
+    lease_seconds: Seconds = Field(default=15, gt=0)
+    heartbeat_seconds: Seconds = Field(default=5, gt=0)
+    sweep_seconds: Seconds = Field(default=5, gt=0)
+    relay_poll_seconds: Seconds = Field(default=1, gt=0)
+    schedule_poll_seconds: Seconds = Field(default=1, gt=0)
+    hub_poll_seconds: Seconds = Field(default=2, gt=0)
+    coalesce_seconds: Seconds = Field(default=0.1, ge=0)
+    stream_heartbeat_seconds: Seconds = Field(default=15, gt=0)
+    socket_life_seconds: Seconds = Field(default=1800, gt=0)
+    init_timeout_seconds: Seconds = Field(default=10, gt=0)
+    stop_seconds: Seconds = Field(default=2.5, gt=0)
+    migration_wait_seconds: Seconds = Field(default=0, ge=0)
+    session_days: float = Field(default=30, gt=0)
+
+    sign_in_limit: int = Field(default=10, ge=1)
+    sign_in_window_seconds: Seconds = Field(default=60, gt=0)
+    sign_up_limit: int = Field(default=100, ge=1)
+    sign_up_window_seconds: Seconds = Field(default=3600, gt=0)
+
+    @property
+    def cookies_are_secure(self) -> bool:
+        """Whether browsers may send our cookies over TLS only."""
+        if self.cookie_secure == "auto":
+            return self.public_url.startswith("https://")
+        return self.cookie_secure == "always"
+
+    def required_database_url(self) -> str:
+        """The address of the database of this process."""
+        return _required(self.database_url, "DATABASE_URL")
+
+    def required_redis_url(self) -> str:
+        """The address of the Valkey or Redis of this process."""
+        return _required(self.redis_url, "REDIS_URL")
+
+    def secret_key(self) -> str:
+        """The key of our signatures: PALPITE_SECRET, else one that is made once and kept in the data folder."""
+        if self.secret is not None:
+            return self.secret.get_secret_value()
+        return _kept_secret(self.data / "secret")
+
+    def environment(self) -> dict[str, str]:
+        """These settings as the environment of a child process."""
+        values = {name: _as_text(getattr(self, name)) for name in self.model_fields_set}
+        return {variable_name(name): value for name, value in values.items() if value is not None}
+
+    def changed(self, **values: Any) -> Self:
+        """A checked copy with other values (names of fields); what was not set follows its defaults anew."""
+        kept = {name: getattr(self, name) for name in self.model_fields_set}
+        return _checked(type(self), kept | values)
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the environment; an override (a command-line option, by field name) wins over it, None does not.
+
+    Raises:
+        SetupError: a name is misspelt or a value cannot be used; one line that names the variable.
+    """
+    _refuse_unknown_names(os.environ)
+    return _checked(Settings, {name: value for name, value in overrides.items() if value is not None})
+
+
+def variable_name(field: str) -> str:
+    """The environment variable of a field."""
+    return _UNPREFIXED.get(field, PREFIX + field.upper())
+
+
+def _checked(kind: type[_Kind], values: Mapping[str, Any]) -> _Kind:
+    try:
+        return kind(**{_UNPREFIXED.get(name, name): value for name, value in values.items()})
+    except ValidationError as problem:
+        raise SetupError(" ".join(_sentences(problem))) from problem
+
+
+def _refuse_unknown_names(names: Iterable[str]) -> None:
+    known = [variable_name(field) for field in Settings.model_fields]
+    for name in sorted(names):
+        if name.startswith(PREFIX) and name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else "docs/settings.md lists the settings."
+            raise SetupError(f"{name} is not a setting of Palpite; {hint}")
+
+
+def _sentences(problem: ValidationError) -> Iterable[str]:
+    for error in problem.errors(include_url=False):
+        if error["type"] == "default_factory_not_called":  # follows from the others
+            continue
+        field = str(error["loc"][0])
+        name = field if field in _UNPREFIXED.values() else variable_name(field)
+        hidden = name == "PALPITE_SECRET" or field in _UNPREFIXED.values()
+        yield f"{name} {_expectation(error)}" + ("." if hidden else f', got "{error["input"]}".')
+
+
+def _expectation(error: Mapping[str, Any]) -> str:
+    """What was wanted, in plain words."""
+    bounds = error.get("ctx", {})
+    words = {
+        "int_parsing": "must be a whole number",
+        "int_from_float": "must be a whole number",
+        "float_parsing": "must be a number",
+        "bool_parsing": "must be true or false",
+        "literal_error": f"must be {bounds.get('expected')}",
+        "greater_than": f"must be more than {bounds.get('gt')}",
+        "greater_than_equal": f"must be at least {bounds.get('ge')}",
+        "less_than_equal": f"must be at most {bounds.get('le')}",
+        "too_short": f"must have at least {bounds.get('min_length')} characters",
+        "string_pattern_mismatch": "must be an address like https://palpite.example",
+        "extra_forbidden": "is not a setting of Palpite",
+    }
+    return words.get(error["type"], f"is wrong: {error['msg']}")
+
+
+def _required(value: SecretStr | None, name: str) -> str:
+    if value is None:
+        raise SetupError(f"{name} is not set: set it to your server, or run `palpite up`, which brings its own.")
+    return value.get_secret_value()
+
+
+def _as_text(value: object) -> str | None:
+    match value:
+        case None:
+            return None
+        case SecretStr():
+            return value.get_secret_value()
+        case bool():
+            return str(value).lower()
+        case Path():
+            return str(value.absolute())
+        case _:
+            return str(value)
+
+
+def _kept_secret(path: Path) -> str:
+    """Written whole into a file of its own first, so that two processes agree on one secret."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        draft = path.with_name(f"secret.{os.getpid()}.{secrets.token_hex(4)}")
+        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secrets.token_urlsafe(48))
+        with suppress(FileExistsError):
+            os.link(draft, path)
+        draft.unlink()
+    return path.read_text()
