@@ -1,0 +1,22 @@
+"""What can go wrong when a provider is read. Codes are those of the contract's `ExecutionErrorCode`."""
+
+from domain.errors import DomainError
+
+
+class ProviderNotFound(DomainError):
+    """The provider has no such competition or season."""
+
+    code = "PROVIDER_NOT_FOUND"
+
+
+class ProviderBadData(DomainError):
+    """The provider's answer makes no sense as a whole; nothing of it may be stored."""
+
+    code = "PROVIDER_BAD_DATA"
+
+
+class ProviderUnavailable(DomainError):
+    """The provider cannot be read at present."""
+
+    code = "PROVIDER_UNAVAILABLE"
+    retryable = True

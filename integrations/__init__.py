@@ -1,0 +1,1 @@
+"""The outside world: providers, servers and services, each behind a port of the domain."""

@@ -1,0 +1,89 @@
+"""Descriptions of replays on disk: `COMPETITION/SEASON (replay DATE-N).json`, written once by the command that starts one."""
+
+import os
+import re
+from collections.abc import Container
+from datetime import datetime
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+import msgspec
+
+from domain.ingestion.errors import ProviderBadData, ProviderNotFound
+from integrations.openfootball.files import is_competition, read_bytes, season_path
+
+_REPLAY = re.compile(
+    r"(?P<source>[A-Za-z0-9][A-Za-z0-9._-]{0,63}) \(replay \d{4}-\d{2}-\d{2}-\d{1,6}\)"
+)
+
+
+class ReplayDescription(msgspec.Struct, frozen=True):
+    """What is played, from when, how fast."""
+
+    source_season: str
+    starts_at: datetime
+    """Aware: the first kick-off on the clock of the replay."""
+    speed: float | None
+    """How many times faster than life; None is the greatest speed."""
+    folder: str | None = None
+    """Folder of the source file; None is the provider's own."""
+
+
+def is_replay(season: str) -> bool:
+    return _REPLAY.fullmatch(season) is not None
+
+
+def replay_path(replays: Path, competition: str, season: str) -> Path:
+    """Raises ProviderNotFound for names that can be no replay."""
+    if not is_replay(season) or not is_competition(competition):
+        raise ProviderNotFound(f"no replay `{season}/{competition}`")
+    return replays / competition / f"{season}.json"
+
+
+def write_replay(
+    replays: Path,
+    competition: str,
+    description: ReplayDescription,
+    *,
+    taken: Container[str] = (),
+) -> str:
+    """Stores a new replay under the next free season name of its day, which is returned.
+
+    `taken` holds season names that are in use elsewhere, such as in a database that outlived this folder. Whole or not at
+    all: a reader never sees half a description, and two writers never get one name.
+    """
+    season_path(replays, competition, description.source_season)
+    folder = replays / competition
+    folder.mkdir(parents=True, exist_ok=True)
+    with NamedTemporaryFile(dir=folder, prefix=".", suffix=".tmp") as draft:
+        draft.write(msgspec.json.encode(description))
+        draft.flush()
+        return _link(Path(draft.name), folder, description, taken)
+
+
+def _link(
+    draft: Path, folder: Path, description: ReplayDescription, taken: Container[str]
+) -> str:
+    number = 0
+    while True:
+        number += 1
+        season = f"{description.source_season} (replay {description.starts_at:%Y-%m-%d}-{number})"
+        if season in taken:
+            continue
+        try:
+            os.link(draft, folder / f"{season}.json")
+        except FileExistsError:
+            continue
+        return season
+
+
+def read_replay(replays: Path, competition: str, season: str) -> ReplayDescription:
+    """Raises ProviderNotFound, ProviderUnavailable or ProviderBadData."""
+    path = replay_path(replays, competition, season)
+    try:
+        description = msgspec.json.decode(read_bytes(path), type=ReplayDescription)
+    except msgspec.DecodeError as error:
+        raise ProviderBadData(f"{path.name}: {error}") from error
+    if description.starts_at.tzinfo is None:
+        raise ProviderBadData(f"{path.name}: `starts_at` has no offset")
+    return description
