@@ -1,0 +1,92 @@
+"""Tables of executions, their steps, and the outbox."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    Table,
+    text as sql,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from domain.execution.model import ExecutionErrorCode, ExecutionState, ExecutionTrigger, Operation
+from domain.tables import Instant, Uuid, created_at, metadata, one_of, text
+
+COUNTS = ("created", "updated", "unchanged", "failed")
+
+
+def _counts() -> list["Column[int]"]:
+    return [Column("total", Integer), *(Column(name, Integer, nullable=False, server_default="0") for name in COUNTS)]
+
+
+executions = Table(
+    "executions",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("version", BigInteger, nullable=False, server_default="1"),
+    text("operation"),
+    Column("tournament_id", Uuid, ForeignKey("tournaments.id")),
+    Column("round_id", Uuid, ForeignKey("rounds.id")),
+    Column("match_id", Uuid, ForeignKey("matches.id")),
+    Column("params", JSONB, nullable=False),
+    text("operation_key"),
+    text("state"),
+    Column("dry_run", Boolean, nullable=False, server_default="false"),
+    text("trigger"),
+    Column("schedule_id", Uuid, ForeignKey("schedules.id")),
+    Column("actor_id", Uuid, ForeignKey("members.id")),
+    text("reason", nullable=True),
+    text("request_id"),
+    Column("retry_of", Uuid, ForeignKey("executions.id")),
+    Column("attempt", Integer, nullable=False, server_default="0"),
+    Column("max_attempts", Integer, nullable=False),
+    Column("not_before", Instant, nullable=False),
+    text("lease_owner", nullable=True),
+    Column("lease_until", Instant),
+    # Rises with every claim; each write of a worker names the one it was given, so a lost worker cannot write.
+    Column("fence", BigInteger, nullable=False, server_default="0"),
+    Column("cancel_requested_at", Instant),
+    text("error_code", nullable=True),
+    text("error_message", nullable=True),
+    *_counts(),
+    text("report_key", nullable=True),
+    created_at("queued_at"),
+    Column("started_at", Instant),
+    Column("finished_at", Instant),
+    one_of("operation", Operation),
+    one_of("state", ExecutionState),
+    one_of("trigger", ExecutionTrigger),
+    one_of("error_code", ExecutionErrorCode),
+    CheckConstraint("(state = 'IN_PROGRESS') = (lease_until IS NOT NULL)", name="lease"),
+    CheckConstraint("(state IN ('COMPLETED', 'FAILED', 'CANCELLED')) = (finished_at IS NOT NULL)", name="finished"),
+    CheckConstraint("state <> 'FAILED' OR error_code IS NOT NULL", name="error"),
+    CheckConstraint("attempt BETWEEN 0 AND max_attempts", name="attempt"),
+)
+# A command is equal to a live one; what the system starts is equal only to a queued one (contract, Commands).
+Index(
+    "uq_executions_operation_key",
+    executions.c.operation_key,
+    unique=True,
+    postgresql_where=sql("state = 'QUEUED' OR (state = 'IN_PROGRESS' AND trigger <> 'SYSTEM')"),
+)
+Index("ix_executions_queued_at", executions.c.queued_at.desc(), executions.c.id)
+Index("ix_executions_tournament", executions.c.tournament_id, executions.c.queued_at.desc())
+Index("ix_executions_live", executions.c.state, executions.c.not_before, postgresql_where=sql("state IN ('QUEUED', 'IN_PROGRESS')"))
+
+execution_steps = Table(
+    "execution_steps",
+    metadata,
+    Column("execution_id", Uuid, ForeignKey("executions.id", ondelete="CASCADE"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    text("name"),
+    text("state"),
+    *_counts(),
+    text("note", nullable=True),
+    Column("started_at", Instant),
+    Column("finished_at", Instant),
+    one_of("state", ExecutionState),
+)

@@ -1,0 +1,25 @@
+"""Identifiers of the game's objects. All are UUIDs made by the application, ordered by time."""
+
+from typing import NewType
+from uuid import UUID
+
+from uuid_utils import compat
+
+MemberId = NewType("MemberId", UUID)
+SessionId = NewType("SessionId", UUID)
+TournamentId = NewType("TournamentId", UUID)
+RoundId = NewType("RoundId", UUID)
+TeamId = NewType("TeamId", UUID)
+MatchId = NewType("MatchId", UUID)
+RulesetId = NewType("RulesetId", UUID)
+SettlementId = NewType("SettlementId", UUID)
+LeagueId = NewType("LeagueId", UUID)
+LeagueMembershipId = NewType("LeagueMembershipId", UUID)
+LeagueInviteId = NewType("LeagueInviteId", UUID)
+ExecutionId = NewType("ExecutionId", UUID)
+ScheduleId = NewType("ScheduleId", UUID)
+
+
+def new_id() -> UUID:
+    """A new UUIDv7: unique everywhere, and later ones sort after earlier ones, which keeps indexes compact."""
+    return compat.uuid7()

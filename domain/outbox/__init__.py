@@ -1,0 +1,1 @@
+"""Messages committed in the transaction of the data that they speak of."""

@@ -1,0 +1,83 @@
+"""Writes the outbox, and lets a relay take what is due. A relay is woken by NOTIFY; polling is the truth."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from sqlalchemy import delete, func, insert, select, text, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from domain.ids import TournamentId
+from domain.outbox.model import OutboxMessage, TickKind, Topic
+from domain.outbox.tables import outbox
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+CHANNEL = "palpite_outbox"
+
+
+async def put(
+    connection: "AsyncConnection", topic: Topic, message: dict[str, Any], *, not_before: datetime | None = None
+) -> None:
+    """Add a message to the caller's transaction; it is sent after the commit, not before `not_before`."""
+    values: dict[str, Any] = {"topic": topic, "message": message}
+    if not_before is not None:
+        values["not_before"] = not_before
+    await connection.execute(insert(outbox).values(values))
+    await _wake(connection)
+
+
+async def tick(connection: "AsyncConnection", kind: TickKind, entity_id: UUID) -> None:
+    """Tell, after the commit, that something which streams follow has changed."""
+    await put(connection, Topic.TICK, {"kind": kind.value, "id": str(entity_id)})
+
+
+async def members_changed(connection: "AsyncConnection", tournament_id: TournamentId) -> None:
+    """Have the tournament's board version raised within a second or so, once for all that joined meanwhile.
+
+    Call it for several tournaments in the order of their ids: concurrent calls wait for each other.
+    """
+    statement = upsert(outbox).values(
+        topic=Topic.MEMBERS,
+        message={"id": str(tournament_id)},
+        debounce_key=f"members:{tournament_id}",
+        not_before=func.clock_timestamp() + text("interval '1 second'"),
+    )
+    await connection.execute(statement.on_conflict_do_nothing())
+
+
+async def take_due(connection: "AsyncConnection", limit: int) -> list[OutboxMessage]:
+    """Lock up to `limit` due messages that no other relay holds; they stay locked until the transaction ends."""
+    statement = (
+        select(outbox.c.id, outbox.c.topic, outbox.c.message, outbox.c.attempts)
+        .where(outbox.c.not_before <= func.clock_timestamp())
+        .order_by(outbox.c.not_before, outbox.c.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    rows = await connection.execute(statement)
+    return [OutboxMessage(row.id, Topic(row.topic), row.message, row.attempts) for row in rows]
+
+
+async def remove(connection: "AsyncConnection", ids: list[int]) -> None:
+    await connection.execute(delete(outbox).where(outbox.c.id.in_(ids)))
+
+
+async def postpone(connection: "AsyncConnection", ids: list[int], *, error: str, seconds: float) -> None:
+    """Keep messages that could not be sent, to be tried again after `seconds`."""
+    due = func.clock_timestamp() + text("make_interval(secs => :seconds)").bindparams(seconds=seconds)
+    await connection.execute(
+        update(outbox)
+        .where(outbox.c.id.in_(ids))
+        .values(attempts=outbox.c.attempts + 1, last_error=error[:500], not_before=due)
+    )
+
+
+async def backlog(connection: "AsyncConnection") -> int:
+    """Messages committed and not sent."""
+    return (await connection.execute(select(func.count()).select_from(outbox))).scalar_one()
+
+
+async def _wake(connection: "AsyncConnection") -> None:
+    await connection.execute(select(func.pg_notify(CHANNEL, "")))

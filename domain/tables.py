@@ -1,0 +1,34 @@
+"""The one `MetaData` of the database, and the column shapes that its tables share."""
+
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import CheckConstraint, Column, DateTime, MetaData, Text, func
+from sqlalchemy.dialects.postgresql import UUID
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+Uuid = UUID(as_uuid=True)
+Instant = DateTime(timezone=True)
+
+
+def one_of(column: str, kinds: type[StrEnum], *, name: str | None = None) -> CheckConstraint:
+    """CHECK that a text column holds one of an enum's values; a test compares it with the enum."""
+    values = ", ".join(f"'{kind.value}'" for kind in kinds)
+    return CheckConstraint(f"{column} IN ({values})", name=name or column)
+
+
+def created_at(name: str = "created_at") -> "Column[Any]":
+    return Column(name, Instant, nullable=False, server_default=func.clock_timestamp())
+
+
+def text(name: str, *, nullable: bool = False, **options: Any) -> "Column[Any]":
+    return Column(name, Text, nullable=nullable, **options)
