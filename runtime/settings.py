@@ -41,6 +41,7 @@ class Settings(BaseSettings):
     env: Literal["local", "production"] = "local"
     demo: bool = False
     browser: Path | None = None
+    assets: Path | None = None
 
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)

@@ -1,0 +1,20 @@
+"""`palpite assets`."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from runtime.assets import ensure
+from runtime.settings import load_settings
+
+
+def assets(*, data: Path | None = None) -> None:
+    """Fetch the pinned files of the web pages, unless they are there.
+
+    Parameters
+    ----------
+    data
+        The data folder (PALPITE_DATA); the files go beside it, or where PALPITE_ASSETS says.
+    """
+    settings = load_settings(data=data)
+    Console().print(f"assets {ensure(settings.data, settings.assets)}", soft_wrap=True, highlight=False)
