@@ -54,6 +54,8 @@ executions = Table(
     text("error_message", nullable=True),
     *_counts(),
     text("report_key", nullable=True),
+    # When a job message for it was last put into the outbox: the sweeper sends another when that one got lost.
+    created_at("enqueued_at"),
     created_at("queued_at"),
     Column("started_at", Instant),
     Column("finished_at", Instant),
@@ -66,12 +68,19 @@ executions = Table(
     CheckConstraint("state <> 'FAILED' OR error_code IS NOT NULL", name="error"),
     CheckConstraint("attempt BETWEEN 0 AND max_attempts", name="attempt"),
 )
-# A command is equal to a live one; what the system starts is equal only to a queued one (contract, Commands).
+# At most one live execution a command. What the system starts is equal only to one that waits for its first try, so
+# that a change accepted while its predecessor runs, or waits for a retry, is not missed (contract, Commands).
 Index(
-    "uq_executions_operation_key",
+    "uq_executions_live_key",
     executions.c.operation_key,
     unique=True,
-    postgresql_where=sql("state = 'QUEUED' OR (state = 'IN_PROGRESS' AND trigger <> 'SYSTEM')"),
+    postgresql_where=sql("trigger <> 'SYSTEM' AND state IN ('QUEUED', 'IN_PROGRESS')"),
+)
+Index(
+    "uq_executions_system_key",
+    executions.c.operation_key,
+    unique=True,
+    postgresql_where=sql("trigger = 'SYSTEM' AND state = 'QUEUED' AND attempt = 0"),
 )
 Index("ix_executions_queued_at", executions.c.queued_at.desc(), executions.c.id)
 Index("ix_executions_tournament", executions.c.tournament_id, executions.c.queued_at.desc())

@@ -57,9 +57,25 @@ END $$
     """
 CREATE TRIGGER refuse_late_guess BEFORE INSERT OR UPDATE ON guesses FOR EACH ROW EXECUTE FUNCTION refuse_late_guess()
 """,
+    """
+-- The table of transitions of domain/execution/model.py; a test compares the two.
+CREATE FUNCTION refuse_transition() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.state <> OLD.state AND (OLD.state, NEW.state) NOT IN (
+        ('QUEUED', 'IN_PROGRESS'), ('QUEUED', 'CANCELLED'), ('IN_PROGRESS', 'QUEUED'),
+        ('IN_PROGRESS', 'COMPLETED'), ('IN_PROGRESS', 'FAILED'), ('IN_PROGRESS', 'CANCELLED')
+    ) THEN
+        RAISE EXCEPTION 'execution % cannot go from % to %', OLD.id, OLD.state, NEW.state;
+    END IF;
+    RETURN NEW;
+END $$
+""",
+    """
+CREATE TRIGGER refuse_transition BEFORE UPDATE OF state ON executions FOR EACH ROW EXECUTE FUNCTION refuse_transition()
+""",
 )
 
-DROPS = "DROP FUNCTION IF EXISTS refuse_change, keep_passed_lock, refuse_late_guess CASCADE"
+DROPS = "DROP FUNCTION IF EXISTS refuse_change, keep_passed_lock, refuse_late_guess, refuse_transition CASCADE"
 
 
 def upgrade() -> None:
@@ -304,6 +320,7 @@ def _create_tables() -> None:
         sa.Column("board_version", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("match_version", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("logo_key", sa.Text(), nullable=True),
+        sa.Column("matches_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("standings_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column(
             "created_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
@@ -634,6 +651,9 @@ def _create_tables() -> None:
         sa.Column("unchanged", sa.Integer(), server_default="0", nullable=False),
         sa.Column("failed", sa.Integer(), server_default="0", nullable=False),
         sa.Column("report_key", sa.Text(), nullable=True),
+        sa.Column(
+            "enqueued_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
+        ),
         sa.Column("queued_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
@@ -676,11 +696,18 @@ def _create_tables() -> None:
         "ix_executions_tournament", "executions", ["tournament_id", sa.literal_column("queued_at DESC")], unique=False
     )
     op.create_index(
-        "uq_executions_operation_key",
+        "uq_executions_live_key",
         "executions",
         ["operation_key"],
         unique=True,
-        postgresql_where=sa.text("state = 'QUEUED' OR (state = 'IN_PROGRESS' AND trigger <> 'SYSTEM')"),
+        postgresql_where=sa.text("trigger <> 'SYSTEM' AND state IN ('QUEUED', 'IN_PROGRESS')"),
+    )
+    op.create_index(
+        "uq_executions_system_key",
+        "executions",
+        ["operation_key"],
+        unique=True,
+        postgresql_where=sa.text("trigger = 'SYSTEM' AND state = 'QUEUED' AND attempt = 0"),
     )
     op.create_table(
         "guesses",
