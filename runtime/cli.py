@@ -15,6 +15,7 @@ _COMMANDS = (
     ("serve", "runtime.commands.serve:serve", "Run the API process."),
     ("worker", "runtime.commands.worker:worker", "Run the worker process."),
     ("scheduler", "runtime.commands.scheduler:scheduler", "Run the scheduler process."),
+    ("check", "runtime.commands.check:check", "Say whether the servers can be used; exit code 2 when not."),
     ("schema", "runtime.commands.schema:schema", "Write or check the committed GraphQL schema."),
     ("assets", "runtime.commands.assets:assets", "Fetch the pinned files of the web pages."),
     ("screenshots", "runtime.commands.screenshots:screenshots", "Take the pictures of the documentation anew."),

@@ -22,7 +22,7 @@ Check = Callable[[], Awaitable[None]]
 _NO_STORE = {"cache-control": "no-store"}
 
 
-class NotReady(Exception):
+class NotReadyError(Exception):
     """A check failed; its text is shown to whoever asks, so it names no secret."""
 
 
@@ -41,9 +41,7 @@ def health_routes(checks: Mapping[str, Check], *, timeout: float = 2.0) -> list[
     return [Route("/healthz", healthz, methods=["GET"]), Route("/readyz", readyz, methods=["GET"])]
 
 
-def readiness_checks(
-    database: "Database", valkey: "Redis", is_reader_alive: Callable[[], bool]
-) -> dict[str, Check]:
+def readiness_checks(database: "Database", valkey: "Redis", is_reader_alive: Callable[[], bool]) -> dict[str, Check]:
     """What an API process needs: Postgres at our revision, Valkey, and a living pub/sub reader."""
 
     async def postgres() -> None:
@@ -54,7 +52,7 @@ def readiness_checks(
 
     async def pubsub() -> None:
         if not is_reader_alive():
-            raise NotReady("the pub/sub reader is not connected")
+            raise NotReadyError("the pub/sub reader is not connected")
 
     return {"postgres": postgres, "valkey": valkey_answers, "pubsub": pubsub}
 
@@ -65,9 +63,9 @@ async def _answer(check: Check, timeout: float) -> str:
             await check()
     except TimeoutError:
         return f"no answer within {timeout:g} s"
-    except (SetupError, NotReady) as problem:
+    except (SetupError, NotReadyError) as problem:
         return str(problem)
-    except Exception as problem:  # an edge: whatever is wrong, the answer is "not ready"
+    except Exception as problem:  # noqa: BLE001 -- an edge: whatever is wrong, the answer is "not ready"
         return f"unreachable ({type(problem).__name__})"
     return "ok"
 

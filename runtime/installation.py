@@ -1,9 +1,9 @@
-"""Owns a whole Palpite on one machine: embedded servers, migrations and the three processes, as `palpite up` runs it."""
+"""Owns a whole Palpite on one machine: embedded servers, migrations and the three processes of `palpite up`."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from runtime.embedded.servers import EmbeddedServers
 from runtime.errors import SetupError
@@ -12,8 +12,8 @@ from runtime.settings import Settings
 from runtime.supervisor import Say, Supervisor, child_environment, copy_lines, start_command
 
 PROCESSES = ("serve", "worker", "scheduler")
-# How long a process waits for the migrations that run beside its start.
-_MIGRATION_WAIT = 120.0
+# How long a process waits for the servers and migrations that start beside it.
+_START_WAIT = 120.0
 _WATCH_SECONDS = 0.5
 
 _Result = TypeVar("_Result")
@@ -46,20 +46,21 @@ class Installation:
         Raises:
             SetupError: something that the user can put right; `stop` must be called as after any other end.
         """
-        await self._in_server_thread(self._servers.start)
+        self._servers.claim()
         require_free_port(self._asked.host, self._asked.port)
         self.settings = self._servers.settings()
         environment = child_environment(self._child_settings().environment())
+        if not self._servers.replace_all:
+            await self._in_server_thread(self._servers.start)
+            await self._run_command(["check"], environment, "A server cannot be used; see the line above.")
+            await self._migrate(environment)
+        # With servers of our own everything starts at once: the processes load their code while the servers come up.
         self._supervisor = Supervisor(PROCESSES, environment, self._say, stop_seconds=self.settings.stop_seconds)
-        migration = asyncio.create_task(self._migrate(environment))
         self._supervisor.start()
-        problem = asyncio.create_task(self._supervisor.problem())
-        ready = asyncio.create_task(self._wait_until_ready())
-        try:
-            await self._first_of(ready, problem, migration)
-        finally:
-            for task in (ready, problem, migration):
-                task.cancel()
+        steps = [self._report_problem(self._supervisor), self._wait_until_ready()]
+        if self._servers.replace_all:
+            steps.insert(0, self._start_servers_and_migrate(environment))
+        await _until_last(steps)
         self._supervisor.mark_ready()
 
     async def watch(self) -> None:
@@ -82,27 +83,27 @@ class Installation:
 
     def _child_settings(self) -> Settings:
         as_text = "text" if self.settings.log_format == "auto" else self.settings.log_format
-        return self.settings.changed(log_format=as_text, migration_wait_seconds=_MIGRATION_WAIT)
+        wait = _START_WAIT if self._servers.replace_all else self.settings.start_wait_seconds
+        return self.settings.changed(log_format=as_text, start_wait_seconds=wait)
+
+    async def _start_servers_and_migrate(self, environment: dict[str, str]) -> None:
+        await self._in_server_thread(self._servers.start)
+        await self._migrate(environment)
 
     async def _migrate(self, environment: dict[str, str]) -> None:
-        process = await start_command(["db", "upgrade"], environment)
-        await copy_lines(process, "db", self._say)
-        if await process.wait() != 0:
-            raise SetupError("The database could not be migrated; see the line above.")
+        await self._run_command(["db", "upgrade"], environment, "The database cannot be migrated; see the line above.")
 
-    async def _first_of(
-        self, ready: "asyncio.Task[None]", problem: "asyncio.Task[SetupError]", migration: "asyncio.Task[None]"
-    ) -> None:
-        waiting: set[asyncio.Task[object]] = {ready, problem, migration}  # type: ignore[arg-type]
-        while not ready.done():
-            done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            if problem in done:
-                raise problem.result()
-            for task in done:
-                task.result()
+    async def _run_command(self, arguments: list[str], environment: dict[str, str], failure: str) -> None:
+        process = await start_command(arguments, environment)
+        await copy_lines(process, arguments[0], self._say)
+        if await process.wait() != 0:
+            raise SetupError(failure)
+
+    async def _report_problem(self, supervisor: Supervisor) -> None:
+        raise await supervisor.problem()
 
     async def _wait_until_ready(self) -> None:
-        while not await self._answers_ready():
+        while not await self._answers_ready():  # noqa: ASYNC110 -- another process has no event of ours
             await asyncio.sleep(0.05)
 
     async def _answers_ready(self) -> bool:
@@ -122,3 +123,17 @@ class Installation:
 
     async def _in_server_thread(self, work: Callable[[], _Result]) -> _Result:
         return await asyncio.get_running_loop().run_in_executor(self._server_thread, work)
+
+
+async def _until_last(steps: Sequence[Coroutine[Any, Any, None]]) -> None:
+    """Run steps together until the last one is done, or one of them fails; then end them all."""
+    tasks = [asyncio.create_task(step) for step in steps]
+    try:
+        waiting = set(tasks)
+        while not tasks[-1].done():
+            done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+    finally:
+        for task in tasks:
+            task.cancel()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from domain.database import Database
 
 _STATES = ("queued", "in_progress", "completed", "failed", "cancelled")
-_COUNT_EXECUTIONS = text("SELECT state, count(*) FROM executions GROUP BY state")
+_COUNT_EXECUTIONS = text("SELECT state, count(*) AS total FROM executions GROUP BY state")
 _OUTBOX_BACKLOG = text("SELECT count(*) FROM outbox WHERE sent_at IS NULL")
 # Seconds since the oldest accepted result that no settlement has reached; 0 when there is none.
 _SETTLEMENT_LAG = text(
@@ -56,7 +56,7 @@ class Metrics:
         """Read the gauges that the database knows; without it they keep their last values."""
         try:
             async with database.read() as connection:
-                counts = {row.state: row.count for row in await connection.execute(_COUNT_EXECUTIONS)}
+                counts = {row.state: row.total for row in await connection.execute(_COUNT_EXECUTIONS)}
                 backlog = (await connection.execute(_OUTBOX_BACKLOG)).scalar_one()
                 lag = (await connection.execute(_SETTLEMENT_LAG)).scalar_one()
         except (SQLAlchemyError, OSError):

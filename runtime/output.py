@@ -5,7 +5,7 @@ from typing import TextIO
 
 from runtime.supervisor import Say
 
-_COLOURS = {"up": 37, "db": 35, "serve": 36, "worker": 33, "scheduler": 32}
+_COLOURS = {"up": 37, "db": 35, "check": 35, "serve": 36, "worker": 33, "scheduler": 32}
 _WIDTH = max(map(len, _COLOURS))
 
 

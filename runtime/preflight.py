@@ -1,5 +1,7 @@
 """Owns the question whether the servers of a process answer and are new enough, in words for a person."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import asyncpg
@@ -22,6 +24,23 @@ async def require_servers(settings: Settings, *, timeout: float = 5.0) -> None:
     """
     await require_postgres(settings.required_database_url(), timeout=timeout)
     await require_valkey(settings.required_redis_url(), timeout=timeout)
+
+
+async def patiently(requirement: Callable[[], Awaitable[None]], seconds: float, *, pause: float = 0.05) -> None:
+    """Ask again for so long while a requirement is not met; 0 asks once.
+
+    Raises:
+        SetupError: what was missing at the last time.
+    """
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + seconds
+    while True:
+        try:
+            return await requirement()
+        except SetupError:
+            if clock() >= deadline:
+                raise
+        await asyncio.sleep(pause)
 
 
 async def require_postgres(url: str, *, timeout: float = 5.0) -> None:
@@ -55,7 +74,7 @@ async def require_valkey(url: str, *, timeout: float = 5.0) -> None:
     finally:
         await client.aclose()
     version = str(found.get("redis_version", "0"))
-    if int(version.split(".")[0]) < _OLDEST_REDIS:
+    if int(version.split(".", 1)[0]) < _OLDEST_REDIS:
         raise SetupError(f"Redis {version} is too old: Palpite needs Redis {_OLDEST_REDIS} or Valkey 8.")
 
 

@@ -7,11 +7,9 @@ from importlib import import_module
 from runtime.database import PostgresDatabase
 from runtime.embedded.servers import servers_of_running_palpite
 from runtime.logging import configure_logging
-from runtime.preflight import require_servers
-from runtime.revision import current_revision, head_revision, require_head
+from runtime.preflight import patiently, require_servers
+from runtime.revision import require_head
 from runtime.settings import Settings, load_settings
-
-_POLL = 0.05
 
 
 def run_process(component: str, place: str, settings: Settings | None = None) -> None:
@@ -25,31 +23,27 @@ def run_process(component: str, place: str, settings: Settings | None = None) ->
 
 
 async def _prepared(settings: Settings, work: Callable[[Settings], Awaitable[None]]) -> None:
-    await require_servers(settings)
-    await wait_for_migrations(settings.required_database_url(), settings.migration_wait_seconds)
+    await patiently(lambda: require_servers(settings), settings.start_wait_seconds)
+    await require_migrations(settings.required_database_url(), settings.start_wait_seconds)
     await work(settings)
 
 
-async def wait_for_migrations(url: str, seconds: float) -> None:
-    """Give the migrations that somebody else runs this long.
+async def require_migrations(url: str, wait: float = 0) -> None:
+    """Give the migrations that somebody else runs this many seconds.
 
     Raises:
         SetupError: the database is still at another revision.
     """
     database = PostgresDatabase.create(url, pool_size=2, application_name="palpite-start")
     try:
-        head = head_revision()
-        deadline = asyncio.get_running_loop().time() + seconds
-        while await current_revision(database) != head and asyncio.get_running_loop().time() < deadline:
-            await asyncio.sleep(_POLL)
-        await require_head(database)
+        await patiently(lambda: require_head(database), wait)
     finally:
         await database.close()
 
 
 def _runner() -> Callable[[Awaitable[None]], None]:
     try:
-        import uvloop
+        import uvloop  # noqa: PLC0415 -- not on every system
     except ImportError:  # Windows
         return asyncio.run  # type: ignore[return-value]
     return uvloop.run  # type: ignore[return-value]

@@ -67,7 +67,7 @@ class Settings(BaseSettings):
     socket_life_seconds: Seconds = Field(default=1800, gt=0)
     init_timeout_seconds: Seconds = Field(default=10, gt=0)
     stop_seconds: Seconds = Field(default=2.5, gt=0)
-    migration_wait_seconds: Seconds = Field(default=0, ge=0)
+    start_wait_seconds: Seconds = Field(default=0, ge=0)
     session_days: float = Field(default=30, gt=0)
 
     sign_in_limit: int = Field(default=10, ge=1)
@@ -192,7 +192,7 @@ def _kept_secret(path: Path) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         draft = path.with_name(f"secret.{os.getpid()}.{secrets.token_hex(4)}")
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(secrets.token_urlsafe(48))
         with suppress(FileExistsError):
             os.link(draft, path)

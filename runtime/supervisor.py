@@ -59,7 +59,7 @@ class Supervisor:
         self._say = say
         self._stop_seconds = stop_seconds
         self._backoff = backoff or Backoff()
-        self._is_stopping = False
+        self._stopping = asyncio.Event()
         self._is_ready = False
         self._problem: asyncio.Future[SetupError] | None = None
 
@@ -81,7 +81,7 @@ class Supervisor:
 
     async def stop(self) -> None:
         """SIGTERM to all, then SIGKILL to those that do not end in time."""
-        self._is_stopping = True
+        self._stopping.set()
         for child in self._children:
             _signal(child, signal.SIGTERM)
         tasks = [child.task for child in self._children if child.task is not None]
@@ -95,10 +95,10 @@ class Supervisor:
 
     async def _keep_alive(self, child: _Child) -> None:
         failures = 0
-        while not self._is_stopping:
+        while not self._stopping.is_set():
             started = time.monotonic()
             code = await self._run(child)
-            if self._is_stopping:
+            if self._stopping.is_set():
                 return
             if code == _SETUP_PROBLEM and not self._is_ready and self._problem is not None:
                 if not self._problem.done():
@@ -111,14 +111,13 @@ class Supervisor:
             await self._pause(delay)
 
     async def _pause(self, seconds: float) -> None:
-        deadline = time.monotonic() + seconds
-        while not self._is_stopping and time.monotonic() < deadline:
-            await asyncio.sleep(min(0.05, seconds))
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
 
     async def _run(self, child: _Child) -> int:
         child.process = await start_command([child.name], self._environment)
         child.starts += 1
-        if self._is_stopping:  # stop() came while it was being started
+        if self._stopping.is_set():  # stop() came while it was being started
             _signal(child, signal.SIGTERM)
         await copy_lines(child.process, child.name, self._say)
         return await child.process.wait()

@@ -2,13 +2,13 @@
 
 import asyncio
 
+from domain.member.service import promote as make_admin
 from rich.console import Console
 
-from domain.member.service import promote as make_admin
 from runtime.database import PostgresDatabase
 from runtime.embedded.servers import servers_for_command
 from runtime.preflight import require_postgres
-from runtime.process import wait_for_migrations
+from runtime.process import require_migrations
 from runtime.settings import load_settings
 
 
@@ -20,14 +20,14 @@ def promote(email: str) -> None:
     email
         The address that the member signed up with.
     """
-    with servers_for_command(load_settings()) as settings:
+    with servers_for_command(load_settings(), with_valkey=False) as settings:
         asyncio.run(_promote(settings.required_database_url(), email))
     Console().print(f"{email} is an administrator now.", highlight=False)
 
 
 async def _promote(url: str, email: str) -> None:
     await require_postgres(url)
-    await wait_for_migrations(url, 0)
+    await require_migrations(url)
     database = PostgresDatabase.create(url, pool_size=2, application_name="palpite-members")
     try:
         await make_admin(database, email)

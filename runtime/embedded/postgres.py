@@ -144,7 +144,7 @@ class EmbeddedPostgres:
             raise SetupError(f"PostgreSQL did not start: {last_line(self._log)} (the whole log: {self._log})")
 
     def _ensure_database(self) -> None:
-        wanted = f"SELECT count(*) FROM pg_database WHERE datname = '{_DATABASE}'"
+        wanted = f"SELECT count(*) FROM pg_database WHERE datname = '{_DATABASE}'"  # noqa: S608 -- a constant
         address = ["--no-psqlrc", f"--host={self._socket_folder()}", f"--username={_USER}", "--dbname=postgres"]
         if self._run("psql", *address, "-tAc", wanted).strip() == "0":
             self._run("psql", *address, "-qc", f"CREATE DATABASE {_DATABASE}")

@@ -15,37 +15,46 @@ from runtime.settings import Settings
 class EmbeddedServers:
     """PostgreSQL where DATABASE_URL is not set, Valkey where REDIS_URL is not set."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, with_valkey: bool = True) -> None:
+        """`with_valkey` is False for a command that needs the database only."""
         self._settings = settings
         self._lock = DataLock(settings.data)
         self._postgres = None if settings.database_url else EmbeddedPostgres(settings.data)
-        self._valkey = None if settings.redis_url else EmbeddedValkey(settings.data)
+        self._valkey = None if settings.redis_url or not with_valkey else EmbeddedValkey(settings.data)
 
-    def try_start(self) -> bool:
-        """Start what is needed; False when another Palpite runs the servers of this data folder."""
-        if not self._servers():
-            return True
-        if not self._lock.try_acquire():
-            return False
+    @property
+    def replace_all(self) -> bool:
+        """Whether no server of the user's own takes part."""
+        return self._postgres is not None and self._valkey is not None
+
+    def try_claim(self) -> bool:
+        """Make the data folder ours; False when another Palpite runs its servers."""
+        return not self._servers() or self._lock.try_acquire()
+
+    def claim(self) -> None:
+        """Make the data folder ours.
+
+        Raises:
+            SetupError: another Palpite uses it.
+        """
+        if not self.try_claim():
+            raise SetupError(
+                f"Another Palpite (process {self._lock.holder()}) uses the data folder {self._settings.data}: "
+                "stop it, or choose another folder with --data or PALPITE_DATA."
+            )
+
+    def start(self) -> None:
+        """Start what is needed, after `claim`; on a failure nothing is left running.
+
+        Raises:
+            SetupError: a server does not start.
+        """
         try:
             for server in self._servers():
                 server.start()
         except BaseException:
             self.stop()
             raise
-        return True
-
-    def start(self) -> None:
-        """Start what is needed.
-
-        Raises:
-            SetupError: another Palpite uses the data folder, or a server does not start.
-        """
-        if not self.try_start():
-            raise SetupError(
-                f"Another Palpite (process {self._lock.holder()}) uses the data folder {self._settings.data}: "
-                "stop it, or choose another folder with --data or PALPITE_DATA."
-            )
 
     def wait_for_other(self, seconds: float) -> None:
         """Wait until the servers that another Palpite runs can be reached."""
@@ -89,13 +98,14 @@ class EmbeddedServers:
 
 
 @contextmanager
-def servers_for_command(settings: Settings) -> Iterator[Settings]:
+def servers_for_command(settings: Settings, *, with_valkey: bool = True) -> Iterator[Settings]:
     """Servers for one short command: those of the Palpite that runs, else started for the block and stopped."""
-    servers = EmbeddedServers(settings)
-    if not servers.try_start():
+    servers = EmbeddedServers(settings, with_valkey=with_valkey)
+    if not servers.try_claim():
         servers.wait_for_other(seconds=15)
         yield servers.settings()
         return
+    servers.start()
     try:
         yield servers.settings()
     finally:
