@@ -1,0 +1,64 @@
+"""What every kind of stream answers for its topics: which versions there are, the state of one, and what changed."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Hashable, Mapping
+from typing import Generic, Protocol, TypeVar
+from uuid import UUID
+
+
+class State(Protocol):
+    """What a window shows at one version."""
+
+    @property
+    def epoch(self) -> str: ...
+
+    @property
+    def version(self) -> int: ...
+
+
+class Numbered(Protocol):
+    """A delta: it builds on one version and leads to another."""
+
+    @property
+    def from_version(self) -> int: ...
+
+    @property
+    def version(self) -> int: ...
+
+
+K = TypeVar("K", bound=Hashable)
+S = TypeVar("S", bound=State)
+N = TypeVar("N")
+D = TypeVar("D", bound=Numbered)
+
+
+class Feed(ABC, Generic[K, S, N, D]):
+    """Boards or matches: keys `K`, states `S`, snapshots `N`, deltas `D`."""
+
+    @abstractmethod
+    def concerns(self, key: K, kind: str, entity_id: UUID) -> bool:
+        """Whether a tick may have moved this topic."""
+
+    @abstractmethod
+    async def versions(self, keys: Collection[K]) -> Mapping[K, int]:
+        """The present versions by the database, in one statement; a key that is gone is missing."""
+
+    @abstractmethod
+    async def load(self, key: K) -> S | None:
+        """The state: its version is taken first, then the rest is read. None when there is no such thing."""
+
+    @abstractmethod
+    def snapshot(self, state: S) -> N:
+        """The event that shows a state whole."""
+
+    @abstractmethod
+    def delta(self, before: S, after: S) -> D | None:
+        """The event that leads from one state to a later one of the same epoch; None when nothing to show changed."""
+
+    @abstractmethod
+    def rebased(self, delta: D, from_version: int) -> D:
+        """The same change for a client whose equal state has another version."""
+
+    @abstractmethod
+    def is_private(self, key: K) -> bool:
+        """Whether a change of somebody's membership may take the right to this topic away."""

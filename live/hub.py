@@ -1,0 +1,125 @@
+"""Owns the live updates of one API process: who watches what, and the ticks that say where something moved."""
+
+import asyncio
+from collections.abc import AsyncIterator, Collection
+from contextlib import suppress
+from time import monotonic
+from uuid import UUID
+
+from domain.clock import Clock, utc_now
+from domain.database import Database
+from domain.execution.model import Execution
+from domain.ids import ExecutionId
+from domain.leaderboard.model import BoardKey
+from domain.match.rules import MatchScope
+from domain.outbox.model import TickKind
+from live.boards import BoardFeed, Window
+from live.events import Heartbeat, LeaderboardEvent, MatchEvent, StreamPosition
+from live.executions import ExecutionDesk
+from live.matches import MatchFeed
+from live.ports import Allowed, BoardReader, TickSource
+from live.streams import Right, Stream
+from live.topics import Pace
+from live.watch import Watch
+
+
+class Hub:
+    """One per process. Streams end when it stops; no outage of Valkey or Postgres ends them."""
+
+    def __init__(
+        self,
+        database: Database,
+        boards: BoardReader,
+        ticks: TickSource,
+        *,
+        pace: Pace | None = None,
+        clock: Clock = utc_now,
+    ) -> None:
+        self._pace = pace or Pace()
+        self._ticks = ticks
+        self._clock = clock
+        limit = asyncio.Semaphore(self._pace.loads)
+        self._boards = Watch(BoardFeed(database, boards), self._pace, limit)
+        self._matches = Watch(MatchFeed(database, boards), self._pace, limit)
+        self._executions = ExecutionDesk(database, self._pace)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._subscribed = False
+        self._ticks_heard_at = monotonic()
+
+    async def start(self) -> None:
+        """Begin to listen and to compare."""
+        self._ticks_heard_at = monotonic()
+        runs = (self._ticks.listen(self), self._boards.run(), self._matches.run(), self._executions.run())
+        self._tasks = [asyncio.create_task(run) for run in runs]
+
+    async def stop(self) -> None:
+        """End every stream in good order, then listen no more."""
+        for part in (self._boards, self._matches, self._executions):
+            await part.stop()
+        for task in self._tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    def leaderboard(
+        self, key: BoardKey, first: int, after: StreamPosition | None, *, allowed: Allowed
+    ) -> AsyncIterator[LeaderboardEvent]:
+        """The first `first` rows (1 to 100) of a board as they change.
+
+        Raises, when iterated:
+            NotFound: there is no such board, or no longer.
+            Unavailable: it cannot be read at the moment.
+            Unauthenticated, Forbidden: the client may not see it, or no longer.
+        """
+        right = Right(allowed, self._pace.recheck)
+        return Stream(self._boards, Window(key, first), right, self._pace, self._board_heartbeat).events(after)
+
+    def matches(
+        self, scope: MatchScope, after: StreamPosition | None, *, allowed: Allowed
+    ) -> AsyncIterator[MatchEvent]:
+        """The matches of a scope as they change. Raises what `leaderboard` raises."""
+        right = Right(allowed, self._pace.recheck)
+        return Stream(self._matches, scope, right, self._pace, self._match_heartbeat).events(after)
+
+    def executions(self, ids: Collection[ExecutionId] | None, *, allowed: Allowed) -> AsyncIterator[Execution]:
+        """The named executions, or all live ones now and later: each as it is, then each change.
+
+        It completes when all the named ones are over.
+
+        Raises, when iterated:
+            NotFound: one of the named ones does not exist.
+            Unauthenticated, Forbidden: the client may not see them, or no longer.
+        """
+        return self._executions.follow(ids, Right(allowed, self._pace.recheck))
+
+    def tick(self, kind: str, entity_id: UUID, version: int | None) -> None:  # noqa: ARG002
+        """From the tick source: something moved. The version is not needed, for the database is asked."""
+        self.heard()
+        if kind == TickKind.EXECUTION:
+            self._executions.tick(ExecutionId(entity_id))
+        elif kind == TickKind.MATCHES:
+            self._matches.tick(kind, entity_id)
+        else:
+            self._boards.tick(kind, entity_id)
+
+    def subscribed(self) -> None:
+        """From the tick source: it listens, at first or again after a lost connection."""
+        self.heard()
+        if self._subscribed:
+            self._boards.restore()
+            self._matches.restore()
+            self._executions.look()
+        self._subscribed = True
+
+    def heard(self) -> None:
+        """From the tick source: its server answered."""
+        self._ticks_heard_at = monotonic()
+
+    def _board_heartbeat(self, epoch: str, version: int) -> Heartbeat:
+        return Heartbeat(epoch, version, self._clock(), self._staleness_ms(self._boards.heard_at))
+
+    def _match_heartbeat(self, epoch: str, version: int) -> Heartbeat:
+        return Heartbeat(epoch, version, self._clock(), self._staleness_ms(self._matches.heard_at))
+
+    def _staleness_ms(self, database_heard_at: float) -> int:
+        return round((monotonic() - min(database_heard_at, self._ticks_heard_at)) * 1000)

@@ -1,0 +1,68 @@
+"""Owns the scopes of matches that streams follow, and the difference between two of their states."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from domain.database import Database
+from domain.match.model import Match
+from domain.match.rules import MatchScope
+from domain.match.service import in_scope, match_versions
+from domain.outbox.model import TickKind
+from live.events import MatchDelta, MatchSnapshot
+from live.feeds import Feed
+from live.ports import BoardReader
+
+
+@dataclass(frozen=True, slots=True)
+class MatchState:
+    """The matches of a scope, by kick-off, at one version."""
+
+    epoch: str
+    version: int
+    matches: tuple[Match, ...]
+
+
+class MatchFeed(Feed[MatchScope, MatchState, MatchSnapshot, MatchDelta]):
+    """Reads scopes, and says what moves them."""
+
+    def __init__(self, database: Database, boards: BoardReader) -> None:
+        self._database = database
+        self._boards = boards
+
+    def concerns(self, key: MatchScope, kind: str, entity_id: UUID) -> bool:
+        # The tournament of a round or of named matches is the database's knowledge; the scope's version will tell.
+        return kind == TickKind.MATCHES and key.live_of_tournament_id in (entity_id, None)
+
+    async def versions(self, keys: Collection[MatchScope]) -> Mapping[MatchScope, int]:
+        return await match_versions(self._database, keys)
+
+    async def load(self, key: MatchScope) -> MatchState | None:
+        epoch = await self._boards.epoch()
+        version = (await match_versions(self._database, [key])).get(key)
+        if version is None:
+            return None
+        return MatchState(epoch, version, tuple(await in_scope(self._database, key)))
+
+    def snapshot(self, state: MatchState) -> MatchSnapshot:
+        return MatchSnapshot(state.epoch, state.version, state.matches)
+
+    def delta(self, before: MatchState, after: MatchState) -> MatchDelta | None:
+        known = {match.id: _shown(match) for match in before.matches}
+        changed = tuple(match for match in after.matches if known.get(match.id) != _shown(match))
+        kept = {match.id for match in after.matches}
+        removed = tuple(match.id for match in before.matches if match.id not in kept)
+        if not changed and not removed:
+            return None
+        return MatchDelta(after.epoch, before.version, after.version, changed, removed)
+
+    def rebased(self, delta: MatchDelta, from_version: int) -> MatchDelta:
+        return replace(delta, from_version=from_version)
+
+    def is_private(self, key: MatchScope) -> bool:  # noqa: ARG002
+        return False
+
+
+def _shown(match: Match) -> Match:
+    """What of a match makes a delta: all but the moment at which its provider was last asked."""
+    return replace(match, last_checked_at=None)

@@ -1,0 +1,47 @@
+"""What the hub asks of the world: ticks from a message channel, boards, and whether a client may still see a stream."""
+
+from collections.abc import Awaitable, Callable, Collection
+from typing import TYPE_CHECKING, Protocol
+from uuid import UUID
+
+from domain.leaderboard.model import BoardKey
+
+if TYPE_CHECKING:
+    from domain.leaderboard.service import OpenBoard
+
+Allowed = Callable[[], Awaitable[str | None]]
+"""Asks whether a client may (still) see a stream: None, or the error code UNAUTHENTICATED, FORBIDDEN or NOT_FOUND."""
+
+
+class TickListener(Protocol):
+    """Hears a tick source. Every call returns at once and never raises."""
+
+    def tick(self, kind: str, entity_id: UUID, version: int | None) -> None:
+        """Something moved; `kind` is a `TickKind`, the version is known for boards only."""
+        ...
+
+    def subscribed(self) -> None:
+        """The channels are subscribed: at first, and again after each lost connection (ticks may have been lost)."""
+        ...
+
+    def heard(self) -> None:
+        """The server answered; called at least every two seconds while the connection is alive."""
+        ...
+
+
+class TickSource(Protocol):
+    """The one pub/sub connection of a process."""
+
+    async def listen(self, listener: TickListener) -> None:
+        """Tell the listener every tick until cancelled; a lost connection is made again, for ever."""
+        ...
+
+
+class BoardReader(Protocol):
+    """The part of `domain.leaderboard.service.Boards` that the hub uses."""
+
+    async def open(self, key: BoardKey) -> "OpenBoard | None": ...
+
+    async def versions(self, keys: Collection[BoardKey]) -> dict[BoardKey, int]: ...
+
+    async def epoch(self) -> str: ...

@@ -1,0 +1,130 @@
+"""Owns which windows of one kind are watched, and notices which of them moved.
+
+Ticks say where to look and the database says what moved; it is asked every few seconds without a tick too, because a
+published tick may be lost.
+"""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from time import monotonic
+from typing import Any, Generic
+from uuid import UUID
+
+from live.feeds import D, Feed, K, N, S
+from live.topics import Mailbox, Pace, Topic
+
+_log = logging.getLogger(__name__)
+
+
+class Watch(Generic[K, S, N, D]):
+    """The watched windows of one kind."""
+
+    def __init__(self, feed: Feed[K, S, N, D], pace: Pace, limit: asyncio.Semaphore) -> None:
+        self.topics: dict[K, Topic[K, S, N, D]] = {}
+        self.heard_at = monotonic()
+        self.closed = False
+        self._feed = feed
+        self._pace = pace
+        self._limit = limit
+        self._ticks: set[tuple[str, UUID]] = set()
+        self._ticked = asyncio.Event()
+        self._away = False
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def join(self, key: K, mailbox: Mailbox[D]) -> Topic[K, S, N, D]:
+        """Let a stream hear of a window from now on; the first one has it read."""
+        topic = self.topics.get(key)
+        if topic is None or topic.error is not None:
+            if not self.topics:
+                self.heard_at = monotonic()
+            topic = self.topics[key] = Topic(key, self._feed, self._pace, self._limit, self._spawn)
+        topic.mailboxes.add(mailbox)
+        if topic.sent is None:
+            topic.refresh()
+        return topic
+
+    def leave(self, topic: Topic[K, S, N, D], mailbox: Mailbox[D]) -> None:
+        """The last stream takes the window with it."""
+        topic.mailboxes.discard(mailbox)
+        if not topic.mailboxes and self.topics.get(topic.key) is topic:
+            del self.topics[topic.key]
+
+    def tick(self, kind: str, entity_id: UUID) -> None:
+        """Have the windows compared that this may have moved."""
+        if self.topics:
+            self._ticks.add((kind, entity_id))
+            self._ticked.set()
+
+    def restore(self) -> None:
+        """The source was away and is back."""
+        for topic in list(self.topics.values()):
+            topic.restore()
+
+    async def run(self) -> None:
+        """Compare versions until cancelled."""
+        poll_at = monotonic() + self._pace.poll
+        while True:
+            if await self._tick_before(poll_at):
+                await self._compare(self._ticked_keys())
+            if monotonic() >= poll_at:
+                await self._compare(list(self.topics))
+                poll_at = monotonic() + self._pace.poll
+
+    async def stop(self) -> None:
+        """End every stream in good order, and what is being read for them."""
+        self.closed = True
+        for topic in self.topics.values():
+            for mailbox in topic.mailboxes:
+                mailbox.end(None)
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _tick_before(self, poll_at: float) -> bool:
+        try:
+            async with asyncio.timeout(max(poll_at - monotonic(), 0)):
+                await self._ticked.wait()
+        except TimeoutError:
+            return False
+        await asyncio.sleep(self._pace.coalesce)
+        return True
+
+    def _ticked_keys(self) -> list[K]:
+        ticks = list(self._ticks)
+        self._ticks.clear()
+        self._ticked.clear()
+        return [key for key in self.topics if any(self._feed.concerns(key, *tick) for tick in ticks)]
+
+    async def _compare(self, keys: list[K]) -> None:
+        if not keys:
+            return
+        try:
+            async with asyncio.timeout(self._pace.patience):
+                versions = await self._feed.versions(keys)
+        except Exception as error:  # noqa: BLE001 an edge: the database may be away, the streams stay
+            _log.warning("live_comparison_failed", extra={"error": repr(error)})
+            self._away = True
+            return
+        self.heard_at = monotonic()
+        if self._away:
+            self._away = False
+            self.restore()
+        for key in keys:
+            self._refresh_moved(key, versions.get(key))
+
+    def _refresh_moved(self, key: K, version: int | None) -> None:
+        topic = self.topics.get(key)
+        if topic is None:
+            return
+        known = topic.latest.version if topic.latest is not None else None
+        if version is None or (known is not None and version < known):
+            topic.refresh()  # gone, or restored from a backup: only a reading can tell
+        elif version != known:
+            topic.refresh(version)
