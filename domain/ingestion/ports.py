@@ -9,12 +9,10 @@ from domain.ingestion.snapshot import TournamentSnapshot
 class Provider(Protocol):
     """A source of tournaments."""
 
-    async def read(
-        self, competition: str, season: str, *, now: datetime
-    ) -> TournamentSnapshot:
+    async def read(self, competition: str, season: str, *, now: datetime) -> TournamentSnapshot:
         """The tournament as the provider tells it at `now` (aware, UTC).
 
-        Raises ProviderNotFound, ProviderBadData or ProviderUnavailable. Faults of single items are no errors: they stand
-        in `TournamentSnapshot.rejections`.
+        Raises ProviderNotFound, ProviderBadData or ProviderUnavailable. Faults of single items are no errors: they
+        stand in `TournamentSnapshot.rejections`.
         """
         ...

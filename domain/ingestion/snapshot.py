@@ -122,16 +122,7 @@ class SnapshotPart(StrEnum):
     STANDINGS = "STANDINGS"
 
 
-_HEADER = (
-    "provider",
-    "competition",
-    "season",
-    "label",
-    "season_label",
-    "mode",
-    "standings_mode",
-    "time_zone",
-)
+_HEADER = ("provider", "competition", "season", "label", "season_label", "mode", "standings_mode", "time_zone")
 
 
 def part_hash(snapshot: TournamentSnapshot, part: SnapshotPart) -> str:
@@ -151,9 +142,7 @@ def part_hash(snapshot: TournamentSnapshot, part: SnapshotPart) -> str:
 
 def content_hash(content: object) -> str:
     """SHA-256 (hex) of the canonical form of snapshots, or of tuples of them. The order of a tuple counts."""
-    text = json.dumps(
-        content, default=_plain, ensure_ascii=False, separators=(",", ":")
-    )
+    text = json.dumps(content, default=_plain, ensure_ascii=False, separators=(",", ":"))
     return sha256(text.encode()).hexdigest()
 
 

@@ -3,12 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from domain.ingestion.snapshot import (
-    MatchSnapshot,
-    RoundSnapshot,
-    StandingsGroupSnapshot,
-    StandingSnapshot,
-)
+from domain.ingestion.snapshot import MatchSnapshot, RoundSnapshot, StandingsGroupSnapshot, StandingSnapshot
 from domain.match.model import Goals, MatchStatus
 from domain.tournament.model import RoundKind
 
@@ -23,22 +18,11 @@ def compute_standings(
 
     Every team of a match is listed, from no match played on. Results count once the match has ended, awarded ones too.
     """
-    season_rounds = {
-        round_.slug for round_ in rounds if round_.kind is RoundKind.SEASON
-    }
+    season_rounds = {round_.slug for round_ in rounds if round_.kind is RoundKind.SEASON}
     tables: dict[str | None, dict[str, _Record]] = {}
     for match in matches:
-        if (
-            match.round_slug in season_rounds
-            and match.home_team_key
-            and match.away_team_key
-        ):
-            _count(
-                match,
-                match.home_team_key,
-                match.away_team_key,
-                tables.setdefault(match.group, {}),
-            )
+        if match.round_slug in season_rounds and match.home_team_key and match.away_team_key:
+            _count(match, match.home_team_key, match.away_team_key, tables.setdefault(match.group, {}))
     return tuple(
         StandingsGroupSnapshot(name=group, is_computed=True, rows=_ranked(records))
         for group, records in sorted(tables.items(), key=lambda item: _natural(item[0]))
@@ -74,9 +58,7 @@ class _Record:
         return self.points, self.goals_for - self.goals_against, self.goals_for
 
 
-def _count(
-    match: MatchSnapshot, home_key: str, away_key: str, records: dict[str, _Record]
-) -> None:
+def _count(match: MatchSnapshot, home_key: str, away_key: str, records: dict[str, _Record]) -> None:
     home = records.setdefault(home_key, _Record())
     away = records.setdefault(away_key, _Record())
     result = _result(match)

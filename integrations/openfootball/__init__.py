@@ -1,1 +1,1 @@
-"""openfootball's public-domain files: real seasons, offline. https://github.com/openfootball"""
+"""openfootball's public-domain files: real seasons, offline (https://github.com/openfootball)."""

@@ -1,14 +1,10 @@
-"""Access to a folder of files `SEASON/COMPETITION.json`, such as a clone of football.json. Blocking: call it in a thread."""
+"""A folder of files `SEASON/COMPETITION.json`, such as a clone of football.json. Blocking: call it in a thread."""
 
 import re
 from pathlib import Path
 from typing import NamedTuple
 
-from domain.ingestion.errors import (
-    ProviderBadData,
-    ProviderNotFound,
-    ProviderUnavailable,
-)
+from domain.ingestion.errors import ProviderBadData, ProviderNotFound, ProviderUnavailable
 
 LARGEST_FILE = 32 * 1024 * 1024
 
@@ -64,14 +60,10 @@ def read_bytes(path: Path) -> bytes:
     """Raises ProviderNotFound, ProviderUnavailable, or ProviderBadData when the file is larger than any season is."""
     try:
         if path.stat().st_size > LARGEST_FILE:
-            raise ProviderBadData(
-                f"{path.name}: larger than {LARGEST_FILE // 2**20} MiB"
-            )
+            raise ProviderBadData(f"{path.name}: larger than {LARGEST_FILE // 2**20} MiB")
         return path.read_bytes()
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise ProviderNotFound(
-            f"no file {path.parent.name}/{path.name} in {path.parent.parent}"
-        ) from error
+        raise ProviderNotFound(f"no file {path.parent.name}/{path.name} in {path.parent.parent}") from error
     except OSError as error:
         raise ProviderUnavailable(f"cannot read {path}: {error.strerror}") from error
 

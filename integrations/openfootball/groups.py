@@ -38,10 +38,7 @@ def complete_groups(drafts: Sequence[Draft], listed: Iterable[RawGroup]) -> list
     if any(draft.group for draft in stage):
         return found
     derived = _components(draft.teams for draft in stage)
-    return [
-        replace(d, group=derived.get(d.teams[0])) if d.round.in_group_stage else d
-        for d in found
-    ]
+    return [replace(d, group=derived.get(d.teams[0])) if d.round.in_group_stage else d for d in found]
 
 
 def _name(team: str | RawTeam) -> str:
@@ -68,18 +65,12 @@ def _components(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     sizes = {len(group) for group in groups}
     if len(groups) < 2 or len(sizes) != 1 or min(sizes) < SMALLEST_GROUP:
         return {}
-    return {
-        team: f"Group {number}"
-        for number, group in enumerate(groups, start=1)
-        for team in group
-    }
+    return {team: f"Group {number}" for number, group in enumerate(groups, start=1) for team in group}
 
 
 def number_group_rounds(drafts: Sequence[Draft]) -> list[Draft]:
     """World Cup files number calendar days: there a round of the group stage is each team's 1st, 2nd, 3rd match."""
-    grouped = [
-        draft for draft in drafts if draft.group and draft.round.number is not None
-    ]
+    grouped = [draft for draft in drafts if draft.group and draft.round.number is not None]
     if not _are_calendar_days(grouped):
         return list(drafts)
     numbers = _ordinals(grouped)
@@ -94,9 +85,7 @@ def _renumbered(draft: Draft, numbers: Mapping[tuple[str, str], int]) -> Draft:
 
 def _are_calendar_days(grouped: Sequence[Draft]) -> bool:
     """True rounds are never more than the matches that a team has."""
-    matches_of = Counter(
-        team for pair in {draft.teams for draft in grouped} for team in pair
-    )
+    matches_of = Counter(team for pair in {draft.teams for draft in grouped} for team in pair)
     highest = max((draft.round.number or 0 for draft in grouped), default=0)
     return highest > max(matches_of.values(), default=0)
 

@@ -1,7 +1,7 @@
 """Raw values of a file to the snapshot of a tournament. Pure."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -19,13 +19,7 @@ from domain.ingestion.standings import compute_standings
 from domain.match.model import Goals, MatchStatus
 from domain.tournament.model import Provider, RoundKind, StandingsMode, TournamentMode
 from integrations.openfootball.groups import Draft, complete_groups, number_group_rounds
-from integrations.openfootball.parse import (
-    RawFile,
-    RawGroup,
-    RawGroupTable,
-    RawMatch,
-    RawTeam,
-)
+from integrations.openfootball.parse import RawFile, RawGroup, RawGroupTable, RawMatch, RawTeam
 from integrations.openfootball.rounds import order_rounds, read_round
 from integrations.openfootball.scores import read_result
 from integrations.openfootball.team_tables import listed_tables
@@ -91,31 +85,18 @@ def map_season(raw: RawFile, source: Source) -> Season:
         label=_SEASON_AT_END.sub("", raw.name) or raw.name,
         season_label=_TWO_YEARS.sub(r"\1/\2", source.season, count=1),
         mode=_mode(rounds),
-        standings_mode=StandingsMode.GROUPS
-        if any(match.group for match, _ in matches)
-        else StandingsMode.SINGLE_TABLE,
+        standings_mode=StandingsMode.GROUPS if any(match.group for match, _ in matches) else StandingsMode.SINGLE_TABLE,
         time_zone=source.zone.key if source.zone else "UTC",
         rounds=rounds,
         teams=_teams(drafts, source.competition),
         matches=tuple(match for match, _ in matches),
         standings=standings,
-        rejections=tuple(
-            sorted(faults, key=lambda fault: (fault.file, fault.index or 0))
-        ),
+        rejections=tuple(sorted(faults, key=lambda fault: (fault.file, fault.index or 0))),
     )
-    return Season(
-        snapshot,
-        {
-            match.key: course
-            for match, course in matches
-            if match.status is MatchStatus.ENDED
-        },
-    )
+    return Season(snapshot, {match.key: course for match, course in matches if match.status is MatchStatus.ENDED})
 
 
-def _drafts(
-    matches: Iterable[RawMatch], source: Source, faults: list[Rejection]
-) -> list[Draft]:
+def _drafts(matches: Iterable[RawMatch], source: Source, faults: list[Rejection]) -> list[Draft]:
     drafts = []
     for raw in matches:
         try:
@@ -132,33 +113,28 @@ def _draft(raw: RawMatch, zone: ZoneInfo | None) -> Draft:
     return Draft(raw, read_round(raw.round), kick_off, precision, raw.group)
 
 
-def _matches(
-    drafts: Iterable[Draft], source: Source, faults: list[Rejection]
-) -> list[tuple[MatchSnapshot, Course]]:
+def _matches(drafts: Iterable[Draft], source: Source, faults: list[Rejection]) -> list[tuple[MatchSnapshot, Course]]:
     """Matches with a possible score, in the order of the file; of two with one key the first is taken."""
     taken: dict[str, tuple[MatchSnapshot, Course]] = {}
     for draft in drafts:
         try:
             match = _match(draft, source)
-            if match.key in taken:
-                raise ValueError("is listed twice in this round")
+            _refuse_second(match, taken)
             taken[match.key] = match, _course(draft.raw)
         except ValueError as error:
-            faults.append(
-                Rejection(
-                    source.file, draft.raw.index, _of_match(draft.raw, str(error))
-                )
-            )
+            faults.append(Rejection(source.file, draft.raw.index, _of_match(draft.raw, str(error))))
     return list(taken.values())
+
+
+def _refuse_second(match: MatchSnapshot, taken: Collection[str]) -> None:
+    if match.key in taken:
+        raise ValueError("is listed twice in this round")
 
 
 def _match(draft: Draft, source: Source) -> MatchSnapshot:
     raw = draft.raw
     result = read_result(raw)
-    home, away = (
-        _team_key(raw.team1, draft, source),
-        _team_key(raw.team2, draft, source),
-    )
+    home, away = (_team_key(raw.team1, draft, source), _team_key(raw.team2, draft, source))
     if result.status is MatchStatus.ENDED and not (home and away):
         raise ValueError("has a score and a team that is not drawn yet")
     return MatchSnapshot(
@@ -188,18 +164,11 @@ def _of_match(raw: RawMatch, fault: str) -> str:
 
 
 def _is_placeholder(name: str, draft: Draft) -> bool:
-    return (
-        draft.round.kind is RoundKind.KNOCKOUT
-        and _PLACEHOLDER.fullmatch(name) is not None
-    )
+    return draft.round.kind is RoundKind.KNOCKOUT and _PLACEHOLDER.fullmatch(name) is not None
 
 
 def _team_key(team: RawTeam, draft: Draft, source: Source) -> str | None:
-    return (
-        None
-        if _is_placeholder(team.name, draft)
-        else f"{source.competition}/{team.name}"
-    )
+    return None if _is_placeholder(team.name, draft) else f"{source.competition}/{team.name}"
 
 
 def _teams(drafts: Iterable[Draft], competition: str) -> tuple[TeamSnapshot, ...]:
@@ -209,9 +178,7 @@ def _teams(drafts: Iterable[Draft], competition: str) -> tuple[TeamSnapshot, ...
         for team in (draft.raw.team1, draft.raw.team2):
             if not _is_placeholder(team.name, draft):
                 key = f"{competition}/{team.name}"
-                known = teams.setdefault(
-                    key, TeamSnapshot(key, team.name, short_name=None, code=team.code)
-                )
+                known = teams.setdefault(key, TeamSnapshot(key, team.name, short_name=None, code=team.code))
                 if known.code is None and team.code:
                     teams[key] = replace(known, code=team.code)
     return tuple(teams[key] for key in sorted(teams))
@@ -230,11 +197,7 @@ def _mode(rounds: Sequence[RoundSnapshot]) -> TournamentMode:
     kinds = {round_.kind for round_ in rounds}
     if kinds == {RoundKind.SEASON}:
         return TournamentMode.REGULAR_SEASON
-    return (
-        TournamentMode.KNOCKOUT
-        if kinds == {RoundKind.KNOCKOUT}
-        else TournamentMode.REGULAR_SEASON_AND_KNOCKOUT
-    )
+    return TournamentMode.KNOCKOUT if kinds == {RoundKind.KNOCKOUT} else TournamentMode.REGULAR_SEASON_AND_KNOCKOUT
 
 
 def _standings(
@@ -250,13 +213,7 @@ def _standings(
     try:
         return listed_tables(source.tables, source.competition, computed)
     except ValueError as error:
-        faults.append(
-            Rejection(
-                source.tables_file,
-                None,
-                f"{error}; tables are computed from the results",
-            )
-        )
+        faults.append(Rejection(source.tables_file, None, f"{error}; tables are computed from the results"))
         return computed
 
 

@@ -165,11 +165,9 @@ T = TypeVar("T", bound=Struct)
 
 def _decode(data: bytes, file: str, kind: type[T]) -> T:
     text = data.removeprefix(BYTE_ORDER_MARK)
-    _refuse_nul(text, file)
+    _refuse_bad_text(text, file)
     try:
         return msgspec.json.decode(text, type=kind)
-    except UnicodeDecodeError as error:
-        raise ProviderBadData(f"{file}: not UTF-8 (byte {error.start})") from error
     except msgspec.DecodeError as error:
         place = f" (byte {len(data)})" if "truncated" in str(error) else ""
         raise ProviderBadData(f"{file}: {error}{place}") from error
@@ -177,9 +175,13 @@ def _decode(data: bytes, file: str, kind: type[T]) -> T:
         raise ProviderBadData(f"{file}: nested too deeply") from error
 
 
-def _refuse_nul(text: bytes, file: str) -> None:
+def _refuse_bad_text(data: bytes, file: str) -> None:
     """JSON may write NUL, but no database text can hold it."""
-    place = text.find(b"\\u0000")
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        raise ProviderBadData(f"{file}: not UTF-8 (byte {error.start})") from error
+    place = data.find(b"\\u0000")
     if place >= 0:
         raise ProviderBadData(f"{file}: a text holds a NUL character (byte {place})")
 
@@ -235,9 +237,7 @@ def _pair(name: str, home: int | None, away: int | None) -> Pair | None:
     if home is None and away is None:
         return None
     if home is None or away is None:
-        raise ValueError(
-            f"{name.replace('score', 'score1')} and {name.replace('score', 'score2')} are not a pair"
-        )
+        raise ValueError(f"{name.replace('score', 'score1')} and {name.replace('score', 'score2')} are not a pair")
     return home, away
 
 

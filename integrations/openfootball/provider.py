@@ -34,11 +34,7 @@ class OpenFootballProvider:
     """
 
     def __init__(
-        self,
-        folder: Path,
-        *,
-        replays_folder: Path | None = None,
-        time_zones: Mapping[str, ZoneInfo] | None = None,
+        self, folder: Path, *, replays_folder: Path | None = None, time_zones: Mapping[str, ZoneInfo] | None = None
     ) -> None:
         """`time_zones` by competition code goes before the known zones; it is for files of other competitions."""
         self._folder = folder
@@ -46,16 +42,10 @@ class OpenFootballProvider:
         self._time_zones = time_zones or {}
         self._plans: dict[tuple[str, str], _KnownPlan] = {}
 
-    async def read(
-        self, competition: str, season: str, *, now: datetime
-    ) -> TournamentSnapshot:
+    async def read(self, competition: str, season: str, *, now: datetime) -> TournamentSnapshot:
         if replays.is_replay(season):
             return (await self.read_plan(competition, season)).at(now)
-        return (
-            await asyncio.to_thread(
-                self._read_season, self._folder, competition, season, season
-            )
-        ).snapshot
+        return (await asyncio.to_thread(self._read_season, self._folder, competition, season, season)).snapshot
 
     async def read_plan(self, competition: str, season: str) -> ReplayPlan:
         """The plan of a replay. Raises as `read` does."""
@@ -67,30 +57,18 @@ class OpenFootballProvider:
 
     def _make_plan(self, competition: str, season: str) -> _KnownPlan:
         if self._replays_folder is None:
-            raise ProviderNotFound(
-                f"no replay `{season}/{competition}`: no folder of replays is set"
-            )
-        description_path = replays.replay_path(
-            self._replays_folder, competition, season
-        )
+            raise ProviderNotFound(f"no replay `{season}/{competition}`: no folder of replays is set")
+        description_path = replays.replay_path(self._replays_folder, competition, season)
         before = {description_path: files.stamp_of(description_path)}
         description = replays.read_replay(self._replays_folder, competition, season)
-        folder = (
-            Path(description.folder) if description.folder is not None else self._folder
-        )
+        folder = Path(description.folder) if description.folder is not None else self._folder
         path = files.season_path(folder, competition, description.source_season)
         # Stamps come before the reading: a file that changes meanwhile is read again next time.
-        stamps = before | {
-            source: files.stamp_of(source) for source in (path, files.groups_path(path))
-        }
-        played = self._read_season(
-            folder, competition, description.source_season, season
-        )
+        stamps = before | {source: files.stamp_of(source) for source in (path, files.groups_path(path))}
+        played = self._read_season(folder, competition, description.source_season, season)
         return _KnownPlan(stamps, _plan(played, description, description_path.name))
 
-    def _read_season(
-        self, folder: Path, competition: str, season: str, known_as: str
-    ) -> Season:
+    def _read_season(self, folder: Path, competition: str, season: str, known_as: str) -> Season:
         path = files.season_path(folder, competition, season)
         raw = parse.parse_file(files.read_bytes(path), path.name)
         groups, tables = files.groups_path(path), files.standings_path(path)
@@ -99,27 +77,16 @@ class OpenFootballProvider:
             season=known_as,
             file=path.name,
             zone=self._time_zones.get(competition) or zone_of(competition, season),
-            groups=parse.parse_groups(files.read_bytes(groups), groups.name)
-            if files.stamp_of(groups)
-            else (),
-            tables=parse.parse_standings(files.read_bytes(tables), tables.name)
-            if files.stamp_of(tables)
-            else (),
+            groups=parse.parse_groups(files.read_bytes(groups), groups.name) if files.stamp_of(groups) else (),
+            tables=parse.parse_standings(files.read_bytes(tables), tables.name) if files.stamp_of(tables) else (),
             tables_file=tables.name,
         )
         return map_season(raw, source)
 
 
-def _plan(
-    season: Season, description: replays.ReplayDescription, file: str
-) -> ReplayPlan:
+def _plan(season: Season, description: replays.ReplayDescription, file: str) -> ReplayPlan:
     starts_at = description.starts_at.astimezone(UTC)
     try:
-        return ReplayPlan.from_snapshot(
-            season.snapshot,
-            season.courses,
-            starts_at=starts_at,
-            speed=description.speed,
-        )
+        return ReplayPlan.from_snapshot(season.snapshot, season.courses, starts_at=starts_at, speed=description.speed)
     except ValueError as error:
         raise ProviderBadData(f"{file}: {error}") from error

@@ -1,7 +1,7 @@
 """A finished season played again on a clock of its own: the snapshot as it would stand at a moment. Pure.
 
-A match is played in minutes of the match clock, without the break at half-time: what the file tells for minute 60 happens
-60 minutes after kick-off, divided by the speed.
+A match is played in minutes of the match clock, without the break at half-time: what the file tells for minute 60
+happens 60 minutes after kick-off, divided by the speed.
 """
 
 import math
@@ -49,34 +49,22 @@ class ReplayPlan:
 
     @classmethod
     def from_snapshot(
-        cls,
-        snapshot: TournamentSnapshot,
-        courses: Mapping[str, Course],
-        *,
-        starts_at: datetime,
-        speed: float | None,
+        cls, snapshot: TournamentSnapshot, courses: Mapping[str, Course], *, starts_at: datetime, speed: float | None
     ) -> Self:
         """`speed` is how many times faster than life, above 0; None spreads the kick-offs evenly over 60 seconds."""
         clock = _Clock.of(snapshot.matches, starts_at, speed)
-        timelines = tuple(
-            _timeline(match, courses.get(match.key, _NO_COURSE), clock)
-            for match in snapshot.matches
-        )
-        changes = sorted(
-            {instant for timeline in timelines for instant in timeline.instants}
-        )
+        timelines = tuple(_timeline(match, courses.get(match.key, _NO_COURSE), clock) for match in snapshot.matches)
+        changes = sorted({instant for timeline in timelines for instant in timeline.instants})
         return cls(
             snapshot=snapshot,
             timelines=timelines,
             changes=tuple(changes),
             finished_at=changes[-1] if changes else starts_at,
-            without_result=tuple(
-                t.states[-1] for t in timelines if _is_without_result(t.states[-1])
-            ),
+            without_result=tuple(t.states[-1] for t in timelines if _is_without_result(t.states[-1])),
         )
 
     def at(self, now: datetime) -> TournamentSnapshot:
-        """The season as it stands at `now`; its team table is always computed, so it tells nothing of what is to come."""
+        """The season as it stands at `now`; its team tables are computed: they tell nothing of what is to come."""
         matches = tuple(timeline.at(now) for timeline in self.timelines)
         standings = compute_standings(matches, self.snapshot.rounds)
         return replace(self.snapshot, matches=matches, standings=standings)
@@ -106,14 +94,10 @@ class _Clock:
     """Distinct kick-offs in the file, in order."""
 
     @classmethod
-    def of(
-        cls, matches: Iterable[MatchSnapshot], starts_at: datetime, speed: float | None
-    ) -> Self:
+    def of(cls, matches: Iterable[MatchSnapshot], starts_at: datetime, speed: float | None) -> Self:
         if speed is not None and not (math.isfinite(speed) and speed > 0):
             raise ValueError("speed must be above 0")
-        kick_offs = {
-            match.kick_off for match in matches if match.kick_off and _kicks_off(match)
-        }
+        kick_offs = {match.kick_off for match in matches if match.kick_off and _kicks_off(match)}
         return cls(starts_at, speed, tuple(sorted(kick_offs)))
 
     def moment(self, real: datetime | None) -> datetime:
@@ -127,22 +111,15 @@ class _Clock:
         since_start = (real or self.kick_offs[-1]) - self.kick_offs[0]
         return self.starts_at + max(since_start, timedelta()) / self.speed
 
-    def minute(self, whistle: float) -> timedelta:
-        """How long one minute of a match lasts that is over after `whistle` of them."""
-        return (
-            MAX_MATCH / whistle
-            if self.speed is None
-            else timedelta(minutes=1) / self.speed
-        )
+    def since_kick_off(self, minutes: float, whistle: int) -> timedelta:
+        """How long `minutes` last of a match that is over after `whistle` of them."""
+        return MAX_MATCH * (minutes / whistle) if self.speed is None else timedelta(minutes=minutes) / self.speed
 
 
 def _kicks_off(match: MatchSnapshot) -> bool:
     if match.status is MatchStatus.ENDED:
         return True
-    return (
-        match.status is MatchStatus.NOT_STARTED
-        and match.kick_off_precision is KickOffPrecision.EXACT
-    )
+    return match.status is MatchStatus.NOT_STARTED and match.kick_off_precision is KickOffPrecision.EXACT
 
 
 def _is_without_result(match: MatchSnapshot) -> bool:
@@ -150,27 +127,13 @@ def _is_without_result(match: MatchSnapshot) -> bool:
 
 
 def _timeline(match: MatchSnapshot, course: Course, clock: _Clock) -> _Timeline:
-    planned = _planned(match, clock)
-    if planned.status in VOID:
-        return _Timeline((clock.moment(match.kick_off),), (_before(planned), planned))
-    if planned.status is not MatchStatus.ENDED:
-        return _Timeline((), (planned,))
-    return _played(planned, course, clock)
-
-
-def _planned(match: MatchSnapshot, clock: _Clock) -> MatchSnapshot:
-    """The match with its kick-off on the clock of the replay. A result without a known time gets an exact kick-off, so
-    that it locks before it is told.
-    """
+    moment = clock.moment(match.kick_off)
     if match.status is MatchStatus.ENDED:
-        return replace(
-            match,
-            kick_off=clock.moment(match.kick_off),
-            kick_off_precision=KickOffPrecision.EXACT,
-        )
-    return replace(
-        match, kick_off=clock.moment(match.kick_off) if match.kick_off else None
-    )
+        return _played(match, course, moment, clock)
+    planned = replace(match, kick_off=moment if match.kick_off else None)
+    if match.status in VOID:
+        return _Timeline((moment,), (_before(planned), planned))
+    return _Timeline((), (planned,))
 
 
 def _before(match: MatchSnapshot) -> MatchSnapshot:
@@ -186,14 +149,14 @@ def _before(match: MatchSnapshot) -> MatchSnapshot:
     )
 
 
-def _played(final: MatchSnapshot, course: Course, clock: _Clock) -> _Timeline:
+def _played(match: MatchSnapshot, course: Course, kick_off: datetime, clock: _Clock) -> _Timeline:
+    """A match with a result. Where the file knows no time the kick-off is exact all the same: it must lock first."""
+    final = replace(match, kick_off=kick_off, kick_off_precision=KickOffPrecision.EXACT)
     whistle = _whistle(final)
-    minute = clock.minute(whistle)
-    before = _before(final)
+    minute = clock.since_kick_off(1, whistle)
     marks = [] if final.kind is ResultKind.AWARDED else _marks(final, course, minute)
-    start = clock.moment(final.kick_off) if final.kick_off is None else final.kick_off
-    instants = [start + minute * at for at, _ in marks] + [start + minute * whistle]
-    return _Timeline(tuple(instants), (before, *(state for _, state in marks), final))
+    instants = [kick_off + clock.since_kick_off(at, whistle) for at in (*(at for at, _ in marks), whistle)]
+    return _Timeline(tuple(instants), (_before(final), *(state for _, state in marks), final))
 
 
 def _whistle(final: MatchSnapshot) -> int:
@@ -205,35 +168,25 @@ def _last_minute(final: MatchSnapshot) -> int:
     return EXTRA_TIME if final.after_extra_time else REGULATION
 
 
-def _marks(
-    final: MatchSnapshot, course: Course, minute: timedelta
-) -> list[tuple[float, MatchSnapshot]]:
-    """States in play by match minute. The minute shown moves at most once a second, so that a fast replay stays light."""
+def _marks(final: MatchSnapshot, course: Course, minute: timedelta) -> list[tuple[float, MatchSnapshot]]:
+    """States in play by match minute. The minute shown moves at most once a second: a fast replay stays light."""
     score_at = dict(_score_changes(final, course))
     last = _last_minute(final)
     step = max(1, math.ceil(timedelta(seconds=1) / minute))
     minutes: set[float] = {0, *range(step, last + 1, step), *score_at}
     if final.after_extra_time:
         minutes.add(REGULATION + 1)
+    in_play = replace(_before(final), status=MatchStatus.IN_PLAY)
     running = Goals(0, 0)
     marks: list[tuple[float, MatchSnapshot]] = []
     for at in sorted(minutes):
         running = score_at.get(at, running)
-        marks.append((at, _in_play(final, at, running)))
+        # Boards that count the 90 minutes alone need to know that these are over.
+        regulation = final.regulation if final.after_extra_time and at >= REGULATION + 1 else None
+        state = replace(in_play, running=running, minute=max(1, int(at)), regulation=regulation)
+        if not marks or marks[-1][1] != state:
+            marks.append((at, state))
     return marks
-
-
-def _in_play(final: MatchSnapshot, at: float, running: Goals) -> MatchSnapshot:
-    in_extra_time = (
-        final.after_extra_time is not None and at > REGULATION and at >= REGULATION + 1
-    )
-    return replace(
-        _before(final),
-        status=MatchStatus.IN_PLAY,
-        running=running,
-        minute=max(1, int(at)),
-        regulation=final.regulation if in_extra_time else None,
-    )
 
 
 def _score_changes(final: MatchSnapshot, course: Course) -> list[tuple[float, Goals]]:
@@ -241,15 +194,8 @@ def _score_changes(final: MatchSnapshot, course: Course) -> list[tuple[float, Go
     by_goals = _by_goals(course)
     if by_goals is not None and _adds_up(by_goals, final):
         return by_goals
-    parts: list[tuple[float, Goals | None]] = [
-        (REGULATION, final.regulation),
-        (EXTRA_TIME, final.after_extra_time),
-    ]
-    if (
-        course.half_time
-        and final.regulation
-        and _is_within(course.half_time, final.regulation)
-    ):
+    parts: list[tuple[float, Goals | None]] = [(REGULATION, final.regulation), (EXTRA_TIME, final.after_extra_time)]
+    if course.half_time and final.regulation and _is_within(course.half_time, final.regulation):
         parts.insert(0, (HALF, course.half_time))
     return [(at, goals) for at, goals in parts if goals is not None]
 
@@ -269,10 +215,9 @@ def _by_goals(course: Course) -> list[tuple[float, Goals]] | None:
 def _adds_up(changes: Sequence[tuple[float, Goals]], final: MatchSnapshot) -> bool:
     end = final.after_extra_time or final.regulation
     last = changes[-1][1] if changes else Goals(0, 0)
-    after_90 = next(
-        (goals for at, goals in reversed(changes) if at < REGULATION + 1), Goals(0, 0)
-    )
-    return last == end and after_90 == final.regulation
+    after_90 = next((goals for at, goals in reversed(changes) if at < REGULATION + 1), Goals(0, 0))
+    is_in_time = all(at < _last_minute(final) + 1 for at, _ in changes)
+    return is_in_time and last == end and after_90 == final.regulation
 
 
 def _is_within(part: Goals, whole: Goals) -> bool:

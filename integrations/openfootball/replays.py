@@ -1,4 +1,4 @@
-"""Descriptions of replays on disk: `COMPETITION/SEASON (replay DATE-N).json`, written once by the command that starts one."""
+"""Descriptions of replays on disk, `COMPETITION/SEASON (replay DATE-N).json`, written by who starts one."""
 
 import os
 import re
@@ -12,9 +12,10 @@ import msgspec
 from domain.ingestion.errors import ProviderBadData, ProviderNotFound
 from integrations.openfootball.files import is_competition, read_bytes, season_path
 
-_REPLAY = re.compile(
-    r"(?P<source>[A-Za-z0-9][A-Za-z0-9._-]{0,63}) \(replay \d{4}-\d{2}-\d{2}-\d{1,6}\)"
-)
+READABLE = 0o644
+"""The worker that reads a description need not run as the user who wrote it."""
+
+_REPLAY = re.compile(r"(?P<source>[A-Za-z0-9][A-Za-z0-9._-]{0,63}) \(replay \d{4}-\d{2}-\d{2}-\d{1,6}\)")
 
 
 class ReplayDescription(msgspec.Struct, frozen=True):
@@ -26,7 +27,7 @@ class ReplayDescription(msgspec.Struct, frozen=True):
     speed: float | None
     """How many times faster than life; None is the greatest speed."""
     folder: str | None = None
-    """Folder of the source file; None is the provider's own."""
+    """Absolute folder of the source file; None is the provider's own."""
 
 
 def is_replay(season: str) -> bool:
@@ -40,17 +41,11 @@ def replay_path(replays: Path, competition: str, season: str) -> Path:
     return replays / competition / f"{season}.json"
 
 
-def write_replay(
-    replays: Path,
-    competition: str,
-    description: ReplayDescription,
-    *,
-    taken: Container[str] = (),
-) -> str:
+def write_replay(replays: Path, competition: str, description: ReplayDescription, *, taken: Container[str] = ()) -> str:
     """Stores a new replay under the next free season name of its day, which is returned.
 
-    `taken` holds season names that are in use elsewhere, such as in a database that outlived this folder. Whole or not at
-    all: a reader never sees half a description, and two writers never get one name.
+    `taken` holds season names that are in use elsewhere, such as in a database that outlived this folder. Whole or
+    not at all: a reader never sees half a description, and two writers never get one name.
     """
     season_path(replays, competition, description.source_season)
     folder = replays / competition
@@ -58,12 +53,11 @@ def write_replay(
     with NamedTemporaryFile(dir=folder, prefix=".", suffix=".tmp") as draft:
         draft.write(msgspec.json.encode(description))
         draft.flush()
+        os.fchmod(draft.fileno(), READABLE)
         return _link(Path(draft.name), folder, description, taken)
 
 
-def _link(
-    draft: Path, folder: Path, description: ReplayDescription, taken: Container[str]
-) -> str:
+def _link(draft: Path, folder: Path, description: ReplayDescription, taken: Container[str]) -> str:
     number = 0
     while True:
         number += 1

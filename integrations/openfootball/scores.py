@@ -12,6 +12,7 @@ _STATUSES = {
     "cancelled": MatchStatus.CANCELLED,
     "canceled": MatchStatus.CANCELLED,
     "abandoned": MatchStatus.ABANDONED,
+    # The only word for a match that is over: a played one has a score and no status.
     "awarded": MatchStatus.ENDED,
 }
 
@@ -63,14 +64,10 @@ def _read_status(text: str | None) -> MatchStatus | None:
 
 
 def _void_warning(status: MatchStatus, score: RawScore) -> str | None:
-    return (
-        f"is {status.lower()} and has a score, which is ignored" if score.ft else None
-    )
+    return f"is {status.lower()} and has a score, which is ignored" if score.ft else None
 
 
-def _without_result(
-    text: str | None, status: MatchStatus | None, score: RawScore
-) -> Reading:
+def _without_result(text: str | None, status: MatchStatus | None, score: RawScore) -> Reading:
     if status is MatchStatus.ENDED:
         raise ValueError(f"is {text} and has no score")
     if score.ht or score.et or score.p:
@@ -80,9 +77,7 @@ def _without_result(
 
 def _refuse_impossible(score: RawScore) -> None:
     if score.et and score.ft and _is_below(score.et, score.ft):
-        raise ValueError(
-            f"score after extra time {_text(score.et)} is below that of the 90 minutes {_text(score.ft)}"
-        )
+        raise ValueError(f"score after extra time {_text(score.et)} is below that of the 90 minutes {_text(score.ft)}")
 
 
 def _warning(score: RawScore) -> str | None:

@@ -1,14 +1,13 @@
 """In which time zone a file tells its times: one for each file, by competition, never by the ground of a match."""
 
 import re
-from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo
 
 from domain.match.model import KickOffPrecision
 
 # Countries that keep one time; the others (us, au, ru, ...) have to be named by an override.
-COUNTRIES: Mapping[str, str] = {
+COUNTRIES = {
     "ar": "America/Argentina/Buenos_Aires",
     "at": "Europe/Vienna",
     "be": "Europe/Brussels",
@@ -52,29 +51,21 @@ CENTRAL_EUROPE = "Europe/Paris"
 # The sign is reversed in names of this kind: this is UTC-3, the whole year.
 UTC_MINUS_3 = "Etc/GMT+3"
 
-COMPETITIONS: Mapping[str, str] = {
-    "copa": UTC_MINUS_3,
-    "euro": CENTRAL_EUROPE,
-    "uefa": CENTRAL_EUROPE,
-}
+COMPETITIONS = {"copa": UTC_MINUS_3, "euro": CENTRAL_EUROPE, "uefa": CENTRAL_EUROPE}
 
 # Every World Cup has a host of its own. Those that are missing here tell an offset with each time.
-WORLD_CUPS: Mapping[str, str] = {"2018": "Europe/Moscow", "2022": "Asia/Qatar"}
+WORLD_CUPS = {"2018": "Europe/Moscow", "2022": "Asia/Qatar"}
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _TIME = re.compile(r"(?P<hour>\d{1,2}):(?P<minute>\d{2})(?:\s*(?P<offset>UTC\S*))?")
-_OFFSET = re.compile(
-    r"UTC(?:(?P<sign>[+-])(?P<hours>\d{1,2})(?::?(?P<minutes>\d{2}))?)?"
-)
+_OFFSET = re.compile(r"UTC(?:(?P<sign>[+-])(?P<hours>\d{1,2})(?::?(?P<minutes>\d{2}))?)?")
 
 
 def zone_of(competition: str, season: str) -> ZoneInfo | None:
     """The zone of a competition's file; None when it is not known. Guessing would shift locks, so nobody guesses."""
     family = competition.partition(".")[0]
-    if family == "worldcup":
-        name = WORLD_CUPS.get(season)
-    else:
-        name = COMPETITIONS.get(family) or COUNTRIES.get(family)
+    zones = WORLD_CUPS if family == "worldcup" else COMPETITIONS | COUNTRIES
+    name = zones.get(season if family == "worldcup" else family)
     return ZoneInfo(name) if name else None
 
 
@@ -89,18 +80,12 @@ def read_kick_off(
         return None, KickOffPrecision.UNKNOWN
     local_day = _read_day(day)
     if clock is None:
-        return _to_utc(
-            datetime.combine(local_day, time(), tzinfo=zone or UTC)
-        ), KickOffPrecision.DATE
+        return _to_utc(datetime.combine(local_day, time(), tzinfo=zone or UTC)), KickOffPrecision.DATE
     local_time, own_zone = _read_time(clock, offset)
     zone = own_zone or zone
     if zone is None:
-        raise ValueError(
-            "the time zone of this competition is not known, and the time has no offset"
-        )
-    return _to_utc(
-        datetime.combine(local_day, local_time, tzinfo=zone)
-    ), KickOffPrecision.EXACT
+        raise ValueError("the time zone of this competition is not known, and the time has no offset")
+    return _to_utc(datetime.combine(local_day, local_time, tzinfo=zone)), KickOffPrecision.EXACT
 
 
 def _read_day(text: str) -> date:
@@ -129,9 +114,7 @@ def _read_offset(text: str | None) -> tzinfo | None:
     found = _OFFSET.fullmatch(text.strip())
     if not found:
         raise ValueError(f"offset `{text}` is not UTC+N")
-    offset = timedelta(
-        hours=int(found["hours"] or 0), minutes=int(found["minutes"] or 0)
-    )
+    offset = timedelta(hours=int(found["hours"] or 0), minutes=int(found["minutes"] or 0))
     if offset > timedelta(hours=14):
         raise ValueError(f"offset `{text}` is nowhere on earth")
     return timezone(-offset if found["sign"] == "-" else offset)
