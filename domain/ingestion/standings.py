@@ -59,12 +59,13 @@ class _Record:
 
 
 def _count(match: MatchSnapshot, home_key: str, away_key: str, records: dict[str, _Record]) -> None:
-    home = records.setdefault(home_key, _Record())
-    away = records.setdefault(away_key, _Record())
+    for key in (home_key, away_key):
+        if key not in records:
+            records[key] = _Record()
     result = _result(match)
     if result is not None:
-        home.add(result.home, result.away)
-        away.add(result.away, result.home)
+        records[home_key].add(result.home, result.away)
+        records[away_key].add(result.away, result.home)
 
 
 def _result(match: MatchSnapshot) -> Goals | None:

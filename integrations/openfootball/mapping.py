@@ -176,11 +176,12 @@ def _teams(drafts: Iterable[Draft], competition: str) -> tuple[TeamSnapshot, ...
     teams: dict[str, TeamSnapshot] = {}
     for draft in drafts:
         for team in (draft.raw.team1, draft.raw.team2):
-            if not _is_placeholder(team.name, draft):
-                key = f"{competition}/{team.name}"
-                known = teams.setdefault(key, TeamSnapshot(key, team.name, short_name=None, code=team.code))
-                if known.code is None and team.code:
-                    teams[key] = replace(known, code=team.code)
+            key = f"{competition}/{team.name}"
+            known = teams.get(key)
+            if known is None and not _is_placeholder(team.name, draft):
+                teams[key] = TeamSnapshot(key, team.name, short_name=None, code=team.code)
+            elif known is not None and known.code is None and team.code:
+                teams[key] = replace(known, code=team.code)
     return tuple(teams[key] for key in sorted(teams))
 
 

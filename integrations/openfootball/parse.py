@@ -136,6 +136,10 @@ class _Match(Struct, frozen=True):
     score2p: Number | None = None
 
 
+_MATCH = msgspec.json.Decoder(_Match)
+_GOALS = msgspec.json.Decoder(tuple[RawGoal, ...] | None)
+
+
 def parse_file(data: bytes, file: str) -> RawFile:
     """The matches of a file. Raises ProviderBadData, with the place, when the file as a whole makes no sense."""
     top = _decode(data, file, _File)
@@ -196,7 +200,7 @@ def _items(top: _File, file: str) -> list[tuple[str | None, Raw]]:
 
 def _match(index: int, round_name: str | None, raw: Raw) -> RawMatch:
     """Raises ValueError, for people, when the match makes no sense."""
-    match = msgspec.json.decode(raw, type=_Match)
+    match = _MATCH.decode(raw)
     name = round_name or match.round
     if not name or not name.strip():
         raise ValueError("has no round")
@@ -248,7 +252,9 @@ def _older_ground(match: _Match) -> str | None:
 
 def _goals(raw: Raw) -> tuple[RawGoal, ...] | None:
     """Who scored when is an extra: a list that makes no sense is no reason to refuse the match."""
+    if raw is NOT_TOLD:
+        return None
     try:
-        return msgspec.json.decode(raw, type=tuple[RawGoal, ...] | None)
+        return _GOALS.decode(raw)
     except (ValueError, RecursionError):
         return None
