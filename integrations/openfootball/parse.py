@@ -137,7 +137,7 @@ class _Match(Struct, frozen=True):
 
 
 _MATCH = msgspec.json.Decoder(_Match)
-_GOALS = msgspec.json.Decoder(tuple[RawGoal, ...] | None)
+_GOALS: msgspec.json.Decoder[tuple[RawGoal, ...] | None] = msgspec.json.Decoder(tuple[RawGoal, ...] | None)
 
 
 def parse_file(data: bytes, file: str) -> RawFile:
