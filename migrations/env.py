@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from domain.tables import metadata
+from domain.all_tables import metadata
 
 
 def run() -> None:

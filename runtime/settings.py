@@ -130,11 +130,14 @@ def _checked(kind: type[_Kind], values: Mapping[str, Any]) -> _Kind:
 
 
 def _refuse_unknown_names(names: Iterable[str]) -> None:
-    known = [variable_name(field) for field in Settings.model_fields]
+    known = [name for name in map(variable_name, Settings.model_fields) if name.startswith(PREFIX)]
     for name in sorted(names):
         if name.startswith(PREFIX) and name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else "docs/settings.md lists the settings."
+            # Without the prefix, which would make every name look alike.
+            near = difflib.get_close_matches(
+                name.removeprefix(PREFIX), [one.removeprefix(PREFIX) for one in known], n=1
+            )
+            hint = f"did you mean {PREFIX}{near[0]}?" if near else "docs/settings.md lists the settings."
             raise SetupError(f"{name} is not a setting of Palpite; {hint}")
 
 
