@@ -9,8 +9,12 @@ from domain.ingestion.snapshot import TournamentSnapshot
 class Provider(Protocol):
     """A source of tournaments."""
 
-    async def read(self, competition: str, season: str, *, now: datetime) -> TournamentSnapshot:
+    async def read(
+        self, competition: str, season: str, *, now: datetime, time_zone: str | None = None
+    ) -> TournamentSnapshot:
         """The tournament as the provider tells it at `now` (aware, UTC).
+
+        `time_zone` (IANA) is that of kick-offs given without one; by default the provider knows it.
 
         Raises ProviderNotFound, ProviderBadData or ProviderUnavailable. Faults of single items are no errors: they
         stand in `TournamentSnapshot.rejections`.

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -42,10 +42,13 @@ class OpenFootballProvider:
         self._time_zones = time_zones or {}
         self._plans: dict[tuple[str, str], _KnownPlan] = {}
 
-    async def read(self, competition: str, season: str, *, now: datetime) -> TournamentSnapshot:
+    async def read(
+        self, competition: str, season: str, *, now: datetime, time_zone: str | None = None
+    ) -> TournamentSnapshot:
         if replays.is_replay(season):
             return (await self.read_plan(competition, season)).at(now)
-        return (await asyncio.to_thread(self._read_season, self._folder, competition, season, season)).snapshot
+        zone = ZoneInfo(time_zone) if time_zone is not None else None
+        return (await asyncio.to_thread(self._read_season, self._folder, competition, season, season, zone)).snapshot
 
     async def read_plan(self, competition: str, season: str) -> ReplayPlan:
         """The plan of a replay. Raises as `read` does."""
@@ -68,7 +71,9 @@ class OpenFootballProvider:
         played = self._read_season(folder, competition, description.source_season, season)
         return _KnownPlan(stamps, _plan(played, description, description_path.name))
 
-    def _read_season(self, folder: Path, competition: str, season: str, known_as: str) -> Season:
+    def _read_season(
+        self, folder: Path, competition: str, season: str, known_as: str, zone: ZoneInfo | None = None
+    ) -> Season:
         path = files.season_path(folder, competition, season)
         raw = parse.parse_file(files.read_bytes(path), path.name)
         groups, tables = files.groups_path(path), files.standings_path(path)
@@ -76,7 +81,7 @@ class OpenFootballProvider:
             competition=competition,
             season=known_as,
             file=path.name,
-            zone=self._time_zones.get(competition) or zone_of(competition, season),
+            zone=zone or self._time_zones.get(competition) or zone_of(competition, season),
             groups=parse.parse_groups(files.read_bytes(groups), groups.name) if files.stamp_of(groups) else (),
             tables=parse.parse_standings(files.read_bytes(tables), tables.name) if files.stamp_of(tables) else (),
             tables_file=tables.name,
@@ -87,6 +92,12 @@ class OpenFootballProvider:
 def _plan(season: Season, description: replays.ReplayDescription, file: str) -> ReplayPlan:
     starts_at = description.starts_at.astimezone(UTC)
     try:
-        return ReplayPlan.from_snapshot(season.snapshot, season.courses, starts_at=starts_at, speed=description.speed)
+        return ReplayPlan.from_snapshot(
+            season.snapshot,
+            season.courses,
+            starts_at=starts_at,
+            speed=description.speed,
+            spread=timedelta(seconds=description.spread_seconds),
+        )
     except ValueError as error:
         raise ProviderBadData(f"{file}: {error}") from error

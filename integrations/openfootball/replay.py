@@ -18,8 +18,8 @@ from integrations.openfootball.mapping import Course
 
 MAX_SPREAD = timedelta(seconds=60)
 """At full speed all kick-offs of a season fall within this time."""
-MAX_MATCH = timedelta(seconds=2.5)
-"""At full speed a match lasts this long, extra time and shoot-out included."""
+MATCH_SHARE = 1 / 24
+"""Where kick-offs are spread evenly, a match lasts this share of the whole, extra time and shoot-out included."""
 
 HALF = 45
 REGULATION = 90
@@ -49,10 +49,16 @@ class ReplayPlan:
 
     @classmethod
     def from_snapshot(
-        cls, snapshot: TournamentSnapshot, courses: Mapping[str, Course], *, starts_at: datetime, speed: float | None
+        cls,
+        snapshot: TournamentSnapshot,
+        courses: Mapping[str, Course],
+        *,
+        starts_at: datetime,
+        speed: float | None,
+        spread: timedelta = MAX_SPREAD,
     ) -> Self:
-        """`speed` is how many times faster than life, above 0; None spreads the kick-offs evenly over 60 seconds."""
-        clock = _Clock.of(snapshot.matches, starts_at, speed)
+        """`speed` is how many times faster than life, above 0; None spreads the kick-offs evenly over `spread`."""
+        clock = _Clock.of(snapshot.matches, starts_at, speed, spread)
         timelines = tuple(_timeline(match, courses.get(match.key, _NO_COURSE), clock) for match in snapshot.matches)
         changes = sorted({instant for timeline in timelines for instant in timeline.instants})
         return cls(
@@ -90,15 +96,18 @@ class _Timeline:
 class _Clock:
     starts_at: datetime
     speed: float | None
+    spread: timedelta
     kick_offs: tuple[datetime, ...]
     """Distinct kick-offs in the file, in order."""
 
     @classmethod
-    def of(cls, matches: Iterable[MatchSnapshot], starts_at: datetime, speed: float | None) -> Self:
+    def of(cls, matches: Iterable[MatchSnapshot], starts_at: datetime, speed: float | None, spread: timedelta) -> Self:
         if speed is not None and not (math.isfinite(speed) and speed > 0):
             raise ValueError("speed must be above 0")
+        if spread <= timedelta():
+            raise ValueError("the spread of kick-offs must be above 0")
         kick_offs = {match.kick_off for match in matches if match.kick_off and _kicks_off(match)}
-        return cls(starts_at, speed, tuple(sorted(kick_offs)))
+        return cls(starts_at, speed, spread, tuple(sorted(kick_offs)))
 
     def moment(self, real: datetime | None) -> datetime:
         """When a moment of the file comes on the clock of the replay. What has no date comes with the last kick-off."""
@@ -107,13 +116,17 @@ class _Clock:
         if self.speed is None:
             last = len(self.kick_offs) - 1
             place = min(bisect_left(self.kick_offs, real), last) if real else last
-            return self.starts_at + MAX_SPREAD * (place / max(last, 1))
+            return self.starts_at + self.spread * (place / max(last, 1))
         since_start = (real or self.kick_offs[-1]) - self.kick_offs[0]
         return self.starts_at + max(since_start, timedelta()) / self.speed
 
     def since_kick_off(self, minutes: float, whistle: int) -> timedelta:
         """How long `minutes` last of a match that is over after `whistle` of them."""
-        return MAX_MATCH * (minutes / whistle) if self.speed is None else timedelta(minutes=minutes) / self.speed
+        return (
+            self.spread * (MATCH_SHARE * minutes / whistle)
+            if self.speed is None
+            else timedelta(minutes=minutes) / self.speed
+        )
 
 
 def _kicks_off(match: MatchSnapshot) -> bool:

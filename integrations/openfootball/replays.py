@@ -11,6 +11,7 @@ import msgspec
 
 from domain.ingestion.errors import ProviderBadData, ProviderNotFound
 from integrations.openfootball.files import is_competition, read_bytes, season_path
+from integrations.openfootball.replay import MAX_SPREAD
 
 READABLE = 0o644
 """The worker that reads a description need not run as the user who wrote it."""
@@ -25,7 +26,8 @@ class ReplayDescription(msgspec.Struct, frozen=True):
     starts_at: datetime
     """Aware: the first kick-off on the clock of the replay."""
     speed: float | None
-    """How many times faster than life; None is the greatest speed."""
+    """How many times faster than life; None spreads the kick-offs evenly over `spread_seconds`."""
+    spread_seconds: float = MAX_SPREAD.total_seconds()
     folder: str | None = None
     """Absolute folder of the source file; None is the provider's own."""
 

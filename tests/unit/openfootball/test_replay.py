@@ -14,7 +14,7 @@ from domain.ingestion.snapshot import MatchSnapshot, TournamentSnapshot
 from domain.match.model import Goals, KickOffPrecision, MatchStatus, ResultKind
 from integrations.openfootball.files import list_seasons
 from integrations.openfootball.mapping import Season
-from integrations.openfootball.replay import MAX_MATCH, MAX_SPREAD, ReplayPlan
+from integrations.openfootball.replay import MATCH_SHARE, MAX_SPREAD, ReplayPlan
 from integrations.openfootball.zones import zone_of
 from tests.support.openfootball import DATA, JsonObject, a_match, map_content, real_json
 
@@ -208,9 +208,9 @@ def test_greatest_speed_spreads_distinct_kick_offs_evenly_over_a_minute() -> Non
 def test_at_greatest_speed_every_match_lasts_the_same_short_time(score: JsonObject) -> None:
     replay = plan(a_match(round="Final", score=score), speed=None)
 
-    assert at(replay, MAX_MATCH - timedelta(milliseconds=1)).status is MatchStatus.IN_PLAY
-    assert at(replay, MAX_MATCH).status is MatchStatus.ENDED
-    assert replay.finished_at == START + MAX_MATCH
+    assert at(replay, MAX_SPREAD * MATCH_SHARE - timedelta(milliseconds=1)).status is MatchStatus.IN_PLAY
+    assert at(replay, MAX_SPREAD * MATCH_SHARE).status is MatchStatus.ENDED
+    assert replay.finished_at == START + MAX_SPREAD * MATCH_SHARE
 
 
 def test_a_cancelled_match_is_called_off_on_its_day() -> None:
@@ -321,7 +321,7 @@ def test_every_season_ends_as_its_file_tells(season: str, competition: str, spee
     open_ended = {MatchStatus.NOT_STARTED, MatchStatus.POSTPONED}
     assert [match.key for match in replay.without_result] == [m.key for m in end.matches if m.status in open_ended]
     if speed is None:
-        assert replay.finished_at - START <= MAX_SPREAD + MAX_MATCH
+        assert replay.finished_at - START <= MAX_SPREAD + MAX_SPREAD * MATCH_SHARE
 
 
 def test_matches_without_result_of_the_season_in_progress() -> None:
