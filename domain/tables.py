@@ -1,10 +1,11 @@
 """The one `MetaData` of the database, and the column shapes that its tables share."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Column, DateTime, MetaData, Text, func
-from sqlalchemy.dialects.postgresql import UUID
+from sqlalchemy import CheckConstraint, Column, ColumnElement, DateTime, MetaData, Text, any_, bindparam, func
+from sqlalchemy.dialects.postgresql import ARRAY, UUID
 
 metadata = MetaData(
     naming_convention={
@@ -32,3 +33,8 @@ def created_at(name: str = "created_at") -> "Column[Any]":
 
 def text(name: str, *, nullable: bool = False, **options: Any) -> "Column[Any]":
     return Column(name, Text, nullable=nullable, **options)
+
+
+def among(column: "Column[Any]", values: Iterable[Any]) -> ColumnElement[bool]:
+    """That a column holds one of the values: one statement text for any number of them, unlike IN."""
+    return column == any_(bindparam(column.name, list(values), type_=ARRAY(column.type), unique=True))

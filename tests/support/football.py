@@ -34,7 +34,8 @@ from domain.tournament.model import (
     TournamentMode,
     TournamentStatus,
 )
-from domain.tournament.tables import rounds as rounds_table, teams, tournaments
+from domain.tournament.tables import rounds as rounds_table
+from domain.tournament.tables import teams, tournaments
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -66,7 +67,7 @@ async def make_tournament(
     label: str = "Test League",
     ruleset: str = "default",
 ) -> MadeTournament:
-    """A tournament with rounds `1`, `2`, ..., and open matches `spacing` apart from `kick_off` on (default: tomorrow)."""
+    """A tournament with rounds `1`, `2`, ..., and open matches `spacing` apart from `kick_off` on (or tomorrow)."""
     first = kick_off or datetime.now(UTC) + timedelta(days=1)
     async with database.begin() as connection:
         tournament_id = TournamentId(new_id())

@@ -1,0 +1,327 @@
+"""SQL of guesses. Who sees a guess and until when it may be given stand here, once each, by the database clock."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    Select,
+    SmallInteger,
+    Text,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+    true,
+    tuple_,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, insert
+
+from domain.guess.model import Guess, GuessInput
+from domain.guess.tables import guess_revisions, guesses, tournament_members
+from domain.ids import LeagueId, MatchId, MemberId, TournamentId
+from domain.league.tables import league_members
+from domain.match.model import Goals, Match
+from domain.match.store import is_paused, lock_passed, select_matches, to_match
+from domain.match.tables import matches
+from domain.member.tables import members
+from domain.tables import Uuid, among
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What became of guesses that had been saved after a lock that turned out to be earlier."""
+
+    restored: int
+    """Set back to the last save before the lock."""
+    removed: int
+    """Without a save before the lock: missed."""
+
+
+def guess_visible(viewer_id: MemberId | None) -> ColumnElement[bool]:
+    """Whether a viewer may know of a guess: it is the viewer's own, or the match's lock has passed.
+
+    For statements that join `matches`. Every reader of single guesses goes through it.
+    """
+    if viewer_id is None:
+        return lock_passed()
+    return or_(guesses.c.member_id == viewer_id, lock_passed())
+
+
+# ---------------------------------------------------------------- saving
+
+
+async def lock_member(connection: "AsyncConnection", member_id: MemberId) -> None:
+    """Let one request of a member save guesses at a time, so that a save never waits between its clock and its row."""
+    key = func.hashtextextended(f"guesses:{member_id}", 0)
+    await connection.execute(select(func.pg_advisory_xact_lock(key)))
+
+
+async def lock_matches(
+    connection: "AsyncConnection", member_id: MemberId, ids: Iterable[MatchId]
+) -> dict[MatchId, tuple[Match, bool]]:
+    """The matches, kept from changing until the transaction ends, and whether the member joined their tournaments."""
+    joined = exists().where(
+        tournament_members.c.tournament_id == matches.c.tournament_id, tournament_members.c.member_id == member_id
+    )
+    statement = select_matches().add_columns(joined.label("joined")).where(among(matches.c.id, ids))
+    statement = statement.order_by(matches.c.id).with_for_update(read=True, of=matches)
+    return {MatchId(row.id): (to_match(row), row.joined) for row in await connection.execute(statement)}
+
+
+async def save(
+    connection: "AsyncConnection", member_id: MemberId, given: Sequence[GuessInput], request_id: str
+) -> set[MatchId]:
+    """Store the guesses whose matches are open at the database's instant of this statement; the answer says which.
+
+    One reading of the clock decides and is stored as `saved_at`. A guess that repeats the stored score is accepted and
+    writes nothing. Call `lock_member` and `lock_matches` first.
+    """
+    # A CTE with a volatile function is computed once, whoever reads it.
+    instant = select(func.clock_timestamp().label("at")).cte("instant")
+    items = _items(given)
+    accepted = (
+        select(matches.c.tournament_id, matches.c.id.label("match_id"), items.c.home, items.c.away, instant.c.at)
+        .select_from(items)
+        .join(matches, matches.c.id == items.c.match_id)
+        .join(instant, true())
+        .where(~lock_passed(instant.c.at), ~is_paused(instant.c.at))
+        .cte("accepted")
+    )
+    saved = _write_heads(accepted, member_id).cte("saved")
+    columns = ["tournament_id", "match_id", "member_id", "revision", "home", "away", "saved_at"]
+    new = select(*(saved.c[name] for name in columns), literal(request_id, Text))
+    revisions = insert(guess_revisions).from_select([*columns, "request_id"], new).cte("revisions")
+    rows = await connection.execute(select(accepted.c.match_id).add_cte(revisions))
+    return {MatchId(row.match_id) for row in rows}
+
+
+def _items(given: Sequence[GuessInput]) -> Any:
+    """The input as rows: one statement text for any number of guesses."""
+    return (
+        func.unnest(
+            bindparam("match_ids", [item.match_id for item in given], type_=ARRAY(Uuid)),
+            bindparam("homes", [item.home for item in given], type_=ARRAY(SmallInteger)),
+            bindparam("aways", [item.away for item in given], type_=ARRAY(SmallInteger)),
+        )
+        .table_valued("match_id", "home", "away", name="items")
+        .render_derived()
+    )
+
+
+def _write_heads(accepted: Any, member_id: MemberId) -> Any:
+    source = select(
+        accepted.c.tournament_id,
+        accepted.c.match_id,
+        literal(member_id, Uuid),
+        accepted.c.home,
+        accepted.c.away,
+        literal(1),
+        accepted.c.at,
+    )
+    names = ["tournament_id", "match_id", "member_id", "home", "away", "revision", "saved_at"]
+    statement = insert(guesses).from_select(names, source)
+    new = statement.excluded
+    changed = or_(guesses.c.home != new.home, guesses.c.away != new.away)
+    values = {"home": new.home, "away": new.away, "saved_at": new.saved_at, "revision": guesses.c.revision + 1}
+    key = ["tournament_id", "match_id", "member_id"]
+    return statement.on_conflict_do_update(index_elements=key, set_=values, where=changed).returning(*guesses.c)
+
+
+# ---------------------------------------------------------------- reading
+
+
+async def read_own(connection: "AsyncConnection", member_id: MemberId, ids: Iterable[MatchId]) -> list[Guess]:
+    """The member's guesses, given or not, for those of the matches whose tournaments the member has joined."""
+    latest = (
+        select(guess_revisions.c.revision, guess_revisions.c.home, guess_revisions.c.away)
+        .where(
+            guess_revisions.c.tournament_id == matches.c.tournament_id,
+            guess_revisions.c.match_id == matches.c.id,
+            guess_revisions.c.member_id == member_id,
+        )
+        .order_by(guess_revisions.c.revision.desc())
+        .limit(1)
+        .lateral("latest")
+    )
+    own = and_(_of_match(), guesses.c.member_id == member_id, guess_visible(member_id))
+    has_joined = and_(
+        tournament_members.c.tournament_id == matches.c.tournament_id, tournament_members.c.member_id == member_id
+    )
+    # A later revision than the one that counts was saved after a lock that turned out to be earlier.
+    is_late = latest.c.revision > func.coalesce(guesses.c.revision, 0)
+    statement = (
+        select(
+            matches.c.tournament_id,
+            matches.c.id.label("match_id"),
+            tournament_members.c.member_id,
+            guesses.c.home,
+            guesses.c.away,
+            guesses.c.revision,
+            guesses.c.saved_at,
+            latest.c.home.label("late_home"),
+            latest.c.away.label("late_away"),
+        )
+        .select_from(matches)
+        .join(tournament_members, has_joined)
+        .outerjoin(guesses, own)
+        .outerjoin(latest, is_late)
+        .where(among(matches.c.id, ids))
+    )
+    return [_to_guess(row, _goals(row.late_home, row.late_away)) for row in await connection.execute(statement)]
+
+
+async def read_given(
+    connection: "AsyncConnection", viewer_id: MemberId | None, keys: Sequence[tuple[MatchId, MemberId]]
+) -> list[Guess]:
+    """Those of the guesses, by match and member, that were given and that the viewer may see."""
+    asked = (
+        func.unnest(
+            bindparam("asked_matches", [key[0] for key in keys], type_=ARRAY(Uuid)),
+            bindparam("asked_members", [key[1] for key in keys], type_=ARRAY(Uuid)),
+        )
+        .table_valued("match_id", "member_id", name="asked")
+        .render_derived()
+    )
+    statement = (
+        select(*guesses.c)
+        .select_from(asked)
+        .join(matches, matches.c.id == asked.c.match_id)
+        .join(guesses, and_(_of_match(), guesses.c.member_id == asked.c.member_id))
+        .where(guess_visible(viewer_id))
+    )
+    return [_to_guess(row, None) for row in await connection.execute(statement)]
+
+
+async def page_of_match(
+    connection: "AsyncConnection",
+    viewer_id: MemberId,
+    match_id: MatchId,
+    *,
+    league_id: LeagueId | None,
+    first: int,
+    after: tuple[str, MemberId] | None,
+) -> tuple[list[Guess], int]:
+    """Guesses given for a match by nick name: up to `first` + 1, and how many in all; none at all before the lock."""
+    joined = guesses.join(matches, _of_match()).join(members, members.c.id == guesses.c.member_id)
+    # The list is empty before the lock for everybody, so the viewer's own guess does not stand in it either.
+    chosen = [matches.c.id == match_id, guess_visible(viewer_id), lock_passed()]
+    if league_id is not None:
+        chosen.append(guesses.c.member_id.in_(_members_of(league_id)))
+    position = tuple_(members.c.nick_name, members.c.id)
+    statement = select(*guesses.c).select_from(joined).where(*chosen).order_by(*position).limit(first + 1)
+    if after is not None:
+        statement = statement.where(position > tuple_(literal(after[0]), literal(after[1], Uuid)))
+    total = await connection.execute(select(func.count()).select_from(joined).where(*chosen))
+    rows = await connection.execute(statement)
+    return [_to_guess(row, None) for row in rows], total.scalar_one()
+
+
+def _members_of(league_id: LeagueId) -> Select[Any]:
+    live = league_members.c.left_at.is_(None)
+    return select(league_members.c.member_id).where(league_members.c.league_id == league_id, live)
+
+
+def _of_match() -> ColumnElement[bool]:
+    return and_(guesses.c.tournament_id == matches.c.tournament_id, guesses.c.match_id == matches.c.id)
+
+
+def _to_guess(row: Row[Any], late_goals: Goals | None) -> Guess:
+    return Guess(
+        tournament_id=TournamentId(row.tournament_id),
+        match_id=MatchId(row.match_id),
+        member_id=MemberId(row.member_id),
+        goals=_goals(row.home, row.away),
+        revision=row.revision or 0,
+        saved_at=row.saved_at,
+        late_goals=late_goals,
+    )
+
+
+def _goals(home: int | None, away: int | None) -> Goals | None:
+    return None if home is None or away is None else Goals(home, away)
+
+
+# ---------------------------------------------------------------- matches that change under their guesses
+
+
+async def restore_guesses(connection: "AsyncConnection", match_id: MatchId, lock_at: datetime) -> Restored:
+    """Let the last save before `lock_at` count, when a kick-off turns out to have been earlier than was known.
+
+    The revisions stay, so that the member sees what did not count. Call it with the match row locked, before or after
+    its `lock_at` is set; a match that is settled already has to be settled again.
+    """
+    late = and_(*_in_match(guesses, match_id), guesses.c.saved_at >= lock_at)
+    in_time = (
+        select(guess_revisions)
+        .where(*_in_match(guess_revisions, match_id), guess_revisions.c.saved_at < lock_at)
+        .distinct(guess_revisions.c.member_id)
+        .order_by(guess_revisions.c.member_id, guess_revisions.c.revision.desc())
+        .subquery("in_time")
+    )
+    values = {name: in_time.c[name] for name in ("home", "away", "revision", "saved_at")}
+    restored = update(guesses).where(late, guesses.c.member_id == in_time.c.member_id).values(values)
+    restored_count = (await connection.execute(restored)).rowcount
+    removed_count = (await connection.execute(delete(guesses).where(late))).rowcount
+    return Restored(restored_count, removed_count)
+
+
+async def swap_guesses(connection: "AsyncConnection", match_id: MatchId, *, request_id: str = "system") -> int:
+    """Swap the sides of all guesses when the provider swaps those of the match; how many guesses that were.
+
+    Revisions never change, so each save is recorded once more, swapped, with the instant of its own: what counts at an
+    earlier lock is still found as the highest revision saved before it.
+    """
+    await connection.execute(_record_swapped(match_id, request_id))
+    same_save = and_(
+        guess_revisions.c.tournament_id == guesses.c.tournament_id,
+        guess_revisions.c.match_id == guesses.c.match_id,
+        guess_revisions.c.member_id == guesses.c.member_id,
+        guess_revisions.c.saved_at == guesses.c.saved_at,
+    )
+    latest = select(func.max(guess_revisions.c.revision)).where(same_save).scalar_subquery()
+    values = {"home": guesses.c.away, "away": guesses.c.home, "revision": latest}
+    swapped = update(guesses).where(*_in_match(guesses, match_id)).values(values)
+    return (await connection.execute(swapped)).rowcount
+
+
+def _record_swapped(match_id: MatchId, request_id: str) -> Any:
+    """The present form of each save (the last recorded at its instant), swapped, numbered on in the order of saving."""
+    saves = (
+        select(guess_revisions)
+        .where(*_in_match(guess_revisions, match_id))
+        .distinct(guess_revisions.c.member_id, guess_revisions.c.saved_at)
+        .order_by(guess_revisions.c.member_id, guess_revisions.c.saved_at, guess_revisions.c.revision.desc())
+        .subquery("saves")
+    )
+    highest = func.max(saves.c.revision).over(partition_by=saves.c.member_id)
+    number = func.row_number().over(partition_by=saves.c.member_id, order_by=saves.c.revision)
+    new = select(
+        saves.c.tournament_id,
+        saves.c.match_id,
+        saves.c.member_id,
+        highest + number,
+        saves.c.away,
+        saves.c.home,
+        saves.c.saved_at,
+        literal(request_id, Text),
+    )
+    names = ["tournament_id", "match_id", "member_id", "revision", "home", "away", "saved_at", "request_id"]
+    return insert(guess_revisions).from_select(names, new)
+
+
+def _in_match(table: Any, match_id: MatchId) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """Rows of a match; naming its tournament spares the other partitions."""
+    tournament_id = select(matches.c.tournament_id).where(matches.c.id == match_id).scalar_subquery()
+    return table.c.tournament_id == tournament_id, table.c.match_id == match_id

@@ -1,0 +1,188 @@
+"""SQL of members and their sessions. Sessions end by the database's clock."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import ColumnElement, Row, Select, func, insert, literal, select, text, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from domain.ids import MemberId, SessionId
+from domain.member.model import Account, Member, PlatformRole, Session
+from domain.member.tables import members, sessions
+from domain.tables import among
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """An account with what its password is checked against."""
+
+    account: Account
+    password_hash: str | None
+
+
+async def insert_member(
+    connection: "AsyncConnection",
+    member_id: MemberId,
+    *,
+    email: str,
+    password_hash: str,
+    nick_name: str,
+    time_zone: str,
+) -> Account | None:
+    """The new account; None when another one has the address."""
+    values = {
+        "id": member_id,
+        "email": email,
+        "password_hash": password_hash,
+        "nick_name": nick_name,
+        "time_zone": time_zone,
+    }
+    statement = upsert(members).values(values).on_conflict_do_nothing().returning(*_ACCOUNT)
+    row = (await connection.execute(statement)).one_or_none()
+    return None if row is None else _to_account(row)
+
+
+async def email_exists(connection: "AsyncConnection", email: str) -> bool:
+    return (await connection.execute(select(members.c.id).where(_has_email(email)))).one_or_none() is not None
+
+
+async def credentials_of(connection: "AsyncConnection", email: str) -> Credentials | None:
+    statement = select(*_ACCOUNT, members.c.password_hash).where(_has_email(email))
+    row = (await connection.execute(statement)).one_or_none()
+    return None if row is None else Credentials(_to_account(row), row.password_hash)
+
+
+async def read_account(connection: "AsyncConnection", member_id: MemberId) -> Account | None:
+    statement = select(*_ACCOUNT).where(members.c.id == member_id, members.c.erased_at.is_(None))
+    row = (await connection.execute(statement)).one_or_none()
+    return None if row is None else _to_account(row)
+
+
+async def read_members(connection: "AsyncConnection", ids: Iterable[MemberId]) -> list[Member]:
+    rows = await connection.execute(select(members.c.id, members.c.nick_name).where(among(members.c.id, ids)))
+    return [Member(MemberId(row.id), row.nick_name) for row in rows]
+
+
+async def account_for_update(connection: "AsyncConnection", email: str) -> Account | None:
+    statement = select(*_ACCOUNT).where(_has_email(email)).with_for_update()
+    row = (await connection.execute(statement)).one_or_none()
+    return None if row is None else _to_account(row)
+
+
+async def set_platform_role(connection: "AsyncConnection", member_id: MemberId, role: PlatformRole) -> None:
+    await connection.execute(update(members).where(members.c.id == member_id).values(platform_role=role))
+
+
+async def lock_member(connection: "AsyncConnection", member_id: MemberId) -> None:
+    """Let one transaction at a time change what is counted for a member, such as the leagues that the member is in."""
+    statement = select(members.c.id).where(members.c.id == member_id)
+    await connection.execute(statement.with_for_update(key_share=True))
+
+
+# ---------------------------------------------------------------- sessions
+
+
+async def insert_session(
+    connection: "AsyncConnection",
+    session_id: SessionId,
+    member_id: MemberId,
+    *,
+    token_hash: bytes,
+    user_agent: str | None,
+    days: float,
+) -> Session:
+    """A session that ends by itself after `days`."""
+    statement = insert(sessions).values(
+        id=session_id,
+        member_id=member_id,
+        token_hash=token_hash,
+        user_agent=user_agent,
+        expires_at=func.clock_timestamp() + literal(days) * text("interval '1 day'"),
+    )
+    row = (await connection.execute(statement.returning(*_SESSION))).one()
+    return _to_session(row)
+
+
+async def session_of(connection: "AsyncConnection", token_hash: bytes) -> tuple[Session, Account, bool] | None:
+    """The live session of a token, its account, and whether it was last seen more than a minute ago."""
+    is_stale = sessions.c.last_seen_at < func.clock_timestamp() - text("interval '1 minute'")
+    statement = _live_sessions(*_SESSION, *_ACCOUNT, is_stale.label("is_stale"))
+    row = (await connection.execute(statement.where(sessions.c.token_hash == token_hash))).one_or_none()
+    return None if row is None else (_to_session(row), _to_account(row), row.is_stale)
+
+
+async def touch_session(connection: "AsyncConnection", session_id: SessionId) -> None:
+    """Note that a session is in use, unless another request has just done so."""
+    await connection.execute(
+        update(sessions)
+        .where(
+            sessions.c.id == session_id,
+            sessions.c.last_seen_at < func.clock_timestamp() - text("interval '1 minute'"),
+        )
+        .values(last_seen_at=func.clock_timestamp())
+    )
+
+
+async def revoke_session(connection: "AsyncConnection", session_id: SessionId) -> None:
+    """End a session; ending it again changes nothing."""
+    await connection.execute(
+        update(sessions)
+        .where(sessions.c.id == session_id, sessions.c.revoked_at.is_(None))
+        .values(revoked_at=func.clock_timestamp())
+    )
+
+
+async def live_sessions(connection: "AsyncConnection", ids: Iterable[SessionId]) -> set[SessionId]:
+    """Those of the sessions that have not ended."""
+    rows = await connection.execute(_live_sessions(sessions.c.id).where(among(sessions.c.id, ids)))
+    return {SessionId(row.id) for row in rows}
+
+
+_ACCOUNT = (
+    members.c.id.label("account_id"),
+    members.c.nick_name,
+    members.c.email,
+    members.c.email_confirmed_at,
+    members.c.password_hash.is_not(None).label("has_password"),
+    members.c.platform_role,
+    members.c.time_zone,
+)
+_SESSION = (sessions.c.id, sessions.c.member_id, sessions.c.expires_at)
+
+
+def _live_sessions(*columns: Any) -> Select[Any]:
+    return (
+        select(*columns)
+        .select_from(sessions.join(members, members.c.id == sessions.c.member_id))
+        .where(
+            sessions.c.revoked_at.is_(None),
+            sessions.c.expires_at > func.clock_timestamp(),
+            members.c.erased_at.is_(None),
+        )
+    )
+
+
+def _has_email(email: str) -> ColumnElement[bool]:
+    """The database folds both sides, as its unique index does."""
+    same = func.lower(members.c.email) == func.lower(literal(email))
+    return same & members.c.erased_at.is_(None)
+
+
+def _to_account(row: Row[Any]) -> Account:
+    return Account(
+        id=MemberId(row.account_id),
+        nick_name=row.nick_name,
+        email=row.email,
+        email_confirmed_at=row.email_confirmed_at,
+        has_password=row.has_password,
+        platform_role=PlatformRole(row.platform_role),
+        time_zone=row.time_zone,
+    )
+
+
+def _to_session(row: Row[Any]) -> Session:
+    return Session(SessionId(row.id), MemberId(row.member_id), row.expires_at)
