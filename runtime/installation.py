@@ -9,7 +9,7 @@ from runtime.embedded.servers import EmbeddedServers
 from runtime.errors import SetupError
 from runtime.ports import free_port, require_free_port
 from runtime.settings import Settings
-from runtime.supervisor import Say, Supervisor, child_environment, copy_lines, start_command
+from runtime.supervisor import Say, Supervisor, child_environment, copy_lines, palpite_command, start_program
 
 PROCESSES = ("serve", "worker", "scheduler")
 # How long a process waits for the servers and migrations that start beside it.
@@ -94,7 +94,7 @@ class Installation:
         await self._run_command(["db", "upgrade"], environment, "The database cannot be migrated; see the line above.")
 
     async def _run_command(self, arguments: list[str], environment: dict[str, str], failure: str) -> None:
-        process = await start_command(arguments, environment)
+        process = await start_program(palpite_command(*arguments), environment)
         await copy_lines(process, arguments[0], self._say)
         if await process.wait() != 0:
             raise SetupError(failure)

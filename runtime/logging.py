@@ -7,7 +7,7 @@ import logging
 import sys
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TextIO
 
 import structlog
 
@@ -20,13 +20,16 @@ _SECRET_WORDS = ("password", "token", "secret", "authorization", "cookie", "emai
 _QUIET = ("sqlalchemy", "alembic.runtime.plugins", "taskiq", "asyncio", "httpx2", "uvicorn.access", "uvicorn.error")
 
 
-def configure_logging(settings: Settings, component: str) -> None:
-    """Send every log line of this process to standard output; `component` names the process."""
-    as_json = settings.log_format == "json" or (settings.log_format == "auto" and not sys.stdout.isatty())
+def configure_logging(settings: Settings, component: str, stream: TextIO | None = None) -> None:
+    """Send every log line of this process to one stream (standard output); `component` names the process."""
+    target = sys.stdout if stream is None else stream
+    as_json = settings.log_format == "json" or (settings.log_format == "auto" and not target.isatty())
     shared = _shared_processors()
-    handler = logging.StreamHandler(sys.stdout)
+    handler = logging.StreamHandler(target)
     handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=_final_processors(as_json=as_json))
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared, processors=_final_processors(as_json=as_json, colours=target.isatty())
+        )
     )
     root = logging.getLogger()
     root.handlers = [handler]
@@ -87,10 +90,9 @@ def _shared_processors() -> list[structlog.typing.Processor]:
     ]
 
 
-def _final_processors(*, as_json: bool) -> list[structlog.typing.Processor]:
+def _final_processors(*, as_json: bool, colours: bool) -> list[structlog.typing.Processor]:
     clean = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     if not as_json:
-        colours = sys.stdout.isatty()
         return [clean, _drop_component, structlog.dev.ConsoleRenderer(colors=colours, timestamp_key="at")]
     return [
         clean,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _STATES = ("queued", "in_progress", "completed", "failed", "cancelled")
 _COUNT_EXECUTIONS = text("SELECT state, count(*) AS total FROM executions GROUP BY state")
-_OUTBOX_BACKLOG = text("SELECT count(*) FROM outbox WHERE sent_at IS NULL")
+_OUTBOX_BACKLOG = text("SELECT count(*) FROM outbox WHERE sent_at IS NULL AND not_before <= clock_timestamp()")
 # Seconds since the oldest accepted result that no settlement has reached; 0 when there is none.
 _SETTLEMENT_LAG = text(
     "SELECT coalesce(extract(epoch FROM clock_timestamp() - min(r.accepted_at)), 0)::float8 FROM match_results r"

@@ -52,6 +52,7 @@ class Supervisor:
         *,
         stop_seconds: float,
         backoff: Backoff | None = None,
+        command: Callable[[str], Sequence[str]] | None = None,
     ) -> None:
         """`names` are commands of palpite; `stop_seconds` is what they have between SIGTERM and SIGKILL."""
         self._children = [_Child(name) for name in names]
@@ -59,6 +60,7 @@ class Supervisor:
         self._say = say
         self._stop_seconds = stop_seconds
         self._backoff = backoff or Backoff()
+        self._command = command or palpite_command
         self._stopping = asyncio.Event()
         self._is_ready = False
         self._problem: asyncio.Future[SetupError] | None = None
@@ -115,7 +117,7 @@ class Supervisor:
             await asyncio.wait_for(self._stopping.wait(), seconds)
 
     async def _run(self, child: _Child) -> int:
-        child.process = await start_command([child.name], self._environment)
+        child.process = await start_program(self._command(child.name), self._environment)
         child.starts += 1
         if self._stopping.is_set():  # stop() came while it was being started
             _signal(child, signal.SIGTERM)
@@ -123,13 +125,15 @@ class Supervisor:
         return await child.process.wait()
 
 
-async def start_command(arguments: Sequence[str], environment: Mapping[str, str]) -> Process:
-    """Start `palpite ARGUMENTS` with its output in one pipe; the kernel kills it when we die."""
+def palpite_command(*arguments: str) -> list[str]:
+    """How this very program is called again."""
+    return [sys.executable, "-m", "runtime.cli", *arguments]
+
+
+async def start_program(command: Sequence[str], environment: Mapping[str, str]) -> Process:
+    """Start a program with its output in one pipe; the kernel kills it when we die."""
     return await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "runtime.cli",
-        *arguments,
+        *command,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=PIPE,
         stderr=STDOUT,

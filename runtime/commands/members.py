@@ -2,11 +2,12 @@
 
 import asyncio
 
-from domain.member.service import promote as make_admin
 from rich.console import Console
 
+from domain.member.service import promote as make_admin
 from runtime.database import PostgresDatabase
 from runtime.embedded.servers import servers_for_command
+from runtime.errors import SetupError
 from runtime.preflight import require_postgres
 from runtime.process import require_migrations
 from runtime.settings import load_settings
@@ -30,6 +31,7 @@ async def _promote(url: str, email: str) -> None:
     await require_migrations(url)
     database = PostgresDatabase.create(url, pool_size=2, application_name="palpite-members")
     try:
-        await make_admin(database, email)
+        if await make_admin(database, email) is None:
+            raise SetupError(f"No member has the address {email}: it is the one that was given at sign-up.")
     finally:
         await database.close()

@@ -268,7 +268,7 @@ async def test_a_command_brings_servers_or_uses_those_that_run(settings: Setting
         assert await _postgres(outer.required_database_url(), "SELECT 1") == 1
     assert survivors([started], seconds=0) == []
 
-    with pytest.raises(SetupError, match="^DATABASE_URL is not set"):
+    with pytest.raises(SetupError, match=r"^DATABASE_URL is not set"):
         servers_of_running_palpite(settings)
 
 

@@ -104,7 +104,7 @@ async def test_two_at_once_wait_for_each_other(empty_database_url: str) -> None:
 async def test_a_database_that_is_behind_is_refused_with_the_command_that_cures_it(empty_database_url: str) -> None:
     database = PostgresDatabase.create(empty_database_url)
     assert await current_revision(database) is None
-    with pytest.raises(SetupError, match="^The database is at revision none .* run `palpite db upgrade`"):
+    with pytest.raises(SetupError, match=r"^The database is at revision none .* run `palpite db upgrade`"):
         await require_head(database)
     await database.close()
 

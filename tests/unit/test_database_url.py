@@ -48,8 +48,10 @@ def test_a_unix_socket_stays() -> None:
         ("postgres://h/x?colour=red", "DATABASE_URL: the parameter 'colour' is not known; take it out."),
         (
             "postgres://h/x?sslmode=maybe",
-            "DATABASE_URL: sslmode must be one of allow, disable, prefer, require, verify-ca, verify-full, "
-            "got 'maybe'.",
+            (
+                "DATABASE_URL: sslmode must be one of allow, disable, prefer, require, verify-ca, verify-full, "
+                "got 'maybe'."
+            ),
         ),
         ("postgres://h/x?sslrootcert=/none", "DATABASE_URL: the sslrootcert '/none' cannot be read."),
         ("postgres://h/x?connect_timeout=1s", "DATABASE_URL: connect_timeout must be a number of seconds, got '1s'."),

@@ -1,0 +1,136 @@
+"""The architecture as it can be read from the files: import contracts, sizes, words, names of packages."""
+
+import ast
+import importlib
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PACKAGES = ("schema", "resolvers", "domain", "tasks", "live", "integrations", "runtime", "migrations", "web")
+SOURCES = sorted(
+    path
+    for package in PACKAGES
+    for path in (REPOSITORY / package).rglob("*.py")
+    if "migrations/versions" not in path.as_posix()
+)
+_STANDARD = sys.stdlib_module_names
+_PURE = ("model.py", "rules.py")
+_LONGEST_FILE = 400
+# Longer for a reason: file -> why.
+_LONG_FILES = {"schema/execution.py": "the descriptions of the contract are most of it"}
+
+
+def _name(path: Path) -> str:
+    return path.relative_to(REPOSITORY).as_posix()
+
+
+def test_every_import_contract_is_kept() -> None:
+    done = subprocess.run(
+        [Path(sys.executable).parent / "lint-imports", "--no-cache"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout
+    assert "0 broken" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("package", "line", "contract"),
+    [
+        ("domain/league", "import runtime", "The domain knows no framework"),
+        ("domain/league", "import strawberry", "The domain knows no framework"),
+        ("domain/league", "import sqlalchemy", "In the domain only tables and stores import sqlalchemy"),
+        ("resolvers", "import schema", "An API request goes down"),
+        ("resolvers", "import live", "Resolvers, tasks, live and integrations are independent"),
+        ("live", "import integrations", "Resolvers, tasks, live and integrations are independent"),
+        ("schema", "import integrations", "Schema uses neither tasks nor integrations"),
+        ("live", "import sqlalchemy", "Outside the domain only runtime and migrations import sqlalchemy"),
+    ],
+)
+def test_a_contract_breaks_when_it_is_violated(tmp_path: Path, package: str, line: str, contract: str) -> None:
+    for name in PACKAGES:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("")
+    (tmp_path / package).mkdir(exist_ok=True)
+    (tmp_path / package / "__init__.py").write_text("")
+    (tmp_path / package / "service.py").write_text(line + "\n")
+    (tmp_path / "pyproject.toml").write_text((REPOSITORY / "pyproject.toml").read_text())
+
+    done = subprocess.run(
+        [Path(sys.executable).parent / "lint-imports", "--no-cache"],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(tmp_path), "PATH": "/usr/bin:/bin", "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    broken = re.findall(r"^(.+) BROKEN$", done.stdout, re.MULTILINE)
+    assert any(name.startswith(contract) for name in broken), done.stdout
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if path.parts[-3:-2] == ("domain",)], ids=_name)
+def test_models_and_rules_know_the_standard_library_and_each_other_only(path: Path) -> None:
+    if path.name not in _PURE:
+        return
+    foreign = [
+        name
+        for name in _run_time_imports(ast.parse(path.read_text()))
+        if name.split(".")[0] not in _STANDARD
+        and not re.fullmatch(r"domain\.(\w+\.(model|rules)(\.\w+)?|ids|errors)(\.\w+)?", name)
+    ]
+    assert foreign == []
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=_name)
+def test_a_module_says_what_it_owns_and_is_not_too_long(path: Path) -> None:
+    source = path.read_text()
+
+    assert not source.strip() or ast.get_docstring(ast.parse(source)), f"{_name(path)} has no docstring"
+    assert source.count("\n") <= _LONGEST_FILE or _name(path) in _LONG_FILES
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=_name)
+def test_no_print_no_unfinished_work_no_state_of_a_module(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
+
+    assert [call.lineno for call in calls if call.func.id == "print"] == []  # type: ignore[attr-defined]
+    assert re.findall(r"\b(TODO|FIXME|XXX|HACK)\b", path.read_text()) == []
+    assert [node.lineno for node in ast.walk(tree) if isinstance(node, ast.Global)] == []
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_our_packages_are_ours(name: str) -> None:
+    """`schema`, `domain` and others exist on the public index: an installed one would win over ours."""
+    module = importlib.import_module(name)
+
+    assert Path(next(iter(module.__path__))) == REPOSITORY / name
+
+
+def test_every_table_is_known_to_the_migrations() -> None:
+    listed = (REPOSITORY / "domain" / "all_tables.py").read_text()
+    subjects = [path.parent.name for path in (REPOSITORY / "domain").glob("*/tables.py")]
+
+    assert [name for name in subjects if f"domain.{name}.tables" not in listed] == []
+
+
+def _run_time_imports(tree: ast.AST) -> list[str]:
+    """Names that a module imports when it runs, `from x import y` as x.y where y may be a module."""
+    found: list[str] = []
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.append(node.module)
+        else:
+            found += _run_time_imports(node)
+    return found

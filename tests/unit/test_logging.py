@@ -1,0 +1,116 @@
+"""Log lines: one JSON object each with the keys of the contract, also those of other libraries, and no secrets."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from runtime.logging import configure_logging, log_context
+from runtime.settings import load_settings
+
+
+@pytest.fixture
+def output() -> Iterator[io.StringIO]:
+    stream = io.StringIO()
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    yield stream
+    root.handlers = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
+
+
+def _lines(output: io.StringIO) -> list[dict[str, object]]:
+    return [json.loads(line) for line in output.getvalue().splitlines()]
+
+
+def test_a_line_carries_the_keys_of_the_contract(output: io.StringIO) -> None:
+    configure_logging(load_settings(log_format="json"), "worker", output)
+    with log_context(request_id="r", execution_id="e", job_id="j", domain="settlement", operation="SETTLE_MATCH"):
+        structlog.get_logger("tasks").info("settled", changed=3)
+    structlog.get_logger("tasks").warning("outside")
+
+    first, second = _lines(output)
+    assert list(first)[:9] == [
+        "at",
+        "level",
+        "message",
+        "component",
+        "domain",
+        "operation",
+        "requestId",
+        "executionId",
+        "jobId",
+    ]
+    assert first | {"at": ""} == {
+        "at": "",
+        "level": "info",
+        "message": "settled",
+        "component": "worker",
+        "domain": "settlement",
+        "operation": "SETTLE_MATCH",
+        "requestId": "r",
+        "executionId": "e",
+        "jobId": "j",
+        "logger": "tasks",
+        "changed": 3,
+    }
+    assert second | {"at": ""} == {
+        "at": "",
+        "level": "warning",
+        "message": "outside",
+        "component": "worker",
+        "logger": "tasks",
+    }
+
+
+@pytest.mark.parametrize("name", ["uvicorn.error", "taskiq.receiver", "alembic", "anything"])
+def test_lines_of_libraries_look_the_same(output: io.StringIO, name: str) -> None:
+    configure_logging(load_settings(log_format="json"), "api", output)
+    with log_context(request_id="r"):
+        logging.getLogger(name).error("failed %s times", 3, extra={"path": "/x"})
+
+    (line,) = _lines(output)
+    assert line | {"at": ""} == {
+        "at": "",
+        "level": "error",
+        "message": "failed 3 times",
+        "component": "api",
+        "requestId": "r",
+        "logger": name,
+        "path": "/x",
+    }
+
+
+def test_what_is_private_does_not_come_out(output: io.StringIO) -> None:
+    configure_logging(load_settings(log_format="json"), "api", output)
+    structlog.get_logger().info("signed in", email="ana@example.org", sessionToken="t", Password="p", nickName="ana")
+
+    (line,) = _lines(output)
+    assert (line["email"], line["sessionToken"], line["Password"], line["nickName"]) == ("***", "***", "***", "ana")
+
+
+def test_an_exception_stays_on_its_line(output: io.StringIO) -> None:
+    configure_logging(load_settings(log_format="json"), "api", output)
+    try:
+        int("broken")
+    except ValueError:
+        structlog.get_logger().exception("request failed")
+
+    (line,) = _lines(output)
+    assert str(line["exception"]).endswith("ValueError: invalid literal for int() with base 10: 'broken'")
+
+
+def test_lines_for_a_person_are_text(output: io.StringIO) -> None:
+    configure_logging(load_settings(log_format="text", log_level="warning"), "api", output)
+    structlog.get_logger("here").info("not shown")
+    structlog.get_logger("here").warning("shown", matches=2)
+
+    (line,) = output.getvalue().splitlines()
+    assert "shown" in line
+    assert "matches=2" in line
+    assert "\x1b" not in line
