@@ -5,12 +5,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from domain.member.service import read_members
-
 from domain.database import Database
 from domain.ids import MemberId
 from domain.leaderboard.model import BoardHead, BoardKey, RankedRow
 from domain.member.model import Member
+from domain.member.service import read_members
 from domain.outbox.model import TickKind
 from live.events import Delta, Snapshot
 from live.feeds import Feed
@@ -33,17 +32,20 @@ class BoardState:
     """A window at one version, with all that its rows show."""
 
     board: "OpenBoard"
+    head: BoardHead
+    """The board's head when the rows were read; the board itself may go on."""
     rows: tuple[RankedRow, ...]
     guessed_matches: Mapping[MemberId, int]
+    movement: Mapping[MemberId, int | None]
     members: Mapping[MemberId, Member]
 
     @property
     def epoch(self) -> str:
-        return self.board.head.epoch
+        return self.head.epoch
 
     @property
     def version(self) -> int:
-        return self.board.head.version
+        return self.head.version
 
 
 class BoardFeed(Feed[Window, BoardState, Snapshot, Delta]):
@@ -67,31 +69,31 @@ class BoardFeed(Feed[Window, BoardState, Snapshot, Delta]):
         board = await self._boards.open(key.board)
         if board is None:
             return None
-        rows = tuple(await board.window(key.first))
+        rows = await board.window(key.first)
         ids = [row.member_id for row in rows]
-        guessed = await board.guessed_matches(ids)
-        return BoardState(board, rows, guessed, await read_members(self._database, ids))
+        return BoardState(
+            board=board,
+            head=board.head,
+            rows=tuple(rows),
+            guessed_matches=await board.guessed_matches(ids),
+            movement=await board.movement(rows),
+            members=await read_members(self._database, ids),
+        )
 
     def snapshot(self, state: BoardState) -> Snapshot:
-        return Snapshot(state.epoch, state.version, state.board, state.rows, state.guessed_matches, state.members)
+        return Snapshot(
+            epoch=state.epoch,
+            version=state.version,
+            board=state.board,
+            head=state.head,
+            rows=state.rows,
+            guessed_matches=state.guessed_matches,
+            movement=state.movement,
+            members=state.members,
+        )
 
     def delta(self, before: BoardState, after: BoardState) -> Delta | None:
-        known = {row.member_id: _shown_of_row(before, row) for row in before.rows}
-        rows = tuple(row for row in after.rows if known.get(row.member_id) != _shown_of_row(after, row))
-        kept = {row.member_id for row in after.rows}
-        removed = tuple(row.member_id for row in before.rows if row.member_id not in kept)
-        if not rows and not removed and _shown_of_board(before.board.head) == _shown_of_board(after.board.head):
-            return None
-        return Delta(
-            epoch=after.epoch,
-            from_version=before.version,
-            version=after.version,
-            board=after.board,
-            rows=rows,
-            removed=removed,
-            guessed_matches={row.member_id: after.guessed_matches.get(row.member_id, 0) for row in rows},
-            members={row.member_id: after.members[row.member_id] for row in rows},
-        )
+        return board_delta(before, after)
 
     def rebased(self, delta: Delta, from_version: int) -> Delta:
         return replace(delta, from_version=from_version)
@@ -100,8 +102,31 @@ class BoardFeed(Feed[Window, BoardState, Snapshot, Delta]):
         return key.board.league_id is not None
 
 
-def _shown_of_row(state: BoardState, row: RankedRow) -> tuple[RankedRow, int, Member | None]:
-    return row, state.guessed_matches.get(row.member_id, 0), state.members.get(row.member_id)
+def board_delta(before: BoardState, after: BoardState) -> Delta | None:
+    """What changed in a window; None when a client that has `before` would see nothing new."""
+    known = {row.member_id: _shown_of_row(before, row) for row in before.rows}
+    rows = tuple(row for row in after.rows if known.get(row.member_id) != _shown_of_row(after, row))
+    kept = {row.member_id for row in after.rows}
+    removed = tuple(row.member_id for row in before.rows if row.member_id not in kept)
+    if not rows and not removed and _shown_of_board(before.head) == _shown_of_board(after.head):
+        return None
+    return Delta(
+        epoch=after.epoch,
+        from_version=before.version,
+        version=after.version,
+        board=after.board,
+        head=after.head,
+        rows=rows,
+        removed=removed,
+        guessed_matches={row.member_id: after.guessed_matches[row.member_id] for row in rows},
+        movement={row.member_id: after.movement[row.member_id] for row in rows},
+        members={row.member_id: after.members[row.member_id] for row in rows},
+    )
+
+
+def _shown_of_row(state: BoardState, row: RankedRow) -> tuple[RankedRow, int, int | None, Member]:
+    member_id = row.member_id
+    return row, state.guessed_matches[member_id], state.movement[member_id], state.members[member_id]
 
 
 def _shown_of_board(head: BoardHead) -> tuple[int | None, int, int, int]:

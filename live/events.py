@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from domain.ids import MatchId, MemberId
-from domain.leaderboard.model import RankedRow
+from domain.leaderboard.model import BoardHead, RankedRow
 from domain.match.model import Match
 from domain.member.model import Member
 
@@ -52,13 +52,16 @@ class Heartbeat:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The first rows of a board, all of them. `guessed_matches` and `members` cover exactly these rows."""
+    """The first rows of a board, all of them. The three mappings cover exactly these rows."""
 
     epoch: str
     version: int
     board: "OpenBoard"
+    """For reading further; where its head may move on when read, `head` stays."""
+    head: BoardHead
     rows: tuple[RankedRow, ...]
     guessed_matches: Mapping[MemberId, int]
+    movement: Mapping[MemberId, int | None]
     members: Mapping[MemberId, Member]
 
 
@@ -66,16 +69,19 @@ class Snapshot:
 class Delta:
     """Rows that are new in the window or differ, and members whose rows left it; both may be empty.
 
-    `guessed_matches` and `members` cover exactly `rows`. One object serves all streams of a window.
+    The three mappings cover exactly `rows`. One object serves all streams of a window.
     """
 
     epoch: str
     from_version: int
     version: int
     board: "OpenBoard"
+    """For reading further; where its head may move on when read, `head` stays."""
+    head: BoardHead
     rows: tuple[RankedRow, ...]
     removed: tuple[MemberId, ...]
     guessed_matches: Mapping[MemberId, int]
+    movement: Mapping[MemberId, int | None]
     members: Mapping[MemberId, Member]
 
 

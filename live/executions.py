@@ -5,11 +5,10 @@ import logging
 from collections.abc import AsyncIterator, Collection, Iterable
 from time import monotonic
 
-from domain.execution.service import live_executions, read_executions
-
 from domain.database import Database
 from domain.errors import DomainError, NotFound, Unavailable
 from domain.execution.model import LIVE, Execution
+from domain.execution.service import live_executions, read_executions
 from domain.ids import ExecutionId
 from live.streams import Right
 from live.topics import Pace
@@ -134,7 +133,7 @@ class ExecutionDesk:
 
     async def _begin(self, follower: Follower) -> None:
         if follower.names is None:
-            executions: Iterable[Execution] = await live_executions(self._database)
+            executions: Iterable[Execution] = await live_executions(self._database, _MOST_PENDING)
         else:
             found = await read_executions(self._database, list(follower.names))
             if len(found) < len(follower.names):
@@ -190,7 +189,7 @@ class ExecutionDesk:
             for follower in self._followers:
                 ticked |= follower.unfinished
             if any(follower.names is None for follower in self._followers):
-                found.update((one.id, one) for one in await live_executions(self._database))
+                found.update((one.id, one) for one in await live_executions(self._database, _MOST_PENDING))
         if ticked:
             found.update(await read_executions(self._database, list(ticked)))
         for execution in found.values():

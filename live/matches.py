@@ -48,19 +48,24 @@ class MatchFeed(Feed[MatchScope, MatchState, MatchSnapshot, MatchDelta]):
         return MatchSnapshot(state.epoch, state.version, state.matches)
 
     def delta(self, before: MatchState, after: MatchState) -> MatchDelta | None:
-        known = {match.id: _shown(match) for match in before.matches}
-        changed = tuple(match for match in after.matches if known.get(match.id) != _shown(match))
-        kept = {match.id for match in after.matches}
-        removed = tuple(match.id for match in before.matches if match.id not in kept)
-        if not changed and not removed:
-            return None
-        return MatchDelta(after.epoch, before.version, after.version, changed, removed)
+        return match_delta(before, after)
 
     def rebased(self, delta: MatchDelta, from_version: int) -> MatchDelta:
         return replace(delta, from_version=from_version)
 
     def is_private(self, key: MatchScope) -> bool:  # noqa: ARG002
         return False
+
+
+def match_delta(before: MatchState, after: MatchState) -> MatchDelta | None:
+    """What changed in a scope; None when a client that has `before` would see nothing new."""
+    known = {match.id: _shown(match) for match in before.matches}
+    changed = tuple(match for match in after.matches if known.get(match.id) != _shown(match))
+    kept = {match.id for match in after.matches}
+    removed = tuple(match.id for match in before.matches if match.id not in kept)
+    if not changed and not removed:
+        return None
+    return MatchDelta(after.epoch, before.version, after.version, changed, removed)
 
 
 def _shown(match: Match) -> Match:
