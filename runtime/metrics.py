@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _STATES = ("queued", "in_progress", "completed", "failed", "cancelled")
 _COUNT_EXECUTIONS = text("SELECT state, count(*) AS total FROM executions GROUP BY state")
-_OUTBOX_BACKLOG = text("SELECT count(*) FROM outbox WHERE sent_at IS NULL AND not_before <= clock_timestamp()")
+_OUTBOX_BACKLOG = text("SELECT count(*) FROM outbox WHERE not_before <= clock_timestamp()")
 # Seconds since the oldest accepted result that no settlement has reached; 0 when there is none.
 _SETTLEMENT_LAG = text(
     "SELECT coalesce(extract(epoch FROM clock_timestamp() - min(r.accepted_at)), 0)::float8 FROM match_results r"
@@ -44,7 +44,7 @@ class Metrics:
         )
         self.sockets = Gauge("palpite_websockets", "Open websockets", registry=self.registry)
         self.executions = Gauge("palpite_executions", "Executions by state", ["state"], registry=self.registry)
-        self.outbox_backlog = Gauge("palpite_outbox_backlog", "Messages not sent yet", registry=self.registry)
+        self.outbox_backlog = Gauge("palpite_outbox_backlog", "Messages that are due and not sent", registry=self.registry)
         self.settlement_lag = Gauge(
             "palpite_settlement_lag_seconds", "Age of the oldest result that is not settled", registry=self.registry
         )
