@@ -20,3 +20,16 @@ class ProviderUnavailable(DomainError):
 
     code = "PROVIDER_UNAVAILABLE"
     retryable = True
+
+
+class PrerequisiteMissing(DomainError):
+    """Something must be ingested first; the message says what."""
+
+    code = "PREREQUISITE_MISSING"
+
+
+class ConcurrentlyCreated(DomainError):
+    """Another execution has just created the tournament; tried again, it is found."""
+
+    code = "INTERNAL"
+    retryable = True

@@ -35,6 +35,8 @@ tournaments = Table(
     Column("board_version", BigInteger, nullable=False, server_default="0"),
     Column("match_version", BigInteger, nullable=False, server_default="0"),
     text("logo_key", nullable=True),
+    # When the provider was last read, told here so that an unchanged reading writes no row of matches or standings.
+    Column("matches_at", Instant),
     Column("standings_at", Instant),
     created_at(),
     UniqueConstraint("provider", "competition", "provider_season"),

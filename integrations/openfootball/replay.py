@@ -40,6 +40,8 @@ class ReplayPlan:
     snapshot: TournamentSnapshot
     """The season as the file has it, with kick-offs on the clock of the replay."""
     timelines: tuple["_Timeline", ...]
+    starts_at: datetime
+    """The first kick-off."""
     changes: tuple[datetime, ...]
     """Every instant at which `at` gives something new, in order."""
     finished_at: datetime
@@ -64,6 +66,7 @@ class ReplayPlan:
         return cls(
             snapshot=snapshot,
             timelines=timelines,
+            starts_at=starts_at,
             changes=tuple(changes),
             finished_at=changes[-1] if changes else starts_at,
             without_result=tuple(t.states[-1] for t in timelines if _is_without_result(t.states[-1])),

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from datetime import datetime
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -16,7 +16,9 @@ from integrations.openfootball.replay import MAX_SPREAD
 READABLE = 0o644
 """The worker that reads a description need not run as the user who wrote it."""
 
-_REPLAY = re.compile(r"(?P<source>[A-Za-z0-9][A-Za-z0-9._-]{0,63}) \(replay \d{4}-\d{2}-\d{2}-\d{1,6}\)")
+_REPLAY = re.compile(
+    r"(?P<source>[A-Za-z0-9][A-Za-z0-9._-]{0,63}) \(replay (?P<date>\d{4}-\d{2}-\d{2})-(?P<number>\d{1,6})\)"
+)
 
 
 class ReplayDescription(msgspec.Struct, frozen=True):
@@ -83,3 +85,26 @@ def read_replay(replays: Path, competition: str, season: str) -> ReplayDescripti
     if description.starts_at.tzinfo is None:
         raise ProviderBadData(f"{path.name}: `starts_at` has no offset")
     return description
+
+
+def rewrite_replay(replays: Path, competition: str, season: str, description: ReplayDescription) -> None:
+    """Replaces the description of a replay, whole: a reader sees the one before or this one."""
+    path = replay_path(replays, competition, season)
+    with NamedTemporaryFile(dir=path.parent, prefix=".", suffix=".tmp", delete=False) as draft:
+        draft.write(msgspec.json.encode(description))
+        draft.flush()
+        os.fchmod(draft.fileno(), READABLE)
+    Path(draft.name).replace(path)
+
+
+def latest_replay(seasons: Iterable[str], source_season: str) -> str | None:
+    """Of season names, the replay of a season that was begun last; None when there is none."""
+    found = [
+        (match["date"], int(match["number"]), season) for season in seasons if (match := _REPLAY.fullmatch(season))
+    ]
+    return max((entry for entry in found if is_replay_of(entry[2], source_season)), default=("", 0, None))[2]
+
+
+def is_replay_of(season: str, source_season: str) -> bool:
+    match = _REPLAY.fullmatch(season)
+    return match is not None and match["source"] == source_season

@@ -27,14 +27,12 @@ def strengths(tables: Iterable[StandingsGroupSnapshot]) -> dict[str, float]:
     return {team: (rate - mean) / 2 for team, rate in rates.items()}
 
 
-def guesses(
-    nick_name: str, matches: Iterable[MatchSnapshot], strength: Mapping[str, float]
-) -> dict[str, Goals]:
+def guesses(nick_name: str, matches: Iterable[MatchSnapshot], strength: Mapping[str, float]) -> dict[str, Goals]:
     """A member's guesses by match key; matches that the member forgets are left out."""
-    taste = Random(nick_name).uniform(0.3, 1.3)
+    taste = Random(nick_name).uniform(0.3, 1.3)  # noqa: S311 - a game
     given: dict[str, Goals] = {}
     for match in matches:
-        random = Random(f"{nick_name}/{match.key}")
+        random = Random(f"{nick_name}/{match.key}")  # noqa: S311 - a game
         if match.home_team_key is None or match.away_team_key is None or random.random() < MISSED:
             continue
         edge = taste * (strength.get(match.home_team_key, 0) - strength.get(match.away_team_key, 0))

@@ -5,14 +5,16 @@ from itertools import islice, product
 
 MEMBERS = 200
 PASSWORD = "palpite-demo"  # noqa: S105 -- of demo accounts, printed on the terminal
+DOMAIN = "demo.palpite.example"
 LEAGUES = ("Office", "Family", "Sunday Five-a-side", "Old School", "Neighbours")
 PLAYER, ADMIN = "ana", "admin"
 
 _FIRST = (
-    "Bea Caio Davi Elisa Fabio Gabi Hugo Ines Joana Kaua Lara Mateus Nina Otto Paula Rafa Sofia Tiago Ursula Vitor "
-    "Wanda Xavi Yara Ze Amir Birgit Chidi Dana Emeka Freya Goran Hana Ivo Jun Kofi Lena Milo Noor Oskar Priya"
-).split()
-_LAST = "Alves Brandt Costa Diaz Eto Fonseca".split()
+    *("Bea", "Caio", "Davi", "Elisa", "Fabio", "Gabi", "Hugo", "Ines", "Joana", "Kaua", "Lara", "Mateus", "Nina"),
+    *("Otto", "Paula", "Rafa", "Sofia", "Tiago", "Ursula", "Vitor", "Wanda", "Xavi", "Yara", "Ze", "Amir", "Birgit"),
+    *("Chidi", "Dana", "Emeka", "Freya", "Goran", "Hana", "Ivo", "Jun", "Kofi", "Lena", "Milo", "Noor", "Oskar"),
+)
+_LAST = ["Alves", "Brandt", "Costa", "Diaz", "Eto", "Fonseca"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,6 @@ def people() -> list[Person]:
     """The player and the admin first; both are in the first league, the others spread over all."""
     names = [PLAYER, ADMIN, *(f"{first} {last}" for last, first in product(_LAST, _FIRST))]
     return [
-        Person(name, f"{name.lower().replace(' ', '.')}@demo.palpite.example", 0 if place < 2 else place % len(LEAGUES))
+        Person(name, f"{name.lower().replace(' ', '.')}@{DOMAIN}", 0 if place < 2 else place % len(LEAGUES))
         for place, name in enumerate(islice(names, MEMBERS))
     ]

@@ -1,0 +1,359 @@
+"""SQL of ingestion: reads what is stored of a tournament whole, and writes only rows that differ."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from domain.execution.tables import executions
+from domain.guess.tables import tournament_members
+from domain.ids import ExecutionId, MatchId, RoundId, RulesetId, TeamId, TournamentId
+from domain.ingestion.model import StoredMatch
+from domain.ingestion.rules import RoundKickOffs
+from domain.ingestion.snapshot import RoundSnapshot, StandingsGroupSnapshot, TeamSnapshot
+from domain.match.model import KickOffPrecision, MatchStatus, ResultState
+from domain.match.tables import matches
+from domain.scoring.tables import rulesets
+from domain.tables import among
+from domain.tournament.model import Provider, TournamentStatus
+from domain.tournament.tables import provider_refs, rounds, standings, teams, tournaments
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+MATCH_COLUMNS = (
+    "round_id",
+    "home_team_id",
+    "away_team_id",
+    "home_label",
+    "away_label",
+    "kick_off",
+    "kick_off_precision",
+    "lock_at",
+    "status",
+    "minute",
+    "home_goals",
+    "away_goals",
+    "home_regulation",
+    "away_regulation",
+    "home_extra_time",
+    "away_extra_time",
+    "home_shoot_out",
+    "away_shoot_out",
+    "result_kind",
+    "hold_reason",
+    "data_warning",
+    "stadium",
+)
+"""Columns of `matches` that ingestion owns."""
+
+
+async def database_now(connection: "AsyncConnection") -> datetime:
+    """The database's clock, which decides locks."""
+    now: datetime = (await connection.execute(select(func.clock_timestamp()))).scalar_one()
+    return now
+
+
+# ---------------------------------------------------------------- tournaments
+
+
+async def find_tournament(
+    connection: "AsyncConnection", provider: Provider, competition: str, season: str
+) -> dict[str, Any] | None:
+    """The stored tournament of a source, locked for a change; None when there is none."""
+    statement = (
+        select(tournaments)
+        .where(
+            tournaments.c.provider == provider,
+            tournaments.c.competition == competition,
+            tournaments.c.provider_season == season,
+        )
+        .with_for_update()
+    )
+    row = (await connection.execute(statement)).mappings().one_or_none()
+    return dict(row) if row is not None else None
+
+
+async def read_tournament(
+    connection: "AsyncConnection", tournament_id: TournamentId, *, for_update: bool = False
+) -> dict[str, Any]:
+    statement = select(tournaments).where(tournaments.c.id == tournament_id)
+    if for_update:
+        statement = statement.with_for_update()
+    return dict((await connection.execute(statement)).mappings().one())
+
+
+async def insert_tournament(connection: "AsyncConnection", values: dict[str, Any]) -> bool:
+    """Whether it was new; False when another execution was faster."""
+    result = await connection.execute(
+        upsert(tournaments).values(values).on_conflict_do_nothing().returning(tournaments.c.id)
+    )
+    return result.one_or_none() is not None
+
+
+async def update_tournament(connection: "AsyncConnection", tournament_id: TournamentId, values: dict[str, Any]) -> None:
+    await connection.execute(update(tournaments).where(tournaments.c.id == tournament_id).values(values))
+
+
+async def default_ruleset(connection: "AsyncConnection") -> RulesetId:
+    """Latest version of the ruleset that tournaments have unless told otherwise."""
+    statement = select(rulesets.c.id).where(rulesets.c.code == "default").order_by(rulesets.c.version.desc()).limit(1)
+    return RulesetId((await connection.execute(statement)).scalar_one())
+
+
+async def has_members(connection: "AsyncConnection", tournament_id: TournamentId) -> bool:
+    statement = select(tournament_members.c.member_id).where(tournament_members.c.tournament_id == tournament_id)
+    return (await connection.execute(statement.limit(1))).one_or_none() is not None
+
+
+async def name_target(connection: "AsyncConnection", execution_id: ExecutionId, tournament_id: TournamentId) -> None:
+    """Tell an execution which tournament it has turned out to be about."""
+    await connection.execute(
+        update(executions)
+        .where(executions.c.id == execution_id)
+        .values(tournament_id=tournament_id, version=executions.c.version + 1)
+    )
+
+
+async def active_tournaments(connection: "AsyncConnection") -> list[TournamentId]:
+    statement = select(tournaments.c.id).where(
+        tournaments.c.status.in_([TournamentStatus.ACTIVE, TournamentStatus.UPCOMING])
+    )
+    return [TournamentId(row.id) for row in await connection.execute(statement.order_by(tournaments.c.id))]
+
+
+async def seasons_of(connection: "AsyncConnection", provider: Provider, competition: str) -> set[str]:
+    """The provider's names of the seasons of a competition that are stored."""
+    statement = select(tournaments.c.provider_season).where(
+        tournaments.c.provider == provider, tournaments.c.competition == competition
+    )
+    return {row.provider_season for row in await connection.execute(statement)}
+
+
+# ---------------------------------------------------------------- rounds and teams
+
+
+async def read_rounds(connection: "AsyncConnection", tournament_id: TournamentId) -> dict[str, dict[str, Any]]:
+    """By slug: id, position, label, kind."""
+    columns = (rounds.c.id, rounds.c.slug, rounds.c.position, rounds.c.label, rounds.c.kind)
+    rows = await connection.execute(select(*columns).where(rounds.c.tournament_id == tournament_id))
+    return {row["slug"]: dict(row) for row in rows.mappings()}
+
+
+async def insert_rounds(
+    connection: "AsyncConnection", tournament_id: TournamentId, found: Sequence[tuple[RoundId, RoundSnapshot]]
+) -> None:
+    if found:
+        await connection.execute(
+            insert(rounds), [{"id": key, "tournament_id": tournament_id, **round_values(new)} for key, new in found]
+        )
+
+
+async def update_rounds(connection: "AsyncConnection", changed: Sequence[tuple[RoundId, RoundSnapshot]]) -> None:
+    for round_id, snapshot in changed:
+        await connection.execute(update(rounds).where(rounds.c.id == round_id).values(round_values(snapshot)))
+
+
+def round_values(snapshot: RoundSnapshot) -> dict[str, Any]:
+    return {
+        "slug": snapshot.slug,
+        "label": snapshot.label,
+        "kind": snapshot.kind.value,
+        "position": snapshot.position,
+    }
+
+
+async def read_references(
+    connection: "AsyncConnection", provider: Provider, kind: str, keys: Iterable[str]
+) -> dict[str, UUID]:
+    """Ids of ours by the provider's names."""
+    statement = select(provider_refs.c.external_id, provider_refs.c.entity_id).where(
+        provider_refs.c.provider == provider,
+        provider_refs.c.kind == kind,
+        among(provider_refs.c.external_id, keys),
+    )
+    return {row.external_id: row.entity_id for row in await connection.execute(statement)}
+
+
+async def insert_references(
+    connection: "AsyncConnection",
+    provider: Provider,
+    kind: str,
+    named: Iterable[tuple[str, UUID]],
+    tournament_id: TournamentId | None = None,
+) -> None:
+    rows = [
+        {
+            "provider": provider.value,
+            "kind": kind,
+            "external_id": key,
+            "entity_id": entity,
+            "tournament_id": tournament_id,
+        }
+        for key, entity in named
+    ]
+    if rows:
+        await connection.execute(insert(provider_refs), rows)
+
+
+async def read_teams(connection: "AsyncConnection", ids: Iterable[UUID]) -> dict[TeamId, dict[str, Any]]:
+    statement = select(teams.c.id, teams.c.name, teams.c.short_name, teams.c.code).where(among(teams.c.id, ids))
+    return {TeamId(row["id"]): dict(row) for row in (await connection.execute(statement)).mappings()}
+
+
+async def insert_teams(connection: "AsyncConnection", found: Sequence[tuple[TeamId, TeamSnapshot]]) -> None:
+    if found:
+        await connection.execute(insert(teams), [{"id": key, **team_values(new)} for key, new in found])
+
+
+async def update_teams(connection: "AsyncConnection", changed: Sequence[tuple[TeamId, TeamSnapshot]]) -> None:
+    for team_id, snapshot in changed:
+        await connection.execute(update(teams).where(teams.c.id == team_id).values(team_values(snapshot)))
+
+
+def team_values(snapshot: TeamSnapshot) -> dict[str, Any]:
+    return {"name": snapshot.name, "short_name": snapshot.short_name, "code": snapshot.code}
+
+
+# ---------------------------------------------------------------- matches
+
+
+async def read_matches_for_update(
+    connection: "AsyncConnection", tournament_id: TournamentId
+) -> dict[MatchId, StoredMatch]:
+    """All matches of a tournament, locked in the order of their ids, as every writer locks them."""
+    columns = [matches.c[name] for name in MATCH_COLUMNS]
+    statement = (
+        select(matches.c.id, matches.c.result_state, matches.c.missing_since, *columns)
+        .where(matches.c.tournament_id == tournament_id)
+        .order_by(matches.c.id)
+        .with_for_update()
+    )
+    return {MatchId(row.id): _stored(row) for row in await connection.execute(statement)}
+
+
+def _stored(row: Any) -> StoredMatch:
+    values = dict(zip(MATCH_COLUMNS, row[3:], strict=True))
+    return StoredMatch(MatchId(row.id), values, ResultState(row.result_state), row.missing_since is not None)
+
+
+async def insert_matches(connection: "AsyncConnection", rows: list[dict[str, Any]]) -> None:
+    if rows:
+        await connection.execute(insert(matches), rows)
+
+
+async def update_matches(connection: "AsyncConnection", rows: list[dict[str, Any]]) -> None:
+    """Each row: `match_id`, every column of MATCH_COLUMNS, and `result_state`."""
+    if not rows:
+        return
+    values = {name: bindparam(f"new_{name}", type_=matches.c[name].type) for name in (*MATCH_COLUMNS, "result_state")}
+    statement = (
+        update(matches)
+        .where(matches.c.id == bindparam("match_id", type_=matches.c.id.type))
+        .values(**values, version=matches.c.version + 1, missing_since=None)
+    )
+    named = [{key if key == "match_id" else f"new_{key}": value for key, value in row.items()} for row in rows]
+    await connection.execute(statement, named)
+
+
+async def mark_missing(connection: "AsyncConnection", ids: list[MatchId]) -> None:
+    """Matches that the provider no longer lists: kept, and told in the tournament's data health."""
+    if ids:
+        await connection.execute(
+            update(matches).where(matches.c.id.in_(ids)).values(missing_since=func.clock_timestamp())
+        )
+
+
+async def read_kick_offs(
+    connection: "AsyncConnection", tournament_id: TournamentId
+) -> tuple[list[RoundKickOffs], list[tuple[MatchStatus, datetime | None]]]:
+    """Rounds with their kick-offs (dates too), and status and kick-off of every match."""
+    statement = (
+        select(rounds.c.id, rounds.c.position, matches.c.kick_off, matches.c.kick_off_precision, matches.c.status)
+        .select_from(rounds.outerjoin(matches, matches.c.round_id == rounds.c.id))
+        .where(rounds.c.tournament_id == tournament_id)
+        .order_by(rounds.c.position)
+    )
+    rows = (await connection.execute(statement)).all()
+    known: dict[tuple[RoundId, int], list[datetime]] = {}
+    played: list[tuple[MatchStatus, datetime | None]] = []
+    for row in rows:
+        kick_offs = known.setdefault((RoundId(row.id), row.position), [])
+        if row.status is None:
+            continue
+        if row.kick_off is not None and row.kick_off_precision != KickOffPrecision.UNKNOWN:
+            kick_offs.append(row.kick_off)
+        played.append((MatchStatus(row.status), row.kick_off))
+    return [RoundKickOffs(*key, tuple(kick_offs)) for key, kick_offs in known.items()], played
+
+
+async def begin_rounds(connection: "AsyncConnection", tournament_id: TournamentId, current: RoundId) -> None:
+    """Keep the board's version at the switch to this round, for all rounds up to it that have none yet."""
+    position = select(rounds.c.position).where(rounds.c.id == current).scalar_subquery()
+    version = select(tournaments.c.settled_version).where(tournaments.c.id == tournament_id).scalar_subquery()
+    await connection.execute(
+        update(rounds)
+        .where(
+            rounds.c.tournament_id == tournament_id,
+            rounds.c.position <= position,
+            rounds.c.baseline_version.is_(None),
+        )
+        .values(baseline_version=version, baseline_at=func.clock_timestamp())
+    )
+
+
+# ---------------------------------------------------------------- standings
+
+
+async def read_standings(connection: "AsyncConnection", tournament_id: TournamentId) -> set[tuple[Any, ...]]:
+    columns = [standings.c[name] for name in _STANDING_COLUMNS]
+    rows = await connection.execute(select(*columns).where(standings.c.tournament_id == tournament_id))
+    return {tuple(row) for row in rows}
+
+
+async def replace_standings(
+    connection: "AsyncConnection", tournament_id: TournamentId, rows: Iterable[tuple[Any, ...]]
+) -> None:
+    await connection.execute(delete(standings).where(standings.c.tournament_id == tournament_id))
+    new = [{"tournament_id": tournament_id, **dict(zip(_STANDING_COLUMNS, row, strict=True))} for row in rows]
+    if new:
+        await connection.execute(insert(standings), new)
+
+
+def standing_rows(groups: Iterable[StandingsGroupSnapshot], team_ids: dict[str, TeamId]) -> set[tuple[Any, ...]]:
+    """Rows as they are stored; a single table has the empty group name."""
+    return {
+        (
+            group.name or "",
+            team_ids[row.team_key],
+            group.is_computed,
+            row.position,
+            row.played,
+            row.won,
+            row.drawn,
+            row.lost,
+            row.goals_for,
+            row.goals_against,
+            row.points,
+        )
+        for group in groups
+        for row in group.rows
+    }
+
+
+_STANDING_COLUMNS = (
+    "group_name",
+    "team_id",
+    "is_computed",
+    "position",
+    "played",
+    "won",
+    "drawn",
+    "lost",
+    "goals_for",
+    "goals_against",
+    "points",
+)
