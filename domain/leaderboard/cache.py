@@ -1,0 +1,63 @@
+"""Keeps computed boards, one version of each, and computes a version once however many ask for it."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Generic, Protocol, TypeVar
+
+
+class Versioned(Protocol):
+    @property
+    def version(self) -> int:
+        """Rises with what it was computed from."""
+        ...
+
+
+T = TypeVar("T", bound=Versioned)
+
+
+class VersionCache(Generic[T]):
+    """The latest computed value of each key; the keys used least recently make room."""
+
+    def __init__(self, capacity: int, cost: Callable[[T], int]) -> None:
+        """`capacity`: sum of the costs that are kept. The value used last is kept whatever it costs."""
+        self._capacity = capacity
+        self._cost = cost
+        self._tasks: dict[Hashable, asyncio.Task[T]] = {}
+        self._costs: OrderedDict[Hashable, int] = OrderedDict()
+        self._total = 0
+
+    async def get(self, key: Hashable, version: int, load: Callable[[], Awaitable[T]]) -> T:
+        """The value of `key` at `version` or later, from `load` if need be; `load` runs once at a time."""
+        while True:
+            task = self._tasks.get(key)
+            if task is None or _is_old(task, version):
+                task = self._tasks[key] = asyncio.create_task(_run(load))
+            # A waiter that is cancelled does not cancel the others' computation.
+            value = await asyncio.shield(task)
+            self._keep(key, self._cost(value) + 1)
+            if value.version >= version:
+                return value
+
+    def forget(self, key: Hashable) -> None:
+        """Have `key` computed anew the next time."""
+        self._tasks.pop(key, None)
+        self._total -= self._costs.pop(key, 0)
+
+    def _keep(self, key: Hashable, cost: int) -> None:
+        self._total += cost - self._costs.pop(key, 0)
+        self._costs[key] = cost
+        while self._total > self._capacity and len(self._costs) > 1:
+            self.forget(next(iter(self._costs)))
+
+
+async def _run(load: Callable[[], Awaitable[T]]) -> T:
+    return await load()
+
+
+def _has_value(task: "asyncio.Task[T]") -> bool:
+    return task.done() and not task.cancelled() and task.exception() is None
+
+
+def _is_old(task: "asyncio.Task[T]", version: int) -> bool:
+    return task.done() and not (_has_value(task) and task.result().version >= version)

@@ -1,0 +1,64 @@
+"""What boards ask of the outside world: a place for projections, and word of what has moved."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
+
+from domain.ids import MemberId, TournamentId
+from domain.leaderboard.model import RankedRow
+from domain.leaderboard.ranking import Ranking, ScoreTable, Stamp
+
+
+class ProjectionUnavailable(Exception):
+    """The projection's server did not answer, or not in time. Boards are answered from the database meanwhile."""
+
+
+class Projection(Protocol):
+    """Boards derived from the database, for reading by place. Everything in it may vanish at any time.
+
+    Every call raises ProjectionUnavailable when the server does not answer within a fraction of a second. What is read
+    belongs to the state that the given stamp names; the answer is None when the projection holds that no longer.
+    """
+
+    async def stamps(self, tournament_ids: Sequence[TournamentId]) -> dict[TournamentId, Stamp]:
+        """What the projection holds of tournaments; those that it does not hold are left out."""
+        ...
+
+    async def rows(self, tournament_id: TournamentId, stamp: Stamp, start: int, count: int) -> list[RankedRow] | None:
+        """Rows from place `start` (0 is the top)."""
+        ...
+
+    async def rows_after(
+        self, tournament_id: TournamentId, stamp: Stamp, packed: int, member_id: MemberId, count: int
+    ) -> list[RankedRow] | None:
+        """Rows behind a score and member id, whether or not that member still stands there."""
+        ...
+
+    async def rows_around(
+        self, tournament_id: TournamentId, stamp: Stamp, member_id: MemberId, radius: int
+    ) -> list[RankedRow] | None:
+        """A member's row with up to `radius` neighbours on each side; empty when the member is not ranked."""
+        ...
+
+    async def table(self, tournament_id: TournamentId, stamp: Stamp) -> ScoreTable | None:
+        """Facts of all members."""
+        ...
+
+    async def write(self, tournament_id: TournamentId, table: ScoreTable, ranking: Ranking) -> bool:
+        """Replace the whole board at once; False when a later state of the same epoch is there already."""
+        ...
+
+    async def announce(self, tournament_id: TournamentId, version: int) -> None:
+        """Tell everyone who watches boards that the projection holds `version`."""
+        ...
+
+    async def request_rebuild(self, tournament_id: TournamentId) -> None:
+        """Ask the projector for a rebuild; many requests within a second or two count as one."""
+        ...
+
+
+class BoardTicks(Protocol):
+    """What the projector hears."""
+
+    def __aiter__(self) -> AsyncIterator[TournamentId | None]:
+        """A tournament whose boards moved; None whenever listening began anew, and ticks may have been missed."""
+        ...

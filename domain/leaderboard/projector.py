@@ -1,0 +1,141 @@
+"""The projector: writes boards into the projection whenever their versions move, and heals it when it lost any.
+
+There is one path for a settlement, a correction, a joiner and a rebuild: the whole board, from one snapshot.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+
+from domain.database import Database
+from domain.execution.run import Run
+from domain.ids import TournamentId
+from domain.leaderboard import store
+from domain.leaderboard.model import BoardKey
+from domain.leaderboard.ports import BoardTicks, Projection, ProjectionUnavailable
+from domain.leaderboard.ranking import Ranking, ScoreTable, Stamp, read_copy, weigh
+from domain.leaderboard.store import BoardState, Part
+from domain.scoring.model import ScoreBasis
+
+_log = logging.getLogger(__name__)
+
+
+async def project(database: Database, projection: Projection, tournament_id: TournamentId) -> int | None:
+    """Write a tournament's board as it is now; the answer is its version, None when there is no such tournament.
+
+    Raises ProjectionUnavailable.
+    """
+    async with store.snapshot(database) as connection:
+        state = await store.read_state(connection, BoardKey(tournament_id=tournament_id))
+        if state is None:
+            return None
+        (part,) = state.parts
+        copies = {
+            basis: await store.copy(connection, store.head_facts(None, tournament_id, basis)) for basis in part.bases
+        }
+    table, ranking = await asyncio.to_thread(_rank, state, part, copies)
+    await projection.write(tournament_id, table, ranking)
+    return state.version
+
+
+async def rebuild_projection(run: Run, projection: Projection) -> None:
+    """Write the boards of the target's tournament, or of all that are not over, whether they have moved or not."""
+    target = run.execution.target.tournament_id
+    async with run.database.read() as connection:
+        tournaments = [target] if target else list(await store.boards_in_play(connection))
+    async with run.step("Rebuild boards", total=len(tournaments)) as step:
+        for tournament_id in tournaments:
+            version = await project(run.database, projection, tournament_id)
+            if version is not None:
+                step.updated += 1
+                await projection.announce(tournament_id, version)
+
+
+async def run_projector(database: Database, projection: Projection, ticks: BoardTicks, *, poll_seconds: float) -> None:
+    """Keep boards projected until cancelled. What no tick told is found within `poll_seconds`."""
+    projector = _Projector(database, projection)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(projector.hear(ticks))
+        group.create_task(projector.work(poll_seconds))
+
+
+class _Projector:
+    def __init__(self, database: Database, projection: Projection) -> None:
+        self._database = database
+        self._projection = projection
+        self._moved: set[TournamentId] = set()
+        self._compare = True
+        self._wake = asyncio.Event()
+
+    async def hear(self, ticks: BoardTicks) -> None:
+        """Note what has moved; ticks that come while a board is written are one when it is done."""
+        async for tournament_id in ticks:
+            if tournament_id is None:
+                self._compare = True
+            else:
+                self._moved.add(tournament_id)
+            self._wake.set()
+
+    async def work(self, poll_seconds: float) -> None:
+        while True:
+            try:
+                await self._catch_up()
+            except ProjectionUnavailable as error:
+                _log.warning("The projection waits: %s", error)
+            except Exception:  # noqa: BLE001 - the loop is the edge: whatever fails now is tried again at the next poll
+                _log.exception("The projection waits.")
+            await self._rest(poll_seconds)
+
+    async def _rest(self, poll_seconds: float) -> None:
+        """Until something is heard; without a word for that long, everything is compared."""
+        try:
+            async with asyncio.timeout(poll_seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            self._compare = True
+        self._wake.clear()
+
+    async def _catch_up(self) -> None:
+        if self._compare:
+            self._moved |= await self._behind()
+            self._compare = False
+        while self._moved:
+            tournament_id = self._moved.pop()
+            try:
+                await self._bring_up_to_date(tournament_id)
+            except BaseException:
+                self._moved.add(tournament_id)
+                raise
+
+    async def _behind(self) -> set[TournamentId]:
+        async with self._database.read() as connection:
+            wanted = await store.boards_in_play(connection)
+        held = await self._projection.stamps(list(wanted))
+        return {tournament_id for tournament_id, state in wanted.items() if _held(held, tournament_id) != state}
+
+    async def _bring_up_to_date(self, tournament_id: TournamentId) -> None:
+        """Write a board unless it is there already; say what is there in any case, for whoever asked."""
+        async with self._database.read() as connection:
+            state = await store.read_state(connection, BoardKey(tournament_id=tournament_id))
+        if state is None:
+            return
+        version: int | None = state.version
+        stamps = await self._projection.stamps([tournament_id])
+        if _held(stamps, tournament_id) != (state.epoch, state.version):
+            version = await project(self._database, self._projection, tournament_id)
+        if version is not None:
+            await self._projection.announce(tournament_id, version)
+
+
+def _held(stamps: Mapping[TournamentId, Stamp], tournament_id: TournamentId) -> tuple[str, int] | None:
+    stamp = stamps.get(tournament_id)
+    return None if stamp is None else (stamp.epoch, stamp.board_version)
+
+
+def _rank(state: BoardState, part: Part, copies: Mapping[ScoreBasis, bytes]) -> tuple[ScoreTable, Ranking]:
+    """All bases are stored for the leagues' sake; the tournament's own board is ranked."""
+    read = {basis: read_copy(data) for basis, data in copies.items()}
+    ids, facts = read[part.basis]
+    stamp = Stamp(state.epoch, part.settled_version, part.board_version, state.read_at, len(ids))
+    table = ScoreTable(stamp, ids, {basis: found for basis, (_, found) in read.items()})
+    return table, Ranking.of(ids, weigh(facts, part.weights))

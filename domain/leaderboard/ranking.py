@@ -1,0 +1,205 @@
+"""Boards in memory: members' facts as arrays, and a ranking of them.
+
+This is the one module of the domain that uses numpy. A board of a million members is ranked in a tenth of a second that
+way, against seconds for lists of Python objects; nothing here knows where the arrays come from.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from domain.ids import MemberId
+from domain.leaderboard.model import RankedRow
+from domain.leaderboard.rules import (
+    DIFFERENCE_SHIFT,
+    EXACT_SHIFT,
+    MAX_COUNTER,
+    MAX_POINTS,
+    POINTS_SHIFT,
+    PageOfBoard,
+    Score,
+    rows_of,
+)
+from domain.scoring.model import Facts, ScoreBasis, Weights
+
+Ids: TypeAlias = NDArray[np.bytes_]
+"""Member ids of 16 bytes. numpy takes bytes of zero at the end for padding, so `id_bytes` puts them back."""
+Integers: TypeAlias = NDArray[np.int64]
+
+OUTCOME, GOAL_DIFFERENCE, EXACT = (Facts._fields.index(name) for name in ("outcome", "goal_difference", "exact"))
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """Which state of a tournament's scores something shows. `epoch` names the installation."""
+
+    epoch: str
+    settled_version: int
+    board_version: int
+    computed_at: datetime
+    members: int
+
+
+@dataclass(frozen=True)
+class ScoreTable:
+    """Settled facts of all members of a tournament, for each basis that is stored; members by id, ascending."""
+
+    stamp: Stamp
+    ids: Ids
+    facts: Mapping[ScoreBasis, Integers | NDArray[np.uint16]]
+    """Of shape (members, 5), columns in the order of `GuessFact`."""
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def pick(self, basis: ScoreBasis, members: Ids) -> Integers:
+        """Facts of some members, in their order; zeros for those who have not joined."""
+        found = np.zeros((len(members), len(Facts._fields)), dtype=np.int64)
+        if len(self.ids):
+            places = np.minimum(np.searchsorted(self.ids, members), len(self.ids) - 1)
+            joined = self.ids[places] == members
+            found[joined] = self.facts[basis][places[joined]]
+        return found
+
+
+def to_ids(members: Sequence[MemberId]) -> Ids:
+    """Ids as an array, ascending."""
+    return np.sort(np.array([member.bytes for member in members], dtype="S16"))
+
+
+def id_bytes(value: bytes) -> bytes:
+    return value.ljust(16, b"\0")
+
+
+def order_of_ids(ids: Ids) -> NDArray[np.intp]:
+    """The order that sorts ids; as pairs of 64-bit numbers they sort three times as fast as bytes do."""
+    halves = np.ascontiguousarray(ids).view(">u8").reshape(-1, 2).astype(np.uint64)
+    order: NDArray[np.intp] = np.lexsort((halves[:, 1], halves[:, 0]))
+    return order
+
+
+def read_copy(data: bytes) -> tuple[Ids, Integers]:
+    """Members, ascending, with their facts, from PostgreSQL's binary COPY of rows (uuid, five integers)."""
+    column = [("size", ">i4"), ("value", ">i4")]
+    row = np.dtype([("columns", ">i2"), ("id_size", ">i4"), ("id", "S16"), ("facts", column, (len(Facts._fields),))])
+    head, tail = 19, 2
+    rows = np.frombuffer(data, dtype=row, offset=head, count=(len(data) - head - tail) // row.itemsize)
+    ids = np.ascontiguousarray(rows["id"])
+    order = order_of_ids(ids)
+    return ids[order], rows["facts"]["value"][order].astype(np.int64)
+
+
+def weigh(facts: Integers, weights: Weights) -> Integers:
+    """Score columns (points, exact scores, goal differences, outcomes) of each row of facts."""
+    points = facts @ np.array(weights, dtype=np.int64)
+    return np.column_stack((points, facts[:, EXACT], facts[:, GOAL_DIFFERENCE], facts[:, OUTCOME]))
+
+
+def pack_all(scores: Integers) -> Integers:
+    """`rules.pack` for many: raises OverflowError when one does not fit."""
+    if len(scores) and (scores.min() < 0 or scores[:, 0].max() > MAX_POINTS or scores[:, 1:].max() > MAX_COUNTER):
+        raise OverflowError("A score of this board cannot be ranked.")
+    packed: Integers = (
+        scores[:, 0] << POINTS_SHIFT | scores[:, 1] << EXACT_SHIFT | scores[:, 2] << DIFFERENCE_SHIFT | scores[:, 3]
+    )
+    return packed
+
+
+def add(members: Ids, scores: Sequence[Integers]) -> Integers:
+    """Score columns added up over tournaments, row by row; zeros where there are none."""
+    total = np.zeros((len(members), len(Score._fields)), dtype=np.int64)
+    for part in scores:
+        total += part
+    return total
+
+
+def rank_all(members: Ids | None, copies: Sequence[tuple[bytes, Weights]]) -> "Ranking":
+    """A ranking of tournaments' facts in binary COPY format, each under its weights; all hold the same members.
+
+    Without any tournament it ranks `members` at zero.
+    """
+    scores = []
+    for data, weights in copies:
+        members, facts = read_copy(data)
+        scores.append(weigh(facts, weights))
+    found = to_ids([]) if members is None else members
+    return Ranking.of(found, add(found, scores))
+
+
+class Ranking:
+    """Members in their total order: packed score descending, then id ascending."""
+
+    def __init__(self, ids: Ids, packed: Integers) -> None:
+        """`ids` ascending; `packed` in the same order."""
+        order = np.argsort(-packed, kind="stable")
+        self.ids: Ids = ids[order]
+        self.packed: Integers = packed[order]
+        self._by_id = ids
+        self._order = order
+
+    @classmethod
+    def of(cls, ids: Ids, scores: Integers) -> "Ranking":
+        """A ranking of score columns as `weigh` makes them, possibly added up over tournaments."""
+        return cls(ids, pack_all(scores))
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def rows(self, start: int, stop: int) -> list[RankedRow]:
+        """Rows of the places `start` (from 0) up to `stop`, which may lie beyond the end."""
+        start, stop = max(start, 0), min(stop, len(self))
+        if start >= stop:
+            return []
+        first, last = np.searchsorted(self._starts, (start, stop - 1), side="right") - 1
+        packed = self.packed[start:stop].tolist()
+        members = [id_bytes(member) for member in self.ids[start:stop].tolist()]
+        page = PageOfBoard(
+            start=start,
+            entries=list(zip(packed, members, strict=True)),
+            above=int(self.packed[start - 1]) if start else None,
+            better=int(self._starts[first]),
+            better_scores=int(first),
+            tied_last=int(self._starts[last + 1] - self._starts[last]),
+        )
+        return rows_of(page)
+
+    def find(self, member_id: MemberId) -> int | None:
+        """The place of a member, from 0; None when not ranked."""
+        place = int(np.searchsorted(self._by_id, np.bytes_(member_id.bytes)))
+        if place == len(self) or id_bytes(self._by_id[place]) != member_id.bytes:
+            return None
+        return int(self._place_of[place])
+
+    def after(self, packed: int, member_id: MemberId) -> int:
+        """The first place behind a score and id, whether or not that member is still there."""
+        ascending = self.packed[::-1]
+        low = len(self) - int(np.searchsorted(ascending, packed, side="right"))
+        high = len(self) - int(np.searchsorted(ascending, packed, side="left"))
+        return low + int(np.searchsorted(self.ids[low:high], np.bytes_(member_id.bytes), side="right"))
+
+    def rank(self, place: int) -> int:
+        """The shared rank of a place."""
+        return int(self._starts[np.searchsorted(self._starts, place, side="right") - 1]) + 1
+
+    @cached_property
+    def distinct(self) -> Integers:
+        """Distinct packed scores, best first."""
+        return self.packed[self._starts[:-1]]
+
+    @cached_property
+    def _starts(self) -> NDArray[np.intp]:
+        """Where each group of level members begins, and the end."""
+        if not len(self):
+            return np.zeros(1, dtype=np.intp)
+        return np.concatenate(([0], np.flatnonzero(np.diff(self.packed)) + 1, [len(self)]))
+
+    @cached_property
+    def _place_of(self) -> NDArray[np.intp]:
+        places = np.empty(len(self), dtype=np.intp)
+        places[self._order] = np.arange(len(self))
+        return places

@@ -1,0 +1,97 @@
+"""What a guess is worth: facts against a result, points under a ruleset, and the explanation of both (PRODUCT.md)."""
+
+from dataclasses import dataclass
+
+from domain.guess.model import Guess
+from domain.match.model import Goals, Match, ResultKind
+from domain.scoring.model import Facts, GuessFact, Ruleset, ScoreBasis, Weights
+from domain.settlement.model import Settlement
+from domain.tournament.model import TournamentMode
+
+
+@dataclass(frozen=True, slots=True)
+class PointsLine:
+    """One fact about a guess, and what it pays."""
+
+    fact: GuessFact
+    correct: bool
+    weight: int
+    points: int
+
+
+@dataclass(frozen=True, slots=True)
+class GuessPoints:
+    """What a guess pays and why: enough to work it out again by hand."""
+
+    points: int
+    counted_goals: Goals
+    ruleset: Ruleset
+    lines: tuple[PointsLine, ...]
+    settlement: Settlement
+
+
+def facts(guess: Goals, result: Goals) -> Facts:
+    """What `guess` got right about `result`, each 0 or 1. The difference of a draw counts only for the exact score."""
+    exact = guess == result
+    difference = guess.home - guess.away
+    right_difference = result.home - result.away
+    return Facts(
+        outcome=int(_sign(difference) == _sign(right_difference)),
+        goal_difference=int(exact or (difference == right_difference != 0)),
+        home_goals=int(guess.home == result.home),
+        away_goals=int(guess.away == result.away),
+        exact=int(exact),
+    )
+
+
+def points(facts: Facts, weights: Weights) -> int:
+    """Weights are added up, never one in place of another. `facts` may be of one guess or counted over many."""
+    return sum(weight * fact for weight, fact in zip(weights, facts, strict=True))
+
+
+def bases(mode: TournamentMode) -> tuple[ScoreBasis, ...]:
+    """The score bases that are settled and stored. A regular season knows no extra time, so both share one."""
+    if mode is TournamentMode.REGULAR_SEASON:
+        return (ScoreBasis.AFTER_EXTRA_TIME,)
+    return (ScoreBasis.AFTER_EXTRA_TIME, ScoreBasis.REGULATION)
+
+
+def basis_row(mode: TournamentMode, basis: ScoreBasis) -> ScoreBasis:
+    """Which of the stored bases holds the facts of `basis`."""
+    return basis if basis in bases(mode) else ScoreBasis.AFTER_EXTRA_TIME
+
+
+def counted_goals(
+    kind: ResultKind, basis: ScoreBasis, regulation: Goals | None, after_extra_time: Goals | None
+) -> Goals | None:
+    """The score that a basis counts; None when it is void or the part is missing. It never takes another part instead.
+
+    Shoot-out goals never count. An awarded score counts as given, for both bases.
+    """
+    if kind is ResultKind.VOID:
+        return None
+    if kind is ResultKind.PLAYED and basis is ScoreBasis.REGULATION:
+        return regulation
+    return after_extra_time or regulation
+
+
+def explain(match: Match, guess: Guess, ruleset: Ruleset, settlement: Settlement | None) -> GuessPoints | None:
+    """Why `guess` was paid what it was; None while it is not settled, or while a newer result waits to be settled."""
+    if settlement is None or guess.goals is None or settlement.revision != match.result_revision:
+        return None
+    counted = counted_goals(match.result_kind, ruleset.basis, match.regulation, match.after_extra_time)
+    if counted is None:
+        return None
+    lines = _lines(facts(guess.goals, counted), ruleset.weights)
+    return GuessPoints(sum(line.points for line in lines), counted, ruleset, lines, settlement)
+
+
+def _lines(right: Facts, weights: Weights) -> tuple[PointsLine, ...]:
+    return tuple(
+        PointsLine(fact, bool(is_right), weight, weight * is_right)
+        for fact, is_right, weight in zip(GuessFact, right, weights, strict=True)
+    )
+
+
+def _sign(number: int) -> int:
+    return (number > 0) - (number < 0)

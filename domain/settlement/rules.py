@@ -1,0 +1,168 @@
+"""The arithmetic of settlement: scorelines scored once, what a new result changes, and the digest that proves it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+
+from domain.errors import DomainError
+from domain.ids import MatchId
+from domain.match.model import Goals, ResultKind
+from domain.scoring.model import Facts, ScoreBasis
+from domain.scoring.rules import counted_goals, facts
+from domain.settlement.model import ScoreVersionKind
+
+NOTHING = Facts(0, 0, 0, 0, 0)
+
+
+class ResultIncomplete(DomainError):
+    """A part of the score that was played is missing, and no other part may stand in for it."""
+
+    code = "RESULT_INCOMPLETE"
+
+
+@dataclass(frozen=True, slots=True)
+class NewResult:
+    """A result to accept, as its source tells it. A void one has no parts."""
+
+    match_id: MatchId
+    kind: ResultKind
+    regulation: Goals | None
+    after_extra_time: Goals | None
+    shoot_out: Goals | None
+    cause: str = "PROVIDER"
+    source: str = "CONFIRMED"
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedResult:
+    """One revision of a match's result. `status_at` is ours: the database time of its acceptance."""
+
+    match_id: MatchId
+    revision: int
+    kind: ResultKind
+    source: str
+    regulation: Goals | None
+    after_extra_time: Goals | None
+    shoot_out: Goals | None
+    status_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Scoreline:
+    """What everyone who guessed this score got right under one basis, and how many they are."""
+
+    basis: ScoreBasis
+    goals: Goals
+    facts: Facts
+    guesses: int
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """What a settlement adds to the facts of everyone who guessed this score; parts may be negative."""
+
+    basis: ScoreBasis
+    goals: Goals
+    facts: Facts
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerLine:
+    """One basis of a tournament counted two ways: over its members, and over its active settlements' scorelines."""
+
+    basis: ScoreBasis
+    of_members: Facts
+    of_scorelines: Facts
+
+    @property
+    def is_balanced(self) -> bool:
+        return self.of_members == self.of_scorelines
+
+
+def replaces(latest: AcceptedResult | None, found: NewResult) -> bool:
+    """Whether `found` is a new revision: it says something else, or asks for a replay. Overrides outrank providers."""
+    if latest is None or found.cause == "REPLAY":
+        return True
+    if latest.source == "OVERRIDE" and found.source != "OVERRIDE":
+        return False
+    if ResultKind.VOID in (latest.kind, found.kind):
+        return latest.kind is not found.kind
+    parts = (found.kind, found.regulation, found.after_extra_time, found.shoot_out)
+    return (latest.kind, latest.regulation, latest.after_extra_time, latest.shoot_out) != parts
+
+
+def idempotency_key(match_id: MatchId, status_at: datetime) -> str:
+    return f"settlement:{match_id}:{status_at.isoformat()}"
+
+
+def score(
+    result: AcceptedResult, bases: Sequence[ScoreBasis], guesses: Mapping[Goals, int]
+) -> tuple[list[Scoreline], list[ScoreBasis]]:
+    """The scorelines of `guesses` judged under each basis, and the bases whose part of the score is missing.
+
+    Raises ResultIncomplete when no basis can be judged. A void result judges nothing.
+    """
+    if result.kind is ResultKind.VOID:
+        return [], []
+    counted = {basis: _counted(result, basis) for basis in bases}
+    missing = [basis for basis, goals in counted.items() if goals is None]
+    if len(missing) == len(bases):
+        raise ResultIncomplete(f"Result {result.revision} of match {result.match_id} lacks the score after 90 minutes.")
+    lines = [
+        Scoreline(basis, goals, facts(goals, right), count)
+        for basis, right in counted.items()
+        if right is not None
+        for goals, count in guesses.items()
+    ]
+    return sorted(lines, key=_order), missing
+
+
+def deltas(old: Iterable[Scoreline], new: Iterable[Scoreline]) -> list[Delta]:
+    """New minus old facts of each scoreline; those that stay as they are do not appear."""
+    before = {(line.basis, line.goals): line.facts for line in old}
+    after = {(line.basis, line.goals): line.facts for line in new}
+    found = []
+    for key in sorted(before.keys() | after.keys()):
+        difference = _subtract(after.get(key, NOTHING), before.get(key, NOTHING))
+        if any(difference):
+            found.append(Delta(*key, difference))
+    return found
+
+
+def rows_changed(changes: Iterable[Delta], guesses: Mapping[Goals, int]) -> int:
+    """How many rows of `member_scores` the deltas write."""
+    return sum(guesses.get(change.goals, 0) for change in changes)
+
+
+def members_changed(changes: Iterable[Delta], guesses: Mapping[Goals, int]) -> int:
+    """How many members they concern: one whose facts change under two bases counts once."""
+    return sum(guesses.get(goals, 0) for goals in {change.goals for change in changes})
+
+
+def effect_digest(match_id: MatchId, revision: int, lines: Iterable[Scoreline]) -> str:
+    """SHA-256 in hex over match, revision, and each basis' scorelines in order with their facts and guess counts."""
+    text = [f"{match_id} {revision}"]
+    for line in sorted(lines, key=_order):
+        right = "".join(str(fact) for fact in line.facts)
+        text.append(f"{line.basis} {line.goals.home}-{line.goals.away} {right} {line.guesses}")
+    return sha256("\n".join(text).encode()).hexdigest()
+
+
+def version_kind(kind: ResultKind, *, is_first: bool) -> ScoreVersionKind:
+    """What the public log says of a settlement."""
+    if kind is ResultKind.VOID:
+        return ScoreVersionKind.VOIDED
+    return ScoreVersionKind.SETTLED if is_first else ScoreVersionKind.CORRECTED
+
+
+def _counted(result: AcceptedResult, basis: ScoreBasis) -> Goals | None:
+    return counted_goals(result.kind, basis, result.regulation, result.after_extra_time)
+
+
+def _order(line: Scoreline) -> tuple[ScoreBasis, Goals]:
+    return line.basis, line.goals
+
+
+def _subtract(new: Facts, old: Facts) -> Facts:
+    return Facts(*(after - before for after, before in zip(new, old, strict=True)))

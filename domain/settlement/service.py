@@ -1,0 +1,179 @@
+"""Use cases of settlement: accept a result as a new revision, turn the latest revision into points, exactly once."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from domain.database import Database
+from domain.errors import NotFound
+from domain.execution.model import Command, Operation, Target
+from domain.execution.run import Run, Step
+from domain.execution.service import accept_many
+from domain.ids import ExecutionId, MatchId, SettlementId, new_id
+from domain.match.model import Goals, ResultKind
+from domain.scoring.rules import bases
+from domain.settlement import rules, store
+from domain.settlement.model import Settlement
+from domain.settlement.rules import AcceptedResult, NewResult
+from domain.settlement.store import ActiveSettlement, LockedMatch
+from domain.tournament.store import raise_versions
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What one call did: a new settlement, or none because there was nothing new to settle."""
+
+    settlement: Settlement | None
+    is_first: bool = False
+    note: str | None = None
+
+
+async def accept_result(
+    connection: "AsyncConnection",
+    *,
+    match_id: MatchId,
+    kind: ResultKind,
+    regulation: Goals | None,
+    after_extra_time: Goals | None,
+    shoot_out: Goals | None,
+    cause: str = "PROVIDER",
+    source: str = "CONFIRMED",
+    request_id: str,
+) -> int | None:
+    """Accept one result; see `accept_results`. The answer is the new revision, None when it is no new one."""
+    result = NewResult(match_id, ResultKind(kind), regulation, after_extra_time, shoot_out, cause, source)
+    return (await accept_results(connection, [result], request_id=request_id)).get(match_id)
+
+
+async def accept_results(
+    connection: "AsyncConnection", found: Sequence[NewResult], *, request_id: str
+) -> dict[MatchId, int]:
+    """Accept results that differ from the latest accepted ones, and queue their settlement, in the same transaction.
+
+    Each match at most once. The answer holds the new revisions. The caller raises the tournament's versions: it holds
+    the match rows, and the tournament's row comes after all of them.
+    """
+    tournaments = await store.lock_matches(connection, [result.match_id for result in found])
+    known = [result for result in found if result.match_id in tournaments]
+    latest = await store.latest_results(connection, tournaments)
+    new = [result for result in known if rules.replaces(latest.get(result.match_id), result)]
+    revisions = await store.insert_results(connection, new, latest)
+    current = new + [result for result in known if result not in new and _repeats(latest[result.match_id], result)]
+    present = {match_id: result.revision for match_id, result in latest.items()} | revisions
+    await store.point_to_results(connection, current, present)
+    targets = [Target(tournament_id=tournaments[match_id], match_id=match_id) for match_id in sorted(revisions)]
+    commands = [Command(Operation.SETTLE_MATCH, target, {}) for target in targets]
+    await accept_many(connection, commands, request_id=request_id)
+    return revisions
+
+
+async def settle_match(run: Run, match_id: MatchId) -> None:
+    """Settle the latest accepted result of a match; harmless when it is settled or there is none.
+
+    Raises ResultIncomplete when no score basis can be settled.
+    """
+    async with run.step("Settle", total=1) as step:
+        await _settle_in(run, step, match_id)
+
+
+async def settle_pending(run: Run) -> None:
+    """Settle every accepted result that is not, of the target's tournament or of all; each in its own transaction."""
+    async with run.database.read() as connection:
+        pending = await store.pending_matches(connection, run.execution.target.tournament_id)
+    async with run.step("Settle", total=len(pending)) as step:
+        for match_id in pending:
+            try:
+                await _settle_in(run, step, match_id)
+            except rules.ResultIncomplete as error:
+                step.reject(error.message)
+
+
+async def read_settlements(database: Database, match_ids: Iterable[MatchId]) -> dict[MatchId, Settlement]:
+    """The settlements that pay now, of those matches that are settled."""
+    async with database.read() as connection:
+        return await store.active_settlements(connection, match_ids)
+
+
+async def settle(connection: "AsyncConnection", match_id: MatchId, execution_id: ExecutionId | None) -> Settled:
+    """Settle the latest accepted result of a match, in a transaction that holds no lock of the game yet."""
+    match = await store.lock_match(connection, match_id)
+    if match is None:
+        raise NotFound(f"There is no match {match_id}.")
+    active = await store.active_settlement(connection, match_id)
+    newer = await store.results_after(connection, match_id, active.settlement.revision if active else 0)
+    if newer:
+        await store.insert_superseded_keys(connection, newer[:-1], execution_id)
+        return await _apply(connection, match, newer[-1], active, execution_id)
+    if active is not None:
+        await store.count_replay(connection, rules.idempotency_key(match_id, active.status_at))
+    return Settled(None, note="Nothing new to settle.")
+
+
+async def _settle_in(run: Run, step: Step, match_id: MatchId) -> None:
+    async with run.begin() as connection:
+        settled = await settle(connection, match_id, run.execution.id)
+    if settled.settlement is None:
+        step.unchanged += 1
+    elif settled.is_first:
+        step.created += 1
+    else:
+        step.updated += 1
+    if step.total == 1:
+        step.note = settled.note
+
+
+async def _apply(
+    connection: "AsyncConnection",
+    match: LockedMatch,
+    result: AcceptedResult,
+    active: ActiveSettlement | None,
+    execution_id: ExecutionId | None,
+) -> Settled:
+    guesses = await store.count_guesses(connection, match.tournament_id, match.id)
+    lines, missing = rules.score(result, bases(match.mode), guesses)
+    changes = rules.deltas(active.scorelines if active else (), lines)
+    await _change_scores(connection, match, changes, rules.rows_changed(changes, guesses))
+    version = await store.raise_settled_version(connection, match.tournament_id)
+    if active is not None:
+        await store.supersede(connection, active.settlement.id, version)
+    settlement = Settlement(
+        id=SettlementId(new_id()),
+        tournament_id=match.tournament_id,
+        match_id=match.id,
+        revision=result.revision,
+        version=version,
+        effect_digest=rules.effect_digest(match.id, result.revision, lines),
+        guesses=0 if result.kind is ResultKind.VOID else sum(guesses.values()),
+        members_changed=rules.members_changed(changes, guesses),
+        applied_at=await store.database_now(connection),
+    )
+    kind = rules.version_kind(result.kind, is_first=active is None)
+    await store.insert_settlement(
+        connection, settlement, lines, status_at=result.status_at, kind=kind, execution_id=execution_id
+    )
+    await raise_versions(connection, match.tournament_id, board=True, matches=True)
+    waiting = f"Boards that count {', '.join(missing)} wait: that part of the score is missing." if missing else None
+    return Settled(settlement, is_first=active is None, note=waiting)
+
+
+async def _change_scores(
+    connection: "AsyncConnection", match: LockedMatch, changes: Sequence[rules.Delta], expected: int
+) -> None:
+    """Every guesser has a row on the boards, since joining makes it: anything else would lose points in silence."""
+    if not expected:
+        return
+    written = await store.apply(connection, match, changes)
+    if written != expected:
+        raise RuntimeError(f"Settling match {match.id} wrote {written} scores where {expected} change.")
+
+
+def _repeats(latest: AcceptedResult, found: NewResult) -> bool:
+    """Whether a result that is no new revision says what the latest one does, and was not outranked by it."""
+    return found.kind is latest.kind and (
+        found.kind is ResultKind.VOID
+        or (found.regulation, found.after_extra_time, found.shoot_out)
+        == (latest.regulation, latest.after_extra_time, latest.shoot_out)
+    )

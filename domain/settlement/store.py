@@ -1,0 +1,434 @@
+"""SQL of results and settlements: the locks in their order, one set-based change of members' facts, and its proof."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Text, bindparam, case, func, insert, or_, select, text, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from domain.guess.tables import guesses
+from domain.ids import ExecutionId, MatchId, SettlementId, TournamentId
+from domain.match.model import Goals, ResultKind, ResultState
+from domain.match.tables import match_results, matches
+from domain.scoring.model import Facts, GuessFact, ScoreBasis
+from domain.scoring.tables import FACTS
+from domain.settlement.model import ScoreVersionKind, Settlement
+from domain.settlement.rules import (
+    NOTHING,
+    AcceptedResult,
+    Delta,
+    LedgerLine,
+    NewResult,
+    Scoreline,
+    idempotency_key,
+)
+from domain.settlement.tables import (
+    idempotency_keys,
+    member_scores,
+    score_versions,
+    settlement_scorelines,
+    settlements,
+)
+from domain.tables import among
+from domain.tournament.model import TournamentMode, TournamentStatus
+from domain.tournament.tables import tournaments
+
+if TYPE_CHECKING:
+    from sqlalchemy import RowMapping
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+
+@dataclass(frozen=True, slots=True)
+class LockedMatch:
+    """A match whose row is locked, below the lock of its tournament."""
+
+    id: MatchId
+    tournament_id: TournamentId
+    mode: TournamentMode
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveSettlement:
+    """The settlement that pays now, with its proof."""
+
+    settlement: Settlement
+    status_at: datetime
+    scorelines: list[Scoreline]
+
+
+# ---------------------------------------------------------------- results
+
+
+async def lock_matches(connection: "AsyncConnection", match_ids: Iterable[MatchId]) -> dict[MatchId, TournamentId]:
+    """Lock match rows in the order of their ids; the answer lacks those that do not exist."""
+    statement = (
+        select(matches.c.id, matches.c.tournament_id)
+        .where(among(matches.c.id, match_ids))
+        .order_by(matches.c.id)
+        .with_for_update()
+    )
+    return {MatchId(row.id): TournamentId(row.tournament_id) for row in await connection.execute(statement)}
+
+
+async def latest_results(connection: "AsyncConnection", match_ids: Iterable[MatchId]) -> dict[MatchId, AcceptedResult]:
+    """The latest accepted revision of each match; call it when their rows are locked."""
+    statement = (
+        select(match_results)
+        .distinct(match_results.c.match_id)
+        .where(among(match_results.c.match_id, match_ids))
+        .order_by(match_results.c.match_id, match_results.c.revision.desc())
+    )
+    results = [_result(row) for row in (await connection.execute(statement)).mappings()]
+    return {result.match_id: result for result in results}
+
+
+async def insert_results(
+    connection: "AsyncConnection", found: Sequence[NewResult], latest: Mapping[MatchId, AcceptedResult]
+) -> dict[MatchId, int]:
+    """Add revisions; their times rise strictly within a match, whatever the clock does."""
+    now: datetime = (await connection.execute(select(func.clock_timestamp()))).scalar_one()
+    rows = [_result_row(result, latest.get(result.match_id), now) for result in found]
+    if rows:
+        await connection.execute(insert(match_results), rows)
+    return {MatchId(row["match_id"]): row["revision"] for row in rows}
+
+
+async def point_to_results(
+    connection: "AsyncConnection", found: Iterable[NewResult], revisions: Mapping[MatchId, int]
+) -> None:
+    """Have matches tell their accepted results, where they do not yet. A match with a score takes no more guesses."""
+    rows = [_match_row(result, revisions[result.match_id]) for result in found]
+    statement = (
+        update(matches)
+        .where(
+            matches.c.id == bindparam("match_id"),
+            or_(
+                matches.c.result_state != bindparam("state", type_=Text),
+                matches.c.result_kind != bindparam("kind"),
+                matches.c.result_revision != bindparam("revision"),
+            ),
+        )
+        .values(
+            result_state=bindparam("state", type_=Text),
+            result_kind=bindparam("kind"),
+            result_revision=bindparam("revision"),
+            version=matches.c.version + 1,
+            lock_at=case(
+                (bindparam("state", type_=Text) == ResultState.VOID, matches.c.lock_at),
+                else_=func.least(matches.c.lock_at, func.clock_timestamp()),
+            ),
+        )
+    )
+    if rows:
+        await connection.execute(statement, rows)
+
+
+# ---------------------------------------------------------------- one settlement
+
+
+async def lock_match(connection: "AsyncConnection", match_id: MatchId) -> LockedMatch | None:
+    """Take the lock of the match's tournament, then of its row; None when there is no such match.
+
+    The first is a statement of its own: what is read afterwards was committed before the lock was had.
+    """
+    key = func.hashtextextended(func.concat("tournament:", matches.c.tournament_id), 0)
+    await connection.execute(select(func.pg_advisory_xact_lock(key)).where(matches.c.id == match_id))
+    statement = (
+        select(matches.c.id, matches.c.tournament_id, tournaments.c.mode)
+        .join(tournaments, tournaments.c.id == matches.c.tournament_id)
+        .where(matches.c.id == match_id)
+        .with_for_update(of=matches)
+    )
+    row = (await connection.execute(statement)).one_or_none()
+    if row is None:
+        return None
+    return LockedMatch(MatchId(row.id), TournamentId(row.tournament_id), TournamentMode(row.mode))
+
+
+async def results_after(connection: "AsyncConnection", match_id: MatchId, revision: int) -> list[AcceptedResult]:
+    """Accepted revisions above `revision`, oldest first."""
+    statement = (
+        select(match_results)
+        .where(match_results.c.match_id == match_id, match_results.c.revision > revision)
+        .order_by(match_results.c.revision)
+    )
+    return [_result(row) for row in (await connection.execute(statement)).mappings()]
+
+
+async def active_settlement(connection: "AsyncConnection", match_id: MatchId) -> ActiveSettlement | None:
+    statement = select(settlements).where(
+        settlements.c.match_id == match_id, settlements.c.superseded_version.is_(None)
+    )
+    row = (await connection.execute(statement)).mappings().one_or_none()
+    if row is None:
+        return None
+    lines = select(settlement_scorelines).where(settlement_scorelines.c.settlement_id == row["id"])
+    proof = [_scoreline(line) for line in (await connection.execute(lines)).mappings()]
+    return ActiveSettlement(_settlement(row), row["status_at"], proof)
+
+
+async def count_guesses(
+    connection: "AsyncConnection", tournament_id: TournamentId, match_id: MatchId
+) -> dict[Goals, int]:
+    """How often each score was guessed."""
+    statement = (
+        select(guesses.c.home, guesses.c.away, func.count().label("number"))
+        .where(guesses.c.tournament_id == tournament_id, guesses.c.match_id == match_id)
+        .group_by(guesses.c.home, guesses.c.away)
+    )
+    return {Goals(row.home, row.away): row.number for row in await connection.execute(statement)}
+
+
+_APPLY = text(
+    f"""
+UPDATE member_scores AS score
+SET {", ".join(f"{fact} = score.{fact} + delta.{fact}" for fact in FACTS)}
+FROM guesses AS guess
+JOIN unnest(
+    CAST(:basis AS text[]), CAST(:home AS smallint[]), CAST(:away AS smallint[]),
+    {", ".join(f"CAST(:{fact} AS integer[])" for fact in FACTS)}
+) AS delta (basis, home, away, {", ".join(FACTS)}) ON delta.home = guess.home AND delta.away = guess.away
+WHERE guess.tournament_id = :tournament_id AND guess.match_id = :match_id
+    AND score.tournament_id = :tournament_id AND score.basis = delta.basis AND score.member_id = guess.member_id
+"""  # noqa: S608 - the names of our own columns
+)
+
+
+async def apply(connection: "AsyncConnection", match: LockedMatch, changes: Sequence[Delta]) -> int:
+    """Add deltas to the facts of all who guessed their scores, in one statement; the answer is the rows written."""
+    values: dict[str, Any] = {
+        "tournament_id": match.tournament_id,
+        "match_id": match.id,
+        "basis": [change.basis.value for change in changes],
+        "home": [change.goals.home for change in changes],
+        "away": [change.goals.away for change in changes],
+    }
+    for n, fact in enumerate(FACTS):
+        values[fact] = [change.facts[n] for change in changes]
+    return (await connection.execute(_APPLY, values)).rowcount
+
+
+async def raise_settled_version(connection: "AsyncConnection", tournament_id: TournamentId) -> int:
+    """The next version of the tournament's scores; holds its row until the commit, so versions have no gaps."""
+    statement = (
+        update(tournaments)
+        .where(tournaments.c.id == tournament_id)
+        .values(settled_version=tournaments.c.settled_version + 1)
+        .returning(tournaments.c.settled_version)
+    )
+    version: int = (await connection.execute(statement)).scalar_one()
+    return version
+
+
+async def supersede(connection: "AsyncConnection", settlement_id: SettlementId, version: int) -> None:
+    await connection.execute(
+        update(settlements).where(settlements.c.id == settlement_id).values(superseded_version=version)
+    )
+
+
+async def insert_settlement(
+    connection: "AsyncConnection",
+    settlement: Settlement,
+    lines: Sequence[Scoreline],
+    *,
+    status_at: datetime,
+    kind: ScoreVersionKind,
+    execution_id: ExecutionId | None,
+) -> None:
+    """Write a settlement with its proof, its version, its idempotency key, and the match's new version."""
+    await connection.execute(
+        insert(settlements).values(
+            id=settlement.id,
+            tournament_id=settlement.tournament_id,
+            match_id=settlement.match_id,
+            revision=settlement.revision,
+            version=settlement.version,
+            status_at=status_at,
+            effect_digest=settlement.effect_digest,
+            guesses=settlement.guesses,
+            members_changed=settlement.members_changed,
+            execution_id=execution_id,
+            applied_at=settlement.applied_at,
+        )
+    )
+    if lines:
+        rows = [_scoreline_row(settlement.id, line) for line in lines]
+        await connection.execute(insert(settlement_scorelines), rows)
+    await connection.execute(
+        insert(score_versions).values(
+            tournament_id=settlement.tournament_id,
+            version=settlement.version,
+            kind=kind,
+            settlement_id=settlement.id,
+            digest=settlement.effect_digest,
+            at=settlement.applied_at,
+        )
+    )
+    await connection.execute(
+        insert(idempotency_keys).values(
+            key=idempotency_key(settlement.match_id, status_at),
+            execution_id=execution_id,
+            effect_digest=settlement.effect_digest,
+            status="APPLIED",
+        )
+    )
+    raised = update(matches).where(matches.c.id == settlement.match_id).values(version=matches.c.version + 1)
+    await connection.execute(raised)
+
+
+async def count_replay(connection: "AsyncConnection", key: str) -> None:
+    """Note that a settlement which is applied already was asked for once more."""
+    await connection.execute(
+        update(idempotency_keys).where(idempotency_keys.c.key == key).values(replays=idempotency_keys.c.replays + 1)
+    )
+
+
+async def insert_superseded_keys(
+    connection: "AsyncConnection", results: Sequence[AcceptedResult], execution_id: ExecutionId | None
+) -> None:
+    """Note revisions that a later one overtook before they were settled."""
+    rows = [
+        {
+            "key": idempotency_key(result.match_id, result.status_at),
+            "execution_id": execution_id,
+            "effect_digest": "",
+            "status": "SUPERSEDED",
+        }
+        for result in results
+    ]
+    if rows:
+        await connection.execute(upsert(idempotency_keys).on_conflict_do_nothing(), rows)
+
+
+async def database_now(connection: "AsyncConnection") -> datetime:
+    now: datetime = (await connection.execute(select(func.clock_timestamp()))).scalar_one()
+    return now
+
+
+# ---------------------------------------------------------------- reads
+
+
+async def pending_matches(connection: "AsyncConnection", tournament_id: TournamentId | None) -> list[MatchId]:
+    """Matches with an accepted result that is not settled, oldest first; of all tournaments but cancelled ones."""
+    active = settlements.alias()
+    statement = (
+        select(matches.c.id)
+        .join(tournaments, tournaments.c.id == matches.c.tournament_id)
+        .outerjoin(active, (active.c.match_id == matches.c.id) & active.c.superseded_version.is_(None))
+        .where(
+            matches.c.result_state.in_([ResultState.FINAL, ResultState.VOID]),
+            matches.c.result_revision > func.coalesce(active.c.revision, 0),
+            tournaments.c.status != TournamentStatus.CANCELLED,
+        )
+        .order_by(matches.c.kick_off, matches.c.id)
+    )
+    if tournament_id is not None:
+        statement = statement.where(matches.c.tournament_id == tournament_id)
+    return [MatchId(row.id) for row in await connection.execute(statement)]
+
+
+async def active_settlements(connection: "AsyncConnection", match_ids: Iterable[MatchId]) -> dict[MatchId, Settlement]:
+    """The settlements that pay now."""
+    statement = select(settlements).where(
+        among(settlements.c.match_id, match_ids), settlements.c.superseded_version.is_(None)
+    )
+    found = [_settlement(row) for row in (await connection.execute(statement)).mappings()]
+    return {settlement.match_id: settlement for settlement in found}
+
+
+async def points_ledger(connection: "AsyncConnection", tournament_id: TournamentId) -> list[LedgerLine]:
+    """Each basis counted over members and over active settlements; a line that is not balanced is a fault of ours."""
+    of_members = (
+        select(member_scores.c.basis, *(func.sum(member_scores.c[fact]).label(fact) for fact in FACTS))
+        .where(member_scores.c.tournament_id == tournament_id)
+        .group_by(member_scores.c.basis)
+    )
+    line = settlement_scorelines
+    counted = (
+        select(line.c.basis, *(func.sum(line.c.guesses).filter(line.c[fact]).label(fact) for fact in FACTS))
+        .join(settlements, settlements.c.id == line.c.settlement_id)
+        .where(settlements.c.tournament_id == tournament_id, settlements.c.superseded_version.is_(None))
+        .group_by(line.c.basis)
+    )
+    members = {row["basis"]: _facts(row) for row in (await connection.execute(of_members)).mappings()}
+    scorelines = {row["basis"]: _facts(row) for row in (await connection.execute(counted)).mappings()}
+    return [
+        LedgerLine(ScoreBasis(basis), members.get(basis, NOTHING), scorelines.get(basis, NOTHING))
+        for basis in sorted(members.keys() | scorelines.keys())
+    ]
+
+
+# ---------------------------------------------------------------- rows
+
+
+def _facts(row: "RowMapping") -> Facts:
+    return Facts(*(int(row[fact] or 0) for fact in FACTS))
+
+
+def _goals(row: "RowMapping", part: str) -> Goals | None:
+    home = row[f"home_{part}"]
+    return None if home is None else Goals(home, row[f"away_{part}"])
+
+
+def _result(row: "RowMapping") -> AcceptedResult:
+    return AcceptedResult(
+        match_id=MatchId(row["match_id"]),
+        revision=row["revision"],
+        kind=ResultKind(row["kind"]),
+        source=row["source"],
+        regulation=_goals(row, "regulation"),
+        after_extra_time=_goals(row, "extra_time"),
+        shoot_out=_goals(row, "shoot_out"),
+        status_at=row["status_at"],
+    )
+
+
+def _result_row(result: NewResult, latest: AcceptedResult | None, now: datetime) -> dict[str, Any]:
+    is_void = result.kind is ResultKind.VOID
+    parts = {
+        "regulation": result.regulation,
+        "extra_time": result.after_extra_time,
+        "shoot_out": result.shoot_out,
+    }
+    row: dict[str, Any] = {
+        "match_id": result.match_id,
+        "revision": latest.revision + 1 if latest else 1,
+        "kind": result.kind,
+        "source": result.source,
+        "cause": result.cause,
+        "status_at": max(now, latest.status_at + timedelta(microseconds=1)) if latest else now,
+    }
+    for name, goals in parts.items():
+        row[f"home_{name}"], row[f"away_{name}"] = (None, None) if goals is None or is_void else goals
+    return row
+
+
+def _match_row(result: NewResult, revision: int) -> dict[str, Any]:
+    state = ResultState.VOID if result.kind is ResultKind.VOID else ResultState.FINAL
+    return {"match_id": result.match_id, "state": state.value, "kind": result.kind.value, "revision": revision}
+
+
+def _settlement(row: "RowMapping") -> Settlement:
+    return Settlement(
+        id=SettlementId(row["id"]),
+        tournament_id=TournamentId(row["tournament_id"]),
+        match_id=MatchId(row["match_id"]),
+        revision=row["revision"],
+        version=row["version"],
+        effect_digest=row["effect_digest"],
+        guesses=row["guesses"],
+        members_changed=row["members_changed"],
+        applied_at=row["applied_at"],
+    )
+
+
+def _scoreline(row: "RowMapping") -> Scoreline:
+    return Scoreline(ScoreBasis(row["basis"]), Goals(row["home"], row["away"]), _facts(row), row["guesses"])
+
+
+def _scoreline_row(settlement_id: SettlementId, line: Scoreline) -> dict[str, Any]:
+    right = {fact.value.lower(): bool(is_right) for fact, is_right in zip(GuessFact, line.facts, strict=True)}
+    goals = {"home": line.goals.home, "away": line.goals.away}
+    return {"settlement_id": settlement_id, "basis": line.basis, **goals, **right, "guesses": line.guesses}

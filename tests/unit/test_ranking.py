@@ -1,0 +1,171 @@
+"""The ranking: a total order, packed without loss, the same from a page as from the whole."""
+
+from itertools import groupby
+from random import Random
+from uuid import UUID
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.clock import utc_now
+from domain.ids import MemberId
+from domain.leaderboard.model import RankCriterion, RankedRow
+from domain.leaderboard.ranking import Ranking, ScoreTable, Stamp, order_of_ids, to_ids, weigh
+from domain.leaderboard.rules import MAX_COUNTER, MAX_POINTS, Score, pack, unpack
+from domain.scoring.model import ScoreBasis, Weights
+
+counters = st.integers(0, MAX_COUNTER)
+scores = st.builds(Score, st.integers(0, MAX_POINTS), counters, counters, counters)
+few = st.integers(0, 2)
+boards = st.dictionaries(
+    st.uuids().map(MemberId) | st.integers(0, 2**128 - 1).map(lambda n: MemberId(UUID(int=n >> 8 << 8))),
+    st.builds(Score, few, few, few, few),
+    max_size=40,
+)
+Board = dict[MemberId, Score]
+
+
+def rank(board: Board) -> Ranking:
+    ids = to_ids(list(board))
+    rows = [board[MemberId(UUID(bytes=bytes(member).ljust(16, b"\0")))] for member in ids.tolist()]
+    return Ranking.of(ids, np.array(rows, dtype=np.int64).reshape(-1, 4))
+
+
+def expected(board: Board) -> list[RankedRow]:
+    """The same by sorting and grouping alone."""
+    order = sorted(board, key=lambda member: (*(-part for part in board[member]), member.bytes))
+    groups = [list(group) for _, group in groupby(order, key=lambda member: board[member])]
+    rows, above = [], None
+    for dense_rank, group in enumerate(groups, start=1):
+        rank_of_group = len(rows) + 1
+        for n, member in enumerate(group):
+            score = board[member]
+            better = (
+                above and not n and [c for c, a, b in zip(RankCriterion, board[above], score, strict=True) if a > b]
+            )
+            first_in = better[0] if better else None
+            rows.append(RankedRow(member, len(rows) + 1, rank_of_group, dense_rank, len(group), first_in, *score))
+            above = member
+    return rows
+
+
+@given(scores)
+def test_packing_loses_nothing_and_fits_a_double(score: Score) -> None:
+    assert unpack(pack(score)) == score
+    assert int(float(-pack(score))) == -pack(score)
+
+
+@given(scores, scores)
+def test_packed_order_is_the_order_of_scores(one: Score, other: Score) -> None:
+    assert (pack(one) < pack(other)) == (one < other)
+
+
+@pytest.mark.parametrize(
+    "score",
+    [
+        Score(MAX_POINTS + 1, 0, 0, 0),
+        Score(0, MAX_COUNTER + 1, 0, 0),
+        Score(0, 0, MAX_COUNTER + 1, 0),
+        Score(0, 0, 0, MAX_COUNTER + 1),
+        Score(-1, 0, 0, 0),
+        Score(0, 0, -1, 0),
+    ],
+)
+def test_what_does_not_fit_is_refused(score: Score) -> None:
+    with pytest.raises(OverflowError, match="cannot be ranked"):
+        pack(score)
+    with pytest.raises(OverflowError, match="cannot be ranked"):
+        Ranking.of(to_ids([MemberId(UUID(int=1))]), np.array([score], dtype=np.int64))
+
+
+def test_the_bounds_hold_every_allowed_board() -> None:
+    assert pack(Score(MAX_POINTS, MAX_COUNTER, MAX_COUNTER, MAX_COUNTER)) == 2**53 - 1
+    assert MAX_POINTS >= 500 * MAX_COUNTER
+
+
+@given(boards)
+def test_the_whole_board_equals_an_independent_ranking(board: Board) -> None:
+    assert rank(board).rows(0, len(board)) == expected(board)
+
+
+@given(boards, st.integers(0, 45), st.integers(0, 45))
+def test_a_page_is_a_slice_of_the_board(board: Board, start: int, stop: int) -> None:
+    assert rank(board).rows(start, stop) == expected(board)[start:stop]
+
+
+@given(boards)
+def test_every_member_is_found_where_the_board_has_him(board: Board) -> None:
+    ranking = rank(board)
+    assert [ranking.find(row.member_id) for row in expected(board)] == list(range(len(board)))
+
+
+@given(boards, st.uuids().map(MemberId))
+def test_a_stranger_is_not_found(board: Board, stranger: MemberId) -> None:
+    assert rank(board).find(stranger) == (expected_place(board, stranger))
+
+
+def expected_place(board: Board, member: MemberId) -> int | None:
+    places = [row.member_id for row in expected(board)]
+    return places.index(member) if member in places else None
+
+
+@given(boards, st.builds(Score, few, few, few, few), st.uuids().map(MemberId))
+def test_a_page_continues_behind_a_place_that_is_no_more(board: Board, score: Score, member: MemberId) -> None:
+    key = (*(-part for part in score), member.bytes)
+    above = [row for row in expected(board) if (*(-part for part in board[row.member_id]), row.member_id.bytes) <= key]
+    assert rank(board).after(pack(score), member) == len(above)
+
+
+@given(boards, st.integers(1, 7))
+def test_walking_pages_gives_everyone_once(board: Board, size: int) -> None:
+    ranking, rows, start = rank(board), [], 0
+    while page := ranking.rows(start, start + size):
+        rows += page
+        start = ranking.after(pack(board[page[-1].member_id]), page[-1].member_id)
+    assert rows == expected(board)
+
+
+@given(boards)
+def test_distinct_scores_are_those_of_the_dense_ranks(board: Board) -> None:
+    ranks = {row.dense_rank: pack(board[row.member_id]) for row in expected(board)}
+    assert rank(board).distinct.tolist() == [ranks[n] for n in sorted(ranks)]
+
+
+def test_shared_ranks_are_1_2_2_4() -> None:
+    members = [MemberId(UUID(int=n)) for n in range(1, 5)]
+    scores = (Score(9, 0, 0, 3), Score(6, 1, 1, 2), Score(6, 1, 1, 2), Score(6, 0, 1, 2))
+    board = dict(zip(members, scores, strict=True))
+    found = [(row.position, row.rank, row.dense_rank, row.tied, row.separated_by) for row in rank(board).rows(0, 9)]
+    assert found == [
+        (1, 1, 1, 1, None),
+        (2, 2, 2, 2, RankCriterion.POINTS),
+        (3, 2, 2, 2, None),
+        (4, 4, 3, 1, RankCriterion.EXACT_SCORES),
+    ]
+
+
+def test_weights_make_points_and_facts_make_the_counters() -> None:
+    facts = np.array([[4, 3, 2, 1, 1], [0, 0, 0, 0, 0]], dtype=np.int64)
+    assert weigh(facts, Weights(2, 1, 10, 100, 1)).tolist() == [[8 + 3 + 20 + 100 + 1, 1, 3, 4], [0, 0, 0, 0]]
+
+
+def test_facts_are_picked_for_members_and_zeros_for_strangers() -> None:
+    members = [MemberId(UUID(int=n << 8)) for n in (3, 1, 2)]
+    ids, facts = to_ids(members), np.arange(15, dtype=np.int64).reshape(3, 5)
+    stamp = Stamp("epoch", 1, 1, utc_now(), 3)
+    table = ScoreTable(stamp, ids, {ScoreBasis.AFTER_EXTRA_TIME: facts})
+
+    picked = table.pick(ScoreBasis.AFTER_EXTRA_TIME, to_ids([members[0], MemberId(UUID(int=9 << 8)), members[1]]))
+
+    assert picked.tolist() == [[0, 1, 2, 3, 4], [10, 11, 12, 13, 14], [0, 0, 0, 0, 0]]
+    empty = ScoreTable(stamp, to_ids([]), {ScoreBasis.AFTER_EXTRA_TIME: facts[:0]})
+    assert empty.pick(ScoreBasis.AFTER_EXTRA_TIME, ids).tolist() == [[0] * 5] * 3
+
+
+@given(st.lists(st.integers(0, 2**128 - 1).map(lambda n: UUID(int=n)), unique=True, max_size=50))
+def test_ids_sort_as_their_bytes_do(ids: list[UUID]) -> None:
+    Random(1).shuffle(ids)
+    array = np.array([value.bytes for value in ids], dtype="S16")
+    assert [ids[n] for n in order_of_ids(array)] == sorted(ids, key=lambda value: value.bytes)

@@ -1,0 +1,202 @@
+"""Facts, points and explanations: the examples of PRODUCT.md, and what holds for every score."""
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.guess.model import Guess
+from domain.ids import MatchId, MemberId, RoundId, RulesetId, SettlementId, TournamentId, new_id
+from domain.match.model import Goals, KickOffPrecision, Match, MatchStatus, ResultKind, ResultState
+from domain.scoring.model import Facts, GuessFact, Ruleset, ScoreBasis, Weights
+from domain.scoring.rules import PointsLine, bases, basis_row, counted_goals, explain, facts, points
+from domain.settlement.model import Settlement
+from domain.tournament.model import TournamentMode
+
+DEFAULT = Weights(3, 0, 0, 0, 0)
+KICKTIPP = Weights(2, 1, 0, 0, 1)
+EXACT_BONUS = Weights(3, 0, 0, 0, 2)
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+goals = st.builds(Goals, st.integers(0, 99), st.integers(0, 99))
+weights = st.builds(Weights, *(st.integers(0, 100) for _ in range(5)))
+
+
+@pytest.mark.parametrize(
+    ("guess", "result", "expected"),
+    [
+        ((2, 1), (2, 1), Facts(1, 1, 1, 1, 1)),
+        ((1, 0), (2, 1), Facts(1, 1, 0, 0, 0)),
+        ((2, 0), (2, 1), Facts(1, 0, 1, 0, 0)),
+        ((3, 1), (2, 1), Facts(1, 0, 0, 1, 0)),
+        ((1, 2), (2, 1), Facts(0, 0, 0, 0, 0)),
+        ((2, 2), (2, 2), Facts(1, 1, 1, 1, 1)),
+        ((1, 1), (2, 2), Facts(1, 0, 0, 0, 0)),
+        ((2, 0), (2, 2), Facts(0, 0, 1, 0, 0)),
+    ],
+)
+def test_the_examples_of_the_rules(guess: tuple[int, int], result: tuple[int, int], expected: Facts) -> None:
+    assert facts(Goals(*guess), Goals(*result)) == expected
+
+
+@pytest.mark.parametrize(
+    ("weights", "paid"),
+    [(DEFAULT, (3, 3, 3, 0, 3)), (KICKTIPP, (4, 3, 2, 0, 2)), (EXACT_BONUS, (5, 3, 3, 0, 3))],
+)
+def test_presets_add_their_weights(weights: Weights, paid: tuple[int, ...]) -> None:
+    exact, difference, outcome, nothing, draw = paid
+    result = Goals(2, 1)
+    assert points(facts(Goals(2, 1), result), weights) == exact
+    assert points(facts(Goals(1, 0), result), weights) == difference
+    assert points(facts(Goals(3, 1), result), weights) == outcome
+    assert points(facts(Goals(1, 2), result), weights) == nothing
+    assert points(facts(Goals(1, 1), Goals(2, 2)), weights) == draw
+
+
+@given(goals, goals)
+def test_facts_agree_with_a_second_definition(guess: Goals, result: Goals) -> None:
+    def winner(score: Goals) -> str:
+        return "home" if score.home > score.away else "away" if score.away > score.home else "nobody"
+
+    exact = list(guess) == list(result)
+    is_draw = winner(result) == "nobody"
+    assert [bool(fact) for fact in facts(guess, result)] == [
+        winner(guess) == winner(result),
+        exact or (not is_draw and guess.home + result.away == guess.away + result.home),
+        guess.home == result.home,
+        guess.away == result.away,
+        exact,
+    ]
+
+
+@given(goals, goals)
+def test_exact_implies_all_and_difference_implies_outcome(guess: Goals, result: Goals) -> None:
+    found = facts(guess, result)
+    assert found.exact <= min(found)
+    assert found.exact <= found.goal_difference <= found.outcome
+
+
+@given(goals, goals)
+def test_swapping_the_sides_swaps_the_goal_facts(guess: Goals, result: Goals) -> None:
+    found = facts(guess, result)
+    swapped = facts(Goals(guess.away, guess.home), Goals(result.away, result.home))
+    assert swapped == Facts(found.outcome, found.goal_difference, found.away_goals, found.home_goals, found.exact)
+
+
+@given(st.lists(st.tuples(goals, goals), max_size=20), weights)
+def test_points_of_counted_facts_are_the_sum_of_points(pairs: list[tuple[Goals, Goals]], weights: Weights) -> None:
+    each = [facts(guess, result) for guess, result in pairs]
+    counted = Facts(*(sum(column) for column in zip(*each, strict=True))) if each else Facts(0, 0, 0, 0, 0)
+    assert points(counted, weights) == sum(points(one, weights) for one in each)
+
+
+def test_a_regular_season_shares_one_basis_and_knockouts_have_two() -> None:
+    assert bases(TournamentMode.REGULAR_SEASON) == (ScoreBasis.AFTER_EXTRA_TIME,)
+    for mode in (TournamentMode.KNOCKOUT, TournamentMode.REGULAR_SEASON_AND_KNOCKOUT):
+        assert bases(mode) == (ScoreBasis.AFTER_EXTRA_TIME, ScoreBasis.REGULATION)
+        assert [basis_row(mode, basis) for basis in ScoreBasis] == list(ScoreBasis)
+    shared = [basis_row(TournamentMode.REGULAR_SEASON, basis) for basis in ScoreBasis]
+    assert shared == [ScoreBasis.AFTER_EXTRA_TIME, ScoreBasis.AFTER_EXTRA_TIME]
+
+
+@pytest.mark.parametrize(
+    ("kind", "basis", "regulation", "after_extra_time", "expected"),
+    [
+        (ResultKind.PLAYED, ScoreBasis.AFTER_EXTRA_TIME, Goals(2, 2), Goals(3, 3), Goals(3, 3)),
+        (ResultKind.PLAYED, ScoreBasis.REGULATION, Goals(2, 2), Goals(3, 3), Goals(2, 2)),
+        (ResultKind.PLAYED, ScoreBasis.AFTER_EXTRA_TIME, Goals(1, 0), None, Goals(1, 0)),
+        (ResultKind.PLAYED, ScoreBasis.AFTER_EXTRA_TIME, Goals(0, 0), Goals(0, 0), Goals(0, 0)),
+        (ResultKind.PLAYED, ScoreBasis.REGULATION, None, Goals(3, 3), None),
+        (ResultKind.PLAYED, ScoreBasis.AFTER_EXTRA_TIME, None, None, None),
+        (ResultKind.AWARDED, ScoreBasis.REGULATION, Goals(3, 0), None, Goals(3, 0)),
+        (ResultKind.AWARDED, ScoreBasis.AFTER_EXTRA_TIME, Goals(3, 0), None, Goals(3, 0)),
+        (ResultKind.VOID, ScoreBasis.AFTER_EXTRA_TIME, Goals(3, 0), None, None),
+    ],
+)
+def test_a_missing_part_is_never_replaced_by_another(
+    kind: ResultKind,
+    basis: ScoreBasis,
+    regulation: Goals | None,
+    after_extra_time: Goals | None,
+    expected: Goals | None,
+) -> None:
+    assert counted_goals(kind, basis, regulation, after_extra_time) == expected
+
+
+def test_an_explanation_has_a_line_for_each_fact() -> None:
+    match, settlement = _final_of_2022(), _settlement(revision=1)
+    ruleset = _ruleset(KICKTIPP, ScoreBasis.AFTER_EXTRA_TIME)
+
+    explained = explain(match, _guess(match, Goals(1, 1)), ruleset, settlement)
+
+    assert explained is not None
+    assert (explained.points, explained.counted_goals, explained.settlement) == (2, Goals(3, 3), settlement)
+    assert explained.lines == (
+        PointsLine(GuessFact.OUTCOME, True, 2, 2),
+        PointsLine(GuessFact.GOAL_DIFFERENCE, False, 1, 0),
+        PointsLine(GuessFact.HOME_GOALS, False, 0, 0),
+        PointsLine(GuessFact.AWAY_GOALS, False, 0, 0),
+        PointsLine(GuessFact.EXACT, False, 1, 0),
+    )
+
+
+def test_an_explanation_counts_the_score_of_the_basis() -> None:
+    match = _final_of_2022()
+    for basis, paid in ((ScoreBasis.REGULATION, 4), (ScoreBasis.AFTER_EXTRA_TIME, 2)):
+        explained = explain(match, _guess(match, Goals(2, 2)), _ruleset(KICKTIPP, basis), _settlement(revision=1))
+        assert explained is not None
+        assert explained.points == paid
+
+
+def test_nothing_is_explained_before_it_is_settled() -> None:
+    match, ruleset = _final_of_2022(), _ruleset(DEFAULT, ScoreBasis.AFTER_EXTRA_TIME)
+    assert explain(match, _guess(match, Goals(1, 1)), ruleset, None) is None
+    assert explain(match, _guess(match, None), ruleset, _settlement(revision=1)) is None
+    assert explain(match, _guess(match, Goals(1, 1)), ruleset, _settlement(revision=2)) is None
+
+
+def _ruleset(weights: Weights, basis: ScoreBasis) -> Ruleset:
+    return Ruleset(RulesetId(new_id()), "test", 1, "Test", basis, weights)
+
+
+def _settlement(revision: int) -> Settlement:
+    match_id, tournament_id = MatchId(UUID(int=1)), TournamentId(UUID(int=2))
+    return Settlement(SettlementId(UUID(int=3)), tournament_id, match_id, revision, 1, "digest", 1, 1, NOW)
+
+
+def _guess(match: Match, given: Goals | None) -> Guess:
+    return Guess(match.tournament_id, match.id, MemberId(UUID(int=9)), given, 1, NOW, None)
+
+
+def _final_of_2022() -> Match:
+    return Match(
+        id=MatchId(UUID(int=1)),
+        tournament_id=TournamentId(UUID(int=2)),
+        round_id=RoundId(UUID(int=4)),
+        home_team_id=None,
+        away_team_id=None,
+        home_label="Argentina",
+        away_label="France",
+        kick_off=NOW,
+        kick_off_precision=KickOffPrecision.EXACT,
+        lock_at=NOW,
+        is_locked=True,
+        status=MatchStatus.ENDED,
+        minute=None,
+        goals=Goals(3, 3),
+        regulation=Goals(2, 2),
+        after_extra_time=Goals(3, 3),
+        shoot_out=Goals(4, 2),
+        result_state=ResultState.FINAL,
+        result_kind=ResultKind.PLAYED,
+        result_revision=1,
+        hold_reason=None,
+        data_warning=None,
+        version=1,
+        stadium=None,
+        last_checked_at=None,
+        is_settled=True,
+        is_paused=False,
+    )
