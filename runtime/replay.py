@@ -141,7 +141,7 @@ class Player:
         return execution
 
     async def _settled(self, tournament_id: TournamentId) -> None:
-        while await self._pending(tournament_id):
+        while await self._pending(tournament_id):  # noqa: ASYNC110 - the database tells it, no event of ours
             await asyncio.sleep(0.1)
 
     async def _pending(self, tournament_id: TournamentId) -> bool:
