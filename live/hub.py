@@ -43,7 +43,8 @@ class Hub:
         self._matches = Watch(MatchFeed(database, boards), self._pace, limit)
         self._executions = ExecutionDesk(database, self._pace)
         self._tasks: list[asyncio.Task[None]] = []
-        self._subscribed = False
+        self.is_subscribed = False
+        """Whether ticks have been listened to at least once."""
         self._ticks_heard_at = monotonic()
 
     async def start(self) -> None:
@@ -105,11 +106,11 @@ class Hub:
     def subscribed(self) -> None:
         """From the tick source: it listens, at first or again after a lost connection."""
         self.heard()
-        if self._subscribed:
+        if self.is_subscribed:
             self._boards.restore()
             self._matches.restore()
             self._executions.look()
-        self._subscribed = True
+        self.is_subscribed = True
 
     def heard(self) -> None:
         """From the tick source: its server answered."""

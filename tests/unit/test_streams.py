@@ -59,7 +59,7 @@ class Source(Feed[str, Reading, Shown, Changed]):
     def show(self, version: int, value: str, epoch: str = "e") -> None:
         self.state = Reading(epoch, version, value)
 
-    def concerns(self, key: str, kind: str, entity_id: UUID) -> bool:
+    def concerns(self, key: str, kind: str, entity_id: UUID) -> bool:  # noqa: ARG002
         return kind == "board"
 
     async def versions(self, keys: Collection[str]) -> Mapping[str, int]:
@@ -68,7 +68,7 @@ class Source(Feed[str, Reading, Shown, Changed]):
             raise ConnectionError("away")
         return {} if self.state is None else dict.fromkeys(keys, self.state.version)
 
-    async def load(self, key: str) -> Reading | None:
+    async def load(self, key: str) -> Reading | None:  # noqa: ARG002
         self.loads += 1
         state = self.state
         await self.load_gate.wait()
@@ -85,7 +85,7 @@ class Source(Feed[str, Reading, Shown, Changed]):
     def rebased(self, delta: Changed, from_version: int) -> Changed:
         return replace(delta, from_version=from_version)
 
-    def is_private(self, key: str) -> bool:
+    def is_private(self, key: str) -> bool:  # noqa: ARG002
         return self.private
 
 

@@ -1,0 +1,533 @@
+"""Two API processes' hubs on one PostgreSQL and one Valkey."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import pytest
+from redis.asyncio import Redis
+from sqlalchemy import update
+
+from domain.clock import utc_now
+from domain.errors import Forbidden, NotFound, Unauthenticated
+from domain.execution import service as executions
+from domain.execution.lease import store as lease
+from domain.execution.model import Command, Execution, ExecutionState, ExecutionTrigger, Operation, Target
+from domain.execution.run import Run
+from domain.ids import ExecutionId, MemberId, TournamentId, new_id
+from domain.leaderboard.model import BoardKey
+from domain.league.tables import league_members, leagues
+from domain.match.model import MatchStatus
+from domain.match.rules import MatchScope
+from domain.outbox import store as outbox
+from domain.outbox.model import TickKind
+from domain.tournament.store import raise_versions
+from live.events import Delta, Heartbeat, MatchDelta, MatchSnapshot, Resync, ResyncReason, Snapshot, StreamPosition
+from runtime.database import PostgresDatabase
+from tests.support.football import (
+    MadeTournament,
+    make_league,
+    make_members,
+    make_tournament,
+    put_guess,
+    set_match,
+)
+from tests.support.live import TICKS_ONLY, Process, api_process, finish, relay, until
+
+E = TypeVar("E")
+
+
+async def anyone() -> str | None:
+    return None
+
+
+def follow(process: Process, key: BoardKey, after: StreamPosition | None = None, first: int = 50) -> AsyncIterator[Any]:
+    return process.hub.leaderboard(key, first, after, allowed=anyone)
+
+
+async def event(stream: AsyncIterator[Any], kind: type[E]) -> E:
+    """The next event, heartbeats left out."""
+    async with asyncio.timeout(10):
+        found = await anext(stream)
+        while isinstance(found, Heartbeat) and kind is not Heartbeat:
+            found = await anext(stream)
+    assert isinstance(found, kind), found
+    return found
+
+
+@pytest.fixture
+async def cup(database: PostgresDatabase) -> MadeTournament:
+    return await make_tournament(database, matches=4, ruleset="kicktipp")
+
+
+@pytest.fixture
+async def guessers(database: PostgresDatabase, cup: MadeTournament) -> list[MemberId]:
+    """Three members: the first guesses every match 1-0 (4 points if so), the second 2-0 (then 2), the third 0-1."""
+    ids = await make_members(database, 3, joins=[cup])
+    for match_id in cup.matches:
+        for member_id, (home, away) in zip(ids, [(1, 0), (2, 0), (0, 1)], strict=True):
+            await put_guess(database, cup, match_id, member_id, home, away)
+    return ids
+
+
+async def test_a_settlement_reaches_both_processes_with_the_same_version_and_rows(
+    database: PostgresDatabase, valkey: Redis, valkey_url: str, cup: MadeTournament, guessers: list[MemberId]
+) -> None:
+    key = BoardKey(tournament_id=cup.id)
+    async with (
+        api_process(database, valkey_url, TICKS_ONLY) as one,
+        api_process(database, valkey_url, TICKS_ONLY) as other,
+    ):
+        streams = [follow(one, key), follow(other, key)]
+        for stream in streams:
+            first = await event(stream, Snapshot)
+            assert (first.version, [row.points for row in first.rows]) == (0, [0, 0, 0])
+            assert {member.nick_name for member in first.members.values()} == {"Member 0", "Member 1", "Member 2"}
+        await finish(database, cup.matches[0], 1, 0)
+        await relay(database, valkey)
+        deltas = [await event(stream, Delta) for stream in streams]
+        for delta in deltas:
+            assert (delta.from_version, delta.version, delta.head.settled_matches) == (0, 1, 1)
+            assert [(row.member_id, row.points) for row in delta.rows[:2]] == [(guessers[0], 4), (guessers[1], 2)]
+            assert delta.guessed_matches == dict.fromkeys(guessers, 1)
+        assert deltas[0].epoch == deltas[1].epoch
+
+
+async def test_a_client_moves_from_one_process_to_the_other_and_goes_on(
+    database: PostgresDatabase, valkey: Redis, valkey_url: str, cup: MadeTournament, guessers: list[MemberId]
+) -> None:
+    key = BoardKey(tournament_id=cup.id)
+    async with (
+        api_process(database, valkey_url, TICKS_ONLY) as one,
+        api_process(database, valkey_url, TICKS_ONLY) as other,
+    ):
+        stream = follow(one, key)
+        first = await event(stream, Snapshot)
+        moved = follow(other, key, StreamPosition(first.epoch, first.version))
+        assert (await event(moved, Heartbeat)).version == first.version
+        await finish(database, cup.matches[0], 1, 0)
+        await relay(database, valkey)
+        delta = await event(moved, Delta)
+        assert (delta.from_version, delta.version) == (first.version, 1)
+        late = follow(one, key, StreamPosition(first.epoch, 0))
+        await event(stream, Delta)
+        assert (await event(late, Resync)).reason is ResyncReason.TOO_OLD
+        assert (await event(late, Snapshot)).version == 1
+        assert guessers[0] == delta.rows[0].member_id
+
+
+async def test_a_thousand_streams_are_one_computation_a_version(
+    database: PostgresDatabase, valkey: Redis, valkey_url: str, cup: MadeTournament, guessers: list[MemberId]
+) -> None:
+    async with api_process(database, valkey_url, TICKS_ONLY) as process:
+        streams = [follow(process, BoardKey(tournament_id=cup.id)) for _ in range(1_000)]
+        snapshots = await asyncio.gather(*(event(stream, Snapshot) for stream in streams))
+        assert (len({id(one) for one in snapshots}), process.boards.opened) == (1, 1)
+        for version, match_id in enumerate(cup.matches, 1):
+            await finish(database, match_id, 1, 0)
+            await relay(database, valkey)
+            deltas = await asyncio.gather(*(event(stream, Delta) for stream in streams))
+            assert (len({id(one) for one in deltas}), process.boards.opened) == (1, version + 1)
+            assert deltas[0].version == version
+        assert deltas[0].rows[0].member_id == guessers[0]
+
+
+async def test_a_burst_of_settlements_is_one_delta(
+    database: PostgresDatabase, valkey: Redis, valkey_url: str, cup: MadeTournament, guessers: list[MemberId]
+) -> None:
+    async with api_process(database, valkey_url, TICKS_ONLY) as process:
+        stream = follow(process, BoardKey(tournament_id=cup.id))
+        await event(stream, Snapshot)
+        for match_id in cup.matches:
+            await finish(database, match_id, 1, 0)
+        await relay(database, valkey)
+        delta = await event(stream, Delta)
+        assert (delta.from_version, delta.version, process.boards.opened) == (0, 4, 2)
+        assert [row.points for row in delta.rows] == [16, 8, 0]
+        assert delta.rows[0].member_id == guessers[0]
+
+
+async def test_a_publish_that_is_lost_heals_by_the_comparison(
+    database: PostgresDatabase, valkey_url: str, cup: MadeTournament, guessers: list[MemberId]
+) -> None:
+    async with api_process(database, valkey_url) as process:
+        stream = follow(process, BoardKey(tournament_id=cup.id))
+        await event(stream, Snapshot)
+        await finish(database, cup.matches[0], 2, 0)
+        delta = await event(stream, Delta)
+        assert (delta.version, delta.rows[0].member_id, process.boards.opened) == (1, guessers[1], 2)
+
+
+async def test_an_emptied_valkey_sends_nothing_and_loses_nothing(
+    database: PostgresDatabase, valkey: Redis, valkey_url: str, cup: MadeTournament, guessers: list[MemberId]
+) -> None:
+    async with api_process(database, valkey_url, TICKS_ONLY) as process:
+        stream = follow(process, BoardKey(tournament_id=cup.id))
+        await event(stream, Snapshot)
+        await valkey.flushall()
+        await finish(database, cup.matches[0], 1, 0)
+        await relay(database, valkey)
+        delta = await event(stream, Delta)
+        assert (delta.from_version, delta.version, delta.rows[0].member_id) == (0, 1, guessers[0])
+
+
+async def test_a_lost_pubsub_connection_ends_in_a_fresh_snapshot(
+    database: PostgresDatabase, valkey: Redis, valkey_url: str, cup: MadeTournament, guessers: list[MemberId]
+) -> None:
+    async with api_process(database, valkey_url, TICKS_ONLY) as process:
+        board = follow(process, BoardKey(tournament_id=cup.id))
+        matches = process.hub.matches(MatchScope(round_id=cup.rounds[0]), None, allowed=anyone)
+        await event(board, Snapshot)
+        await event(matches, MatchSnapshot)
+        assert await valkey.execute_command("CLIENT", "KILL", "TYPE", "pubsub") == 1
+        await finish(database, cup.matches[0], 1, 0)  # its ticks are never published
+        resync = await event(board, Resync)
+        assert resync.reason is ResyncReason.SOURCE_RESTORED
+        snapshot = await event(board, Snapshot)
+        assert snapshot.version == resync.version
+        assert (await event(matches, Resync)).reason is ResyncReason.SOURCE_RESTORED
+        assert (await event(matches, MatchSnapshot)).matches[0].id in cup.matches
+        assert {row.member_id for row in snapshot.rows} == set(guessers)
+
+
+async def test_a_postgres_that_drops_every_connection_ends_no_stream(
+    database: PostgresDatabase,
+    database_url: str,
+    valkey_url: str,
+    cup: MadeTournament,
+    guessers: list[MemberId],
+) -> None:
+    other = PostgresDatabase.create(database_url, application_name="palpite-other")
+    try:
+        async with api_process(database, valkey_url) as process:
+            stream = follow(process, BoardKey(tournament_id=cup.id))
+            await event(stream, Snapshot)
+            async with other.begin() as connection:
+                statement = (
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'palpite-test'"
+                )
+                await connection.exec_driver_sql(statement)
+            await finish(other, cup.matches[0], 1, 0)
+            async with asyncio.timeout(10):
+                found = await anext(stream)
+                while isinstance(found, Heartbeat | Resync):
+                    found = await anext(stream)
+            assert found.version == 1
+            assert {row.points for row in found.rows} == {4, 2, 0}
+            assert found.rows[0].member_id == guessers[0]
+    finally:
+        await other.close()
+
+
+async def test_a_slow_client_is_told_and_given_the_newest(
+    database: PostgresDatabase, valkey: Redis, valkey_url: str, cup: MadeTournament, guessers: list[MemberId]
+) -> None:
+    async with api_process(database, valkey_url, TICKS_ONLY) as process:
+        key = BoardKey(tournament_id=cup.id)
+        slow, quick = follow(process, key), follow(process, key)
+        await event(slow, Snapshot)
+        await event(quick, Snapshot)
+        for match_id in cup.matches[:3]:
+            await finish(database, match_id, 1, 0)
+            await relay(database, valkey)
+            await event(quick, Delta)
+        assert (await event(slow, Resync)).reason is ResyncReason.SLOW_CLIENT
+        snapshot = await event(slow, Snapshot)
+        assert (snapshot.version, snapshot.rows[0].points, snapshot.rows[0].member_id) == (3, 12, guessers[0])
+
+
+async def test_a_version_that_changes_nothing_in_the_window_sends_nothing(
+    database: PostgresDatabase, valkey: Redis, valkey_url: str, cup: MadeTournament, guessers: list[MemberId]
+) -> None:
+    async with api_process(database, valkey_url, TICKS_ONLY) as process:
+        stream = follow(process, BoardKey(tournament_id=cup.id), first=2)
+        await event(stream, Snapshot)
+        async with database.begin() as connection:
+            await raise_versions(connection, cup.id, board=True)
+        await relay(database, valkey)
+        await until(lambda: process.boards.opened == 2)
+        await finish(database, cup.matches[0], 1, 0)
+        await relay(database, valkey)
+        delta = await event(stream, Delta)
+        assert (delta.from_version, delta.version) == (0, 2)
+        assert [row.member_id for row in delta.rows] == guessers[:2]
+
+
+async def test_windows_of_one_board_differ_by_their_length(
+    database: PostgresDatabase, valkey: Redis, valkey_url: str, cup: MadeTournament, guessers: list[MemberId]
+) -> None:
+    async with api_process(database, valkey_url, TICKS_ONLY) as process:
+        key = BoardKey(tournament_id=cup.id)
+        short, long = follow(process, key, first=1), follow(process, key, first=3)
+        assert [len((await event(stream, Snapshot)).rows) for stream in (short, long)] == [1, 3]
+        await finish(database, cup.matches[0], 0, 1)
+        await relay(database, valkey)
+        delta = await event(short, Delta)
+        assert [row.member_id for row in delta.rows] == [guessers[2]]
+        assert delta.removed == tuple(sorted(guessers)[:1])
+        assert (await event(long, Delta)).removed == ()
+
+
+async def test_a_leagues_total_follows_its_tournaments_and_its_members(
+    database: PostgresDatabase, valkey: Redis, valkey_url: str, cup: MadeTournament, guessers: list[MemberId]
+) -> None:
+    founder, friend, _ = guessers
+    league_id = await make_league(database, "Friends", founder, members=[friend], plays=[cup])
+    async with api_process(database, valkey_url, TICKS_ONLY) as process:
+        stream = follow(process, BoardKey(league_id=league_id))
+        assert {row.member_id for row in (await event(stream, Snapshot)).rows} == {founder, friend}
+        await finish(database, cup.matches[0], 1, 0)
+        await relay(database, valkey)
+        assert [row.points for row in (await event(stream, Delta)).rows] == [4, 2]
+        await remove_from_league(database, league_id, friend)
+        await relay(database, valkey)
+        delta = await event(stream, Delta)
+        assert (delta.from_version, delta.version, delta.removed) == (1, 2, (friend,))
+
+
+async def test_the_removed_member_gets_no_frame_computed_after_the_removal(
+    database: PostgresDatabase, valkey: Redis, valkey_url: str, cup: MadeTournament, guessers: list[MemberId]
+) -> None:
+    founder, friend, _ = guessers
+    league_id = await make_league(database, "Friends", founder, members=[friend], plays=[cup])
+    is_member = True
+
+    async def allowed() -> str | None:
+        return None if is_member else "FORBIDDEN"
+
+    async with api_process(database, valkey_url, TICKS_ONLY) as process:
+        key = BoardKey(league_id=league_id, tournament_id=cup.id)
+        theirs, ours = process.hub.leaderboard(key, 50, None, allowed=allowed), follow(process, key)
+        await event(theirs, Snapshot)
+        await event(ours, Snapshot)
+        await remove_from_league(database, league_id, friend)
+        is_member = False
+        await finish(database, cup.matches[0], 1, 0)
+        await relay(database, valkey)
+        assert (await event(ours, Delta)).removed == (friend,)
+        with pytest.raises(Forbidden):
+            await event(theirs, Delta)
+
+
+async def test_an_ended_session_ends_an_idle_stream(
+    database: PostgresDatabase, valkey_url: str, cup: MadeTournament, guessers: list[MemberId]
+) -> None:
+    codes = iter([None, *["UNAUTHENTICATED"] * 10])
+
+    async def allowed() -> str | None:
+        return next(codes)
+
+    async with api_process(database, valkey_url) as process:
+        stream = process.hub.leaderboard(BoardKey(tournament_id=cup.id), 50, None, allowed=allowed)
+        assert len((await event(stream, Snapshot)).rows) == len(guessers)
+        with pytest.raises(Unauthenticated):
+            await event(stream, Delta)
+
+
+@pytest.mark.parametrize("key", ["tournament", "league"])
+async def test_an_unknown_board_is_not_found(database: PostgresDatabase, valkey_url: str, key: str) -> None:
+    unknown: Any = {f"{key}_id": new_id()}
+    async with api_process(database, valkey_url) as process:
+        with pytest.raises(NotFound):
+            await event(follow(process, BoardKey(**unknown)), Snapshot)
+
+
+async def test_heartbeats_tell_how_long_the_source_was_not_heard(
+    database: PostgresDatabase, valkey_url: str, cup: MadeTournament
+) -> None:
+    async with api_process(database, valkey_url) as process:
+        stream = follow(process, BoardKey(tournament_id=cup.id))
+        first = await event(stream, Snapshot)
+        beat = await event(stream, Heartbeat)
+        assert (beat.epoch, beat.version) == (first.epoch, first.version)
+        assert 0 <= beat.staleness_ms < 1_000
+        assert abs((datetime.now(UTC) - beat.at).total_seconds()) < 5
+
+
+async def test_matches_in_play_enter_and_leave(
+    database: PostgresDatabase, valkey: Redis, valkey_url: str, cup: MadeTournament
+) -> None:
+    async with api_process(database, valkey_url, TICKS_ONLY) as process:
+        stream = process.hub.matches(MatchScope(live_of_tournament_id=cup.id), None, allowed=anyone)
+        first = await event(stream, MatchSnapshot)
+        assert (first.version, first.matches) == (0, ())
+        await change_match(database, valkey, cup, 0, status=MatchStatus.IN_PLAY, home_goals=0, away_goals=0)
+        delta = await event(stream, MatchDelta)
+        assert (delta.from_version, delta.version, [match.id for match in delta.matches]) == (0, 1, [cup.matches[0]])
+        await change_match(database, valkey, cup, 0, home_goals=1)
+        assert (await event(stream, MatchDelta)).matches[0].goals == (1, 0)
+        await change_match(database, valkey, cup, 0, status=MatchStatus.ENDED)
+        delta = await event(stream, MatchDelta)
+        assert (delta.version, delta.matches, delta.removed) == (3, (), (cup.matches[0],))
+
+
+async def test_named_matches_count_their_own_versions(
+    database: PostgresDatabase, valkey: Redis, valkey_url: str, cup: MadeTournament
+) -> None:
+    async with api_process(database, valkey_url, TICKS_ONLY) as process:
+        stream = process.hub.matches(MatchScope(match_ids=cup.matches[:2]), None, allowed=anyone)
+        first = await event(stream, MatchSnapshot)
+        assert (first.version, [match.id for match in first.matches]) == (2, list(cup.matches[:2]))
+        await change_match(database, valkey, cup, 3, minute=7)
+        await change_match(database, valkey, cup, 1, minute=9)
+        delta = await event(stream, MatchDelta)
+        assert (delta.from_version, delta.version) == (2, 3)
+        assert [(match.id, match.minute) for match in delta.matches] == [(cup.matches[1], 9)]
+
+
+async def test_unknown_matches_are_not_found(database: PostgresDatabase, valkey_url: str) -> None:
+    async with api_process(database, valkey_url) as process:
+        stream = process.hub.matches(MatchScope(live_of_tournament_id=TournamentId(new_id())), None, allowed=anyone)
+        with pytest.raises(NotFound):
+            await event(stream, MatchSnapshot)
+
+
+async def test_stopping_a_process_ends_its_streams(
+    database: PostgresDatabase, valkey_url: str, cup: MadeTournament
+) -> None:
+    async with api_process(database, valkey_url) as process:
+        streams: list[AsyncIterator[Any]] = [
+            follow(process, BoardKey(tournament_id=cup.id)),
+            process.hub.matches(MatchScope(round_id=cup.rounds[0]), None, allowed=anyone),
+        ]
+        for stream in streams:
+            await anext(stream)
+        live = process.hub.executions(None, allowed=anyone)
+        waiting = [asyncio.ensure_future(rest(stream)) for stream in (*streams, live)]
+        await process.hub.stop()
+        ended = await asyncio.wait_for(asyncio.gather(*waiting), 5)
+        assert all(isinstance(one, Heartbeat) for events in ended for one in events)
+
+
+async def test_a_named_execution_is_followed_to_its_end(
+    database: PostgresDatabase, valkey: Redis, valkey_url: str, cup: MadeTournament
+) -> None:
+    queued = await queue(database, cup)
+    async with api_process(database, valkey_url, TICKS_ONLY) as process:
+        stream = process.hub.executions([queued.id], allowed=anyone)
+        seen = [await anext(stream)]
+        claimed = await claim(database, queued.id)
+        await relay(database, valkey)
+        seen.append(await anext(stream))
+        await end(database, claimed)
+        await relay(database, valkey)
+        seen.extend(await asyncio.wait_for(rest(stream), 5))
+    states = [ExecutionState.QUEUED, ExecutionState.IN_PROGRESS, ExecutionState.COMPLETED]
+    assert [one.state for one in seen] == states
+    assert [one.version for one in seen] == sorted({one.version for one in seen})
+
+
+async def test_an_execution_that_is_over_is_shown_once_and_the_stream_completes(
+    database: PostgresDatabase, valkey_url: str, cup: MadeTournament
+) -> None:
+    queued = await queue(database, cup)
+    await end(database, await claim(database, queued.id))
+    async with api_process(database, valkey_url) as process:
+        stream = process.hub.executions([queued.id], allowed=anyone)
+        assert [one.state for one in await rest(stream)] == [ExecutionState.COMPLETED]
+
+
+async def test_the_end_of_an_execution_comes_although_its_tick_is_lost(
+    database: PostgresDatabase, valkey_url: str, cup: MadeTournament
+) -> None:
+    queued = await queue(database, cup)
+    async with api_process(database, valkey_url) as process:
+        stream = process.hub.executions([queued.id], allowed=anyone)
+        assert (await anext(stream)).state is ExecutionState.QUEUED
+        await end(database, await claim(database, queued.id))
+        assert (await asyncio.wait_for(rest(stream), 5))[-1].state is ExecutionState.COMPLETED
+
+
+async def test_without_names_all_live_executions_come_now_and_later(
+    database: PostgresDatabase, valkey: Redis, valkey_url: str, cup: MadeTournament
+) -> None:
+    over, first = await queue(database, cup, 0), await queue(database, cup, 1)
+    await end(database, await claim(database, over.id))
+    await relay(database, valkey)
+    async with api_process(database, valkey_url, TICKS_ONLY) as process:
+        stream = process.hub.executions(None, allowed=anyone)
+        assert (await anext(stream)).id == first.id
+        later = await queue(database, cup, 2)
+        await relay(database, valkey)
+        assert (await asyncio.wait_for(anext(stream), 5)).id == later.id
+        await end(database, await claim(database, first.id))
+        await relay(database, valkey)
+        last = await asyncio.wait_for(anext(stream), 5)
+        assert (last.id, last.state) == (first.id, ExecutionState.COMPLETED)
+
+
+async def test_an_unknown_execution_is_not_found(database: PostgresDatabase, valkey_url: str) -> None:
+    async with api_process(database, valkey_url) as process:
+        with pytest.raises(NotFound):
+            await anext(process.hub.executions([ExecutionId(new_id())], allowed=anyone))
+
+
+async def test_who_is_no_admin_any_more_sees_no_further_execution(
+    database: PostgresDatabase, valkey: Redis, valkey_url: str, cup: MadeTournament
+) -> None:
+    codes: list[str | None] = [None]
+
+    async def allowed() -> str | None:
+        return codes[-1]
+
+    await queue(database, cup, 0)
+    async with api_process(database, valkey_url, TICKS_ONLY) as process:
+        stream = process.hub.executions(None, allowed=allowed)
+        await anext(stream)
+        codes.append("FORBIDDEN")
+        await queue(database, cup, 1)
+        await relay(database, valkey)
+        with pytest.raises(Forbidden):
+            await asyncio.wait_for(anext(stream), 5)
+
+
+async def remove_from_league(database: PostgresDatabase, league_id: Any, member_id: MemberId) -> None:
+    """As the league's own code does: the end of the membership, the version and the tick in one transaction."""
+    async with database.begin() as connection:
+        await connection.execute(
+            update(league_members)
+            .where(league_members.c.league_id == league_id, league_members.c.member_id == member_id)
+            .values(left_at=datetime.now(UTC), left_cause="REMOVED")
+        )
+        raised = leagues.c.board_version + 1
+        await connection.execute(update(leagues).where(leagues.c.id == league_id).values(board_version=raised))
+        await outbox.tick(connection, TickKind.LEAGUE, league_id)
+
+
+async def change_match(
+    database: PostgresDatabase, valkey: Redis, cup: MadeTournament, number: int, **values: Any
+) -> None:
+    await set_match(database, cup.matches[number], **values)
+    async with database.begin() as connection:
+        await raise_versions(connection, cup.id, matches=True)
+    await relay(database, valkey)
+
+
+async def rest(stream: AsyncIterator[E]) -> list[E]:
+    return [found async for found in stream]
+
+
+async def queue(database: PostgresDatabase, cup: MadeTournament, match: int = 0) -> Execution:
+    target = Target(tournament_id=cup.id, match_id=cup.matches[match])
+    command = Command(Operation.SETTLE_MATCH, target, {})
+    async with database.begin() as connection:
+        accepted = await executions.accept(connection, command, trigger=ExecutionTrigger.SYSTEM, request_id="test")
+    return accepted.execution
+
+
+async def claim(database: PostgresDatabase, execution_id: ExecutionId) -> Execution:
+    async with database.begin() as connection:
+        claimed = await lease.claim(connection, execution_id, owner="test", lease_seconds=60)
+        await outbox.tick(connection, TickKind.EXECUTION, execution_id)
+    assert claimed is not None
+    return claimed
+
+
+async def end(database: PostgresDatabase, execution: Execution) -> None:
+    run = Run(execution, database, utc_now)
+    async with database.begin() as connection:
+        await lease.finish(
+            connection, run.claim, ExecutionState.COMPLETED, run.progress(), failure=None, report_key=None
+        )
+        await outbox.tick(connection, TickKind.EXECUTION, execution.id)
