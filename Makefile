@@ -12,10 +12,17 @@ SOURCES := runtime schema resolvers domain tasks live integrations migrations we
 
 export UV_PYTHON_DOWNLOADS := never
 export UV_NO_PROGRESS := 1
+export PIP_ROOT_USER_ACTION := ignore
+# Trust what the machine trusts (a mirror's certificate), where it says what that is.
+ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt),)
+export UV_SYSTEM_CERTS ?= 1
+export NODE_EXTRA_CA_CERTS ?= /etc/ssl/certs/ca-certificates.crt
+endif
 unexport VIRTUAL_ENV UV_PYTHON UV_PROJECT_ENVIRONMENT PYTHONHOME PYTHONPATH
 
 # Bytecode is written here and not at the first start, so that every start is a quick one.
 define INSTALL
+@echo "Installing into .venv (once) ..."
 @test -x $(BIN)/python || $(UV) venv --quiet --python "$(PYTHON)" .venv
 @$(UV) pip sync --quiet --require-hashes --compile-bytecode --python $(BIN)/python $(1)
 @$(UV) pip install --quiet --no-deps --python $(BIN)/python --editable .

@@ -1,6 +1,7 @@
 """Owns the command line: names and help of the commands; each command is loaded only when it is called."""
 
 import sys
+from importlib.metadata import version
 from typing import NoReturn
 
 from cyclopts import App
@@ -44,7 +45,11 @@ def main() -> NoReturn:
 
 def build_app() -> App:
     """All commands, none of them loaded."""
-    app = App(name="palpite", help="Palpite: guess football scores before kick-off, watch the leaderboard move.")
+    app = App(
+        name="palpite",
+        help="Palpite: guess football scores before kick-off, watch the leaderboard move.",
+        version=lambda: version("palpite"),
+    )
     database = App(name="db", help="Look after the database.")
     members = App(name="members", help="Look after members.")
     for target, commands in ((app, _COMMANDS), (database, _DATABASE_COMMANDS), (members, _MEMBER_COMMANDS)):
