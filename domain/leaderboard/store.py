@@ -150,8 +150,10 @@ async def versions(connection: "AsyncConnection", keys: Sequence[BoardKey]) -> d
 
 async def boards_in_play(connection: "AsyncConnection") -> dict[TournamentId, tuple[str, int]]:
     """Epoch and board version of every tournament that is not over."""
-    statement = select(tournaments.c.id, installation.c.epoch, tournaments.c.board_version).where(
-        tournaments.c.status.in_([TournamentStatus.UPCOMING, TournamentStatus.ACTIVE])
+    statement = (
+        select(tournaments.c.id, installation.c.epoch, tournaments.c.board_version)
+        .join(installation, true())
+        .where(tournaments.c.status.in_([TournamentStatus.UPCOMING, TournamentStatus.ACTIVE]))
     )
     return {TournamentId(row.id): (str(row.epoch), row.board_version) for row in await connection.execute(statement)}
 

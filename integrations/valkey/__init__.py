@@ -1,0 +1,1 @@
+"""Valkey: the projection of boards, and ticks over pub/sub."""

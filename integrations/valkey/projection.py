@@ -26,12 +26,15 @@ from domain.leaderboard.model import RankedRow
 from domain.leaderboard.ports import ProjectionUnavailable
 from domain.leaderboard.ranking import Ranking, ScoreTable, Stamp
 from domain.leaderboard.rules import PageOfBoard, rows_of
+from domain.outbox.model import Tick, TickKind
 from domain.scoring.model import Facts, ScoreBasis
 from integrations.valkey import scripts
-from integrations.valkey.ticks import BOARDS, TICKS
+from integrations.valkey.ticks import BOARDS, publish
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
+
+    from domain.leaderboard.ports import Projection
 
 MEMBERS_A_COMMAND = 500
 COMMANDS_A_FLUSH = 10
@@ -49,7 +52,13 @@ class ValkeyProjection:
     """Conforms to `domain.leaderboard.ports.Projection`. The client must answer bytes."""
 
     def __init__(
-        self, client: "Redis", *, timeout: float = 0.5, pause: float = 2.0, rebuild_pause: float = 1.0
+        self,
+        client: "Redis",
+        *,
+        timeout: float = 0.5,
+        pause: float = 2.0,
+        rebuild_pause: float = 1.0,
+        connections: int = 16,
     ) -> None:
         """Durations in seconds.
 
@@ -58,11 +67,13 @@ class ValkeyProjection:
             timeout: of one answer. A server that hangs must not hang readers.
             pause: after a failure, how long nothing is asked at all.
             rebuild_pause: within it, all processes' requests to rebuild one tournament count as one.
+            connections: how many exchanges go on at once; the pool must have as many.
         """
         self._client = client
         self._timeout = timeout
         self._pause = pause
         self._rebuild_pause = rebuild_pause
+        self._places = asyncio.Semaphore(connections)
         self._closed_until = 0.0
         self._read_page = client.register_script(scripts.READ_PAGE)
         self._swap = client.register_script(scripts.SWAP)
@@ -112,7 +123,7 @@ class ValkeyProjection:
         self, tournament_id: TournamentId, stamp: Stamp, place: list[str | int | bytes]
     ) -> list[RankedRow] | None:
         keys = [key(tournament_id, name) for name in ("stamp", "master_scores", "distinct")]
-        arguments = [stamp.epoch, stamp.settled_version, stamp.board_version, *place]
+        arguments: list[str | int | bytes] = [stamp.epoch, stamp.settled_version, stamp.board_version, *place]
         async with self._answering():
             answer = await cast("Awaitable[Any]", self._read_page(keys=keys, args=arguments))
         return None if answer is None else rows_of(_page_of(answer))
@@ -136,24 +147,28 @@ class ValkeyProjection:
             await self._stage(staged[2], table.ids.tobytes())
             await self._stage(staged[3], _facts(table))
             keys = [key(tournament_id, "stamp"), *(key(tournament_id, name) for name in names), *staged]
-            values = [stamp.epoch, stamp.settled_version, stamp.board_version, stamp.computed_at.isoformat()]
-            arguments = [*values, stamp.members, ",".join(table.facts), len(ranking.distinct)]
-            is_written = await self._in_time(cast("Awaitable[Any]", self._swap(keys=keys, args=arguments)))
+            state: list[str | int] = [
+                stamp.epoch,
+                stamp.settled_version,
+                stamp.board_version,
+                stamp.computed_at.isoformat(),
+            ]
+            counts: list[str | int] = [stamp.members, ",".join(table.facts), len(ranking.distinct)]
+            is_written = await self._in_time(cast("Awaitable[Any]", self._swap(keys=keys, args=[*state, *counts])))
         return bool(is_written)
 
     async def announce(self, tournament_id: TournamentId, version: int) -> None:
-        message = {"kind": "board", "id": str(tournament_id), "version": version}
+        message = {"kind": TickKind.BOARD.value, "id": str(tournament_id), "version": version}
         async with self._answering():
             await self._client.publish(BOARDS, orjson.dumps(message))
 
     async def request_rebuild(self, tournament_id: TournamentId) -> None:
-        message = {"kind": "board", "id": str(tournament_id)}
         async with self._answering():
             is_first = await self._client.set(
                 key(tournament_id, "rebuild"), b"", nx=True, px=round(self._rebuild_pause * 1000)
             )
             if is_first:
-                await self._client.publish(TICKS, orjson.dumps(message))
+                await publish(self._client, [Tick(TickKind.BOARD, tournament_id)])
 
     async def _stage_scores(self, name: str, commands: Iterator[list[Any]]) -> None:
         """Add members in flushes of some commands, so that others are served in between."""
@@ -181,15 +196,18 @@ class ValkeyProjection:
 
         A refusal by the server, such as of a key of another type, is an answer; `once` is False where several follow.
         """
-        if monotonic() < self._closed_until:
-            raise ProjectionUnavailable("Valkey did not answer a moment ago.")
         try:
-            async with asyncio.timeout(self._timeout if once else None):
-                yield
+            async with self._places:
+                if monotonic() < self._closed_until:
+                    raise ProjectionUnavailable("Valkey did not answer a moment ago.")
+                async with asyncio.timeout(self._timeout if once else None):
+                    yield
         except ResponseError as error:
             raise ProjectionUnavailable(f"Valkey refused: {error}") from error
         except (RedisError, OSError, TimeoutError) as error:
             self._closed_until = monotonic() + self._pause
+            # Connections to a server that has restarted are dead, each of them.
+            await self._client.connection_pool.disconnect(inuse_connections=False)
             raise ProjectionUnavailable(f"Valkey does not answer: {error}") from error
 
 
@@ -251,3 +269,7 @@ def _distinct(ranking: Ranking) -> Iterator[list[Any]]:
 
 def _facts(table: ScoreTable) -> bytes:
     return b"".join(np.ascontiguousarray(facts).astype("<u2").tobytes() for facts in table.facts.values())
+
+
+if TYPE_CHECKING:
+    _conforms: type[Projection] = ValkeyProjection

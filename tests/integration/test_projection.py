@@ -1,0 +1,497 @@
+"""The projection: whole versions only, an older one never over a newer, healed after whatever happened to Valkey."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid4
+
+import numpy as np
+import orjson
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from redis.asyncio import Redis
+
+from domain.ids import MemberId, TournamentId, new_id
+from domain.leaderboard.ports import ProjectionUnavailable
+from domain.leaderboard.projector import project, rebuild_projection, run_projector
+from domain.leaderboard.ranking import Ranking, ScoreTable, Stamp, to_ids
+from domain.leaderboard.rules import Score, pack
+from domain.scoring.model import ScoreBasis
+from domain.tournament.model import TournamentMode, TournamentStatus
+from domain.tournament.store import raise_versions
+from integrations.valkey.projection import ValkeyProjection, key
+from integrations.valkey.ticks import BOARDS, TICKS, ProjectorTicks
+from tests.support.football import MadeTournament, make_members, make_tournament, pass_lock, put_guess
+from tests.support.settlement import play
+
+if TYPE_CHECKING:
+    from runtime.database import PostgresDatabase
+
+BASIS = ScoreBasis.AFTER_EXTRA_TIME
+NAMES = ("master_scores", "distinct", "order", "facts", "stamp")
+
+
+def board_of(scores: dict[MemberId, Score], *, version: int = 1, epoch: str = "one") -> tuple[ScoreTable, Ranking]:
+    ids = to_ids(list(scores))
+    rows = [scores[MemberId(UUID(bytes=member.ljust(16, b"\0")))] for member in ids.tolist()]
+    facts = np.array([[row.outcomes, row.goal_differences, 0, 0, row.exact_scores] for row in rows], dtype=np.int64)
+    stamp = Stamp(epoch, version, version, datetime(2026, 1, 1, tzinfo=UTC), len(ids))
+    ranking = Ranking.of(ids, np.array(rows, dtype=np.int64).reshape(-1, 4))
+    return ScoreTable(stamp, ids, {BASIS: facts.reshape(-1, 5)}), ranking
+
+
+def scores_of(count: int, *, distinct: int = 7) -> dict[MemberId, Score]:
+    return {MemberId(UUID(int=n * 2**70 * 257)): Score(n % distinct, 0, n % 2, n % 3 + 1) for n in range(count)}
+
+
+@pytest.fixture
+def projection(valkey: Redis) -> ValkeyProjection:
+    return ValkeyProjection(valkey)
+
+
+@pytest.fixture
+def tournament_id() -> TournamentId:
+    return TournamentId(new_id())
+
+
+async def names_of(valkey: Redis) -> list[bytes]:
+    return sorted(await valkey.keys("*"))
+
+
+# ---------------------------------------------------------------- what is written is what is read
+
+
+async def test_a_board_reads_as_its_ranking_does(
+    valkey: Redis, projection: ValkeyProjection, tournament_id: TournamentId
+) -> None:
+    table, ranking = board_of(scores_of(1203))
+
+    assert await projection.write(tournament_id, table, ranking)
+
+    stamp = (await projection.stamps([tournament_id]))[tournament_id]
+    assert stamp == table.stamp
+    everything = ranking.rows(0, len(ranking))
+    assert await projection.rows(tournament_id, stamp, 0, 5000) == everything
+    for start, count in ((0, 1), (0, 50), (7, 50), (1200, 50), (1203, 1), (5000, 3), (3, 0)):
+        assert await projection.rows(tournament_id, stamp, start, count) == everything[start : start + count]
+    for row in everything[::97]:
+        packed = pack(Score(row.points, row.exact_scores, row.goal_differences, row.outcomes))
+        after = await projection.rows_after(tournament_id, stamp, packed, row.member_id, 3)
+        assert after == everything[row.position : row.position + 3]
+        around = await projection.rows_around(tournament_id, stamp, row.member_id, 2)
+        assert around == everything[max(row.position - 3, 0) : row.position + 2]
+    assert await projection.rows_around(tournament_id, stamp, MemberId(uuid4()), 2) == []
+    assert await names_of(valkey) == sorted(key(tournament_id, name).encode() for name in NAMES)
+    assert {await valkey.ttl(name) for name in await names_of(valkey)} == {-1}
+
+
+few = st.integers(0, 2)
+ids = st.integers(0, 2**128 - 1).map(lambda n: MemberId(UUID(int=n)))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@given(
+    st.dictionaries(ids, st.builds(Score, few, few, few, few), max_size=25),
+    st.builds(Score, few, few, few, few),
+    ids,
+    st.integers(1, 7),
+)
+def test_every_place_is_the_same_from_valkey_and_from_memory(
+    valkey_url: str, scores: dict[MemberId, Score], gone: Score, stranger: MemberId, size: int
+) -> None:
+    async def compare() -> None:
+        async with Redis.from_url(valkey_url) as client:
+            projection, tournament_id = ValkeyProjection(client), TournamentId(new_id())
+            table, ranking = board_of(scores)
+            await projection.write(tournament_id, table, ranking)
+            total = len(ranking)
+            found = [await projection.rows(tournament_id, table.stamp, n, size) for n in range(total)]
+            assert found == [ranking.rows(n, n + size) for n in range(total)]
+            place = ranking.after(pack(gone), stranger)
+            behind = await projection.rows_after(tournament_id, table.stamp, pack(gone), stranger, size)
+            assert behind == ranking.rows(place, place + size)
+
+    asyncio.run(compare())
+
+
+async def test_the_bounds_of_the_packing_survive_valkey(
+    projection: ValkeyProjection, tournament_id: TournamentId
+) -> None:
+    highest = Score(2**20 - 1, 2047, 2047, 2047)
+    scores = {
+        MemberId(UUID(int=1)): highest,
+        MemberId(UUID(int=2)): highest._replace(outcomes=2046),
+        MemberId(UUID(int=3)): Score(0, 0, 0, 1),
+        MemberId(UUID(int=4)): Score(0, 0, 0, 0),
+    }
+    table, ranking = board_of(scores)
+    await projection.write(tournament_id, table, ranking)
+
+    rows = await projection.rows(tournament_id, table.stamp, 0, 9)
+
+    assert rows is not None
+    found = [Score(row.points, row.exact_scores, row.goal_differences, row.outcomes) for row in rows]
+    assert found == list(scores.values())
+    assert [row.rank for row in rows] == [1, 2, 3, 4]
+
+
+async def test_facts_come_back_for_every_basis(projection: ValkeyProjection, tournament_id: TournamentId) -> None:
+    table, ranking = board_of(scores_of(40))
+    both = ScoreTable(
+        table.stamp, table.ids, {BASIS: table.facts[BASIS], ScoreBasis.REGULATION: table.facts[BASIS] + 1}
+    )
+    await projection.write(tournament_id, both, ranking)
+
+    read = await projection.table(tournament_id, table.stamp)
+
+    assert read is not None
+    assert read.ids.tobytes() == table.ids.tobytes()
+    assert read.facts[BASIS].tolist() == table.facts[BASIS].tolist()
+    assert read.facts[ScoreBasis.REGULATION].tolist() == (table.facts[BASIS] + 1).tolist()
+
+
+async def test_an_empty_board_is_a_board(
+    valkey: Redis, projection: ValkeyProjection, tournament_id: TournamentId
+) -> None:
+    for version, count in ((1, 0), (2, 5), (3, 0)):
+        table, ranking = board_of(scores_of(count), version=version)
+        assert await projection.write(tournament_id, table, ranking)
+        rows = await projection.rows(tournament_id, table.stamp, 0, 10)
+        assert rows == ranking.rows(0, 10)
+        read = await projection.table(tournament_id, table.stamp)
+        assert read is not None
+        assert len(read) == count
+    assert await valkey.exists(key(tournament_id, "master_scores")) == 0
+
+
+# ---------------------------------------------------------------- versions
+
+
+async def test_an_older_version_never_overwrites_a_newer_one(
+    valkey: Redis, projection: ValkeyProjection, tournament_id: TournamentId
+) -> None:
+    newer, older = board_of(scores_of(10), version=5), board_of(scores_of(9), version=4)
+    assert await projection.write(tournament_id, *newer)
+
+    assert await projection.write(tournament_id, *older) is False
+
+    assert (await projection.stamps([tournament_id]))[tournament_id] == newer[0].stamp
+    assert await projection.rows(tournament_id, newer[0].stamp, 0, 20) == newer[1].rows(0, 20)
+    assert len(await names_of(valkey)) == len(NAMES)
+
+
+async def test_the_same_version_may_be_written_again(projection: ValkeyProjection, tournament_id: TournamentId) -> None:
+    board = board_of(scores_of(10), version=5)
+    assert await projection.write(tournament_id, *board)
+    assert await projection.write(tournament_id, *board)
+
+
+async def test_another_epoch_is_always_overwritten(projection: ValkeyProjection, tournament_id: TournamentId) -> None:
+    await projection.write(tournament_id, *board_of(scores_of(10), version=50, epoch="before the restore"))
+
+    table, ranking = board_of(scores_of(9), version=3, epoch="after it")
+    assert await projection.write(tournament_id, table, ranking)
+
+    assert (await projection.stamps([tournament_id]))[tournament_id] == table.stamp
+
+
+async def test_a_page_of_another_version_is_refused(projection: ValkeyProjection, tournament_id: TournamentId) -> None:
+    first, _ = board_of(scores_of(10), version=1)
+    await projection.write(tournament_id, *board_of(scores_of(10), version=2))
+
+    assert await projection.rows(tournament_id, first.stamp, 0, 5) is None
+    assert await projection.rows_around(tournament_id, first.stamp, MemberId(UUID(int=0)), 5) is None
+    assert await projection.table(tournament_id, first.stamp) is None
+
+
+async def test_readers_never_see_half_a_version(
+    valkey_url: str, projection: ValkeyProjection, tournament_id: TournamentId
+) -> None:
+    """In version n everybody has n points; a page that mixed two versions would show two scores."""
+    members = list(scores_of(1500))
+    done = asyncio.Event()
+    seen: set[int] = set()
+
+    async def write() -> None:
+        for version in range(1, 15):
+            await projection.write(
+                tournament_id, *board_of(dict.fromkeys(members, Score(version, 0, 0, 0)), version=version)
+            )
+        done.set()
+
+    async def read() -> None:
+        async with Redis.from_url(valkey_url) as client:
+            reader = ValkeyProjection(client)
+            while not done.is_set():
+                stamp = (await reader.stamps([tournament_id])).get(tournament_id)
+                rows = await reader.rows(tournament_id, stamp, 1400, 100) if stamp else None
+                if stamp and rows is not None:
+                    assert {(row.points, row.tied) for row in rows} == {(stamp.board_version, 1500)}
+                    seen.add(stamp.board_version)
+
+    await asyncio.gather(write(), read(), read())
+    assert len(seen) > 1
+
+
+# ---------------------------------------------------------------- what may have happened to Valkey
+
+
+async def test_what_is_not_a_board_counts_as_missing(
+    valkey: Redis, projection: ValkeyProjection, tournament_id: TournamentId
+) -> None:
+    table, ranking = board_of(scores_of(10))
+    for name in NAMES:
+        for damage in ("missing", "another type"):
+            await projection.write(tournament_id, table, ranking)
+            await valkey.delete(key(tournament_id, name))
+            if damage == "another type":
+                await valkey.lpush(key(tournament_id, name), b"what?")
+            rows = await projection.rows(tournament_id, table.stamp, 0, 5)
+            facts = await projection.table(tournament_id, table.stamp)
+            assert rows is None or facts is None, (name, damage)
+            assert await projection.stamps([tournament_id]) == {}, (name, damage)
+
+
+async def test_a_damaged_board_is_written_over(
+    valkey: Redis, projection: ValkeyProjection, tournament_id: TournamentId
+) -> None:
+    table, ranking = board_of(scores_of(10))
+    for name in NAMES:
+        await valkey.set(key(tournament_id, name), b"what?")
+
+    assert await projection.write(tournament_id, table, ranking)
+
+    assert await projection.rows(tournament_id, table.stamp, 0, 20) == ranking.rows(0, 20)
+
+
+async def test_a_flush_in_the_middle_of_a_write_leaves_no_half_board(
+    valkey: Redis, projection: ValkeyProjection, tournament_id: TournamentId
+) -> None:
+    table, ranking = board_of(scores_of(20))
+
+    class Flushing(ValkeyProjection):
+        async def _stage(self, name: str, value: bytes) -> None:
+            await valkey.flushall()
+            await super()._stage(name, value)
+
+    with pytest.raises(ProjectionUnavailable, match="NOTSTAGED"):
+        await Flushing(valkey).write(tournament_id, table, ranking)
+
+    assert await projection.stamps([tournament_id]) == {}
+    assert await projection.write(tournament_id, table, ranking)
+
+
+async def test_a_server_that_is_away_is_asked_once_in_a_while(tournament_id: TournamentId) -> None:
+    async with Redis(host="127.0.0.1", port=1, socket_connect_timeout=0.2, retry=None) as client:
+        projection = ValkeyProjection(client, pause=60)
+        with pytest.raises(ProjectionUnavailable, match="does not answer"):
+            await projection.stamps([tournament_id])
+        with pytest.raises(ProjectionUnavailable, match="a moment ago"):
+            await projection.stamps([tournament_id])
+
+
+async def test_a_server_that_hangs_does_not_hang_readers(tournament_id: TournamentId) -> None:
+    async with hanging_server() as port, Redis(host="127.0.0.1", port=port) as client:
+        projection = ValkeyProjection(client, timeout=0.1, pause=60)
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        for _ in range(100):
+            with pytest.raises(ProjectionUnavailable):
+                await projection.stamps([tournament_id])
+        assert loop.time() - started < 1.0
+
+
+async def test_an_answering_server_is_asked_again_after_the_pause(valkey: Redis, tournament_id: TournamentId) -> None:
+    projection = ValkeyProjection(valkey, timeout=0.001, pause=0.0)
+    await valkey.execute_command("CLIENT", "PAUSE", 50)
+    with pytest.raises(ProjectionUnavailable):
+        await projection.stamps([tournament_id])
+    await valkey.ping()
+    projection = ValkeyProjection(valkey, pause=0.0)
+    assert await projection.stamps([tournament_id]) == {}
+
+
+@asynccontextmanager
+async def hanging_server() -> AsyncIterator[int]:
+    """Takes connections and never answers."""
+    held: list[asyncio.StreamWriter] = []
+
+    async def hold(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        held.append(writer)
+
+    server = await asyncio.start_server(hold, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for writer in held:
+            writer.close()
+
+
+async def test_many_requests_to_rebuild_are_one_tick(
+    valkey: Redis, projection: ValkeyProjection, tournament_id: TournamentId
+) -> None:
+    async with valkey.pubsub() as pubsub:
+        await pubsub.subscribe(TICKS)
+        assert (await pubsub.get_message(timeout=5))["type"] == "subscribe"
+
+        await asyncio.gather(*(projection.request_rebuild(tournament_id) for _ in range(100)))
+
+        message = await pubsub.get_message(timeout=5)
+        assert orjson.loads(message["data"]) == {"kind": "board", "id": str(tournament_id)}
+        assert await pubsub.get_message(timeout=0.1) is None
+
+
+# ---------------------------------------------------------------- the projector
+
+
+@asynccontextmanager
+async def running_projector(
+    database: "PostgresDatabase", valkey_url: str, *, poll_seconds: float
+) -> AsyncIterator[None]:
+    async with Redis.from_url(valkey_url) as client:
+        ticks = ProjectorTicks(client)
+        tasks = [
+            asyncio.create_task(ticks.run()),
+            asyncio.create_task(
+                run_projector(database, ValkeyProjection(client, pause=0.05), ticks, poll_seconds=poll_seconds)
+            ),
+        ]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def next_board(pubsub: Any) -> dict[str, Any]:
+    while True:
+        message = await pubsub.get_message(timeout=10)
+        assert message is not None, "the projector said nothing"
+        if message["type"] == "message":
+            found: dict[str, Any] = orjson.loads(message["data"])
+            return found
+
+
+async def version_of(database: "PostgresDatabase", tournament: MadeTournament) -> int:
+    from domain.tournament.service import read_tournaments
+
+    return (await read_tournaments(database, [tournament.id]))[tournament.id].board_version
+
+
+async def settled_tournament(database: "PostgresDatabase", mode: TournamentMode) -> MadeTournament:
+    tournament = await make_tournament(database, matches=2, mode=mode)
+    for n, member_id in enumerate(await make_members(database, 12, joins=[tournament])):
+        await put_guess(database, tournament, tournament.matches[0], member_id, n % 3, n % 2)
+    await pass_lock(database, *tournament.matches)
+    await play(database, tournament.matches[0], 2, 1)
+    return tournament
+
+
+async def test_a_tournament_is_projected_from_the_database(
+    database: "PostgresDatabase", projection: ValkeyProjection
+) -> None:
+    tournament = await settled_tournament(database, TournamentMode.KNOCKOUT)
+
+    version = await project(database, projection, tournament.id)
+
+    stamp = (await projection.stamps([tournament.id]))[tournament.id]
+    assert (version, stamp.board_version, stamp.settled_version, stamp.members) == (
+        await version_of(database, tournament),
+        version,
+        1,
+        12,
+    )
+    table = await projection.table(tournament.id, stamp)
+    assert table is not None
+    assert set(table.facts) == set(ScoreBasis)
+    rows = await projection.rows(tournament.id, stamp, 0, 20)
+    assert rows is not None
+    assert [row.points for row in rows] == [3] * 6 + [0] * 6
+    assert await project(database, projection, TournamentId(new_id())) is None
+
+
+async def test_the_projector_follows_ticks_and_says_when_a_board_can_be_read(
+    database: "PostgresDatabase", valkey: Redis, valkey_url: str, projection: ValkeyProjection
+) -> None:
+    tournament = await settled_tournament(database, TournamentMode.REGULAR_SEASON)
+    async with valkey.pubsub() as pubsub:
+        await pubsub.subscribe(BOARDS)
+        async with running_projector(database, valkey_url, poll_seconds=60):
+            first = await next_board(pubsub)
+            assert first == {
+                "kind": "board",
+                "id": str(tournament.id),
+                "version": await version_of(database, tournament),
+            }
+
+            await play(database, tournament.matches[1], 0, 0)
+            await projection.request_rebuild(tournament.id)
+            second = await next_board(pubsub)
+
+    assert second["version"] == await version_of(database, tournament) > first["version"]
+    assert (await projection.stamps([tournament.id]))[tournament.id].board_version == second["version"]
+
+
+async def test_a_flushed_valkey_heals_by_itself(
+    database: "PostgresDatabase", valkey: Redis, valkey_url: str, projection: ValkeyProjection
+) -> None:
+    tournament = await settled_tournament(database, TournamentMode.REGULAR_SEASON)
+    async with valkey.pubsub() as pubsub:
+        await pubsub.subscribe(BOARDS)
+        async with running_projector(database, valkey_url, poll_seconds=0.1):
+            await next_board(pubsub)
+            await valkey.flushall()
+            await next_board(pubsub)
+
+    assert (await projection.stamps([tournament.id]))[tournament.id].members == 12
+
+
+async def test_a_change_that_no_tick_told_is_found(
+    database: "PostgresDatabase", valkey: Redis, valkey_url: str
+) -> None:
+    """As after a crash between the commit and the projection."""
+    tournament = await settled_tournament(database, TournamentMode.REGULAR_SEASON)
+    async with valkey.pubsub() as pubsub:
+        await pubsub.subscribe(BOARDS)
+        async with running_projector(database, valkey_url, poll_seconds=0.1):
+            first = await next_board(pubsub)
+            async with database.begin() as connection:
+                await raise_versions(connection, tournament.id, board=True)
+            second = await next_board(pubsub)
+
+    assert second["version"] == first["version"] + 1
+
+
+async def test_the_projector_outlives_a_valkey_that_answers_late(
+    database: "PostgresDatabase", valkey: Redis, valkey_url: str
+) -> None:
+    await settled_tournament(database, TournamentMode.REGULAR_SEASON)
+    await valkey.execute_command("CLIENT", "PAUSE", 900, "ALL")
+    async with running_projector(database, valkey_url, poll_seconds=0.05), valkey.pubsub() as pubsub:
+        await pubsub.subscribe(BOARDS)
+        assert (await next_board(pubsub))["kind"] == "board"
+
+
+async def test_rebuilding_is_an_operation(
+    database: "PostgresDatabase", projection: ValkeyProjection, valkey: Redis
+) -> None:
+    from domain.execution.model import Command, ExecutionTrigger, Operation, Target
+    from domain.execution.service import accept
+    from tests.support.settlement import work
+
+    tournament = await settled_tournament(database, TournamentMode.REGULAR_SEASON)
+    await make_tournament(database, matches=1, status=TournamentStatus.COMPLETED)
+    async with database.begin() as connection:
+        command = Command(Operation.REBUILD_PROJECTION, Target(), {})
+        accepted = await accept(connection, command, trigger=ExecutionTrigger.SYSTEM, request_id="test")
+
+    run = await work(database, lambda run: rebuild_projection(run, projection), accepted.execution.id)
+
+    counts = run.progress().counts
+    assert (counts.total, counts.updated) == (1, 1)
+    assert await names_of(valkey) == sorted(key(tournament.id, name).encode() for name in NAMES)

@@ -1,0 +1,106 @@
+"""Boards ranked a second way, by SQL window functions, and a projection that holds what the database does."""
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import text
+
+from domain.clock import utc_now
+from domain.ids import LeagueId, MemberId, TournamentId
+from domain.leaderboard.model import RankedRow
+from domain.leaderboard.projector import project
+from domain.leaderboard.rules import Score, pack
+from domain.leaderboard.service import Boards, OpenBoard
+from integrations.valkey.projection import ValkeyProjection
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+    from domain.database import Database
+
+RANK = """
+SELECT member_id,
+    row_number() OVER (ORDER BY points DESC, exact DESC, goal_difference DESC, outcome DESC, member_id) AS position,
+    rank() OVER (ORDER BY points DESC, exact DESC, goal_difference DESC, outcome DESC) AS rank,
+    dense_rank() OVER (ORDER BY points DESC, exact DESC, goal_difference DESC, outcome DESC) AS dense_rank,
+    count(*) OVER (PARTITION BY points, exact, goal_difference, outcome) AS tied,
+    points, exact, goal_difference, outcome
+FROM ({facts}) AS facts ORDER BY position
+"""
+OF_TOURNAMENT = """
+SELECT s.member_id, s.exact, s.goal_difference, s.outcome,
+    s.outcome * r.outcome + s.goal_difference * r.goal_difference + s.home_goals * r.home_goals
+    + s.away_goals * r.away_goals + s.exact * r.exact AS points
+FROM member_scores s JOIN tournaments t ON t.id = s.tournament_id JOIN rulesets r ON r.id = t.ruleset_id
+WHERE s.tournament_id = :tournament_id AND s.basis = 'AFTER_EXTRA_TIME'
+"""
+OF_LEAGUE = """
+SELECT m.member_id, coalesce(sum(s.exact), 0) AS exact, coalesce(sum(s.goal_difference), 0) AS goal_difference,
+    coalesce(sum(s.outcome), 0) AS outcome,
+    coalesce(sum(s.outcome * r.outcome + s.goal_difference * r.goal_difference + s.home_goals * r.home_goals
+    + s.away_goals * r.away_goals + s.exact * r.exact), 0) AS points
+FROM league_members m
+LEFT JOIN league_tournaments l ON l.league_id = m.league_id AND l.removed_at IS NULL AND l.status <> 'UPCOMING'
+LEFT JOIN rulesets r ON r.id = l.ruleset_id
+LEFT JOIN member_scores s ON s.tournament_id = l.tournament_id AND s.member_id = m.member_id
+    AND s.basis = 'AFTER_EXTRA_TIME'
+WHERE m.league_id = :league_id AND m.left_at IS NULL AND m.role <> 'VIEWER'
+GROUP BY m.member_id
+"""
+Places = list[tuple[Any, ...]]
+
+
+async def ranked_by_sql(
+    database: "Database", *, tournament_id: TournamentId | None = None, league_id: LeagueId | None = None
+) -> Places:
+    """(member, position, rank, dense rank, tied, points, exact, differences, outcomes) of every row."""
+    facts = OF_TOURNAMENT if league_id is None else OF_LEAGUE
+    values = {"tournament_id": tournament_id} if league_id is None else {"league_id": league_id}
+    async with database.read() as connection:
+        return [tuple(row) for row in await connection.execute(text(RANK.format(facts=facts)), values)]
+
+
+def places(rows: "list[RankedRow] | tuple[RankedRow, ...]") -> Places:
+    return [
+        (
+            row.member_id,
+            row.position,
+            row.rank,
+            row.dense_rank,
+            row.tied,
+            row.points,
+            row.exact_scores,
+            row.goal_differences,
+            row.outcomes,
+        )
+        for row in rows
+    ]
+
+
+async def walk(board: OpenBoard, size: int) -> list[RankedRow]:
+    """All rows, page by page."""
+    rows: list[RankedRow] = []
+    page = await board.page(first=size)
+    while True:
+        rows += page.rows
+        if not page.has_next:
+            return rows
+        last = page.rows[-1]
+        page = await board.page(first=size, after=(board.head.version, packed_of(last), last.member_id))
+        assert page.has_previous
+        assert not page.board_moved
+
+
+def packed_of(row: RankedRow) -> int:
+    return pack(Score(row.points, row.exact_scores, row.goal_differences, row.outcomes))
+
+
+async def projected(database: "Database", valkey: "Redis", *tournament_ids: TournamentId) -> Boards:
+    """Boards whose projection holds these tournaments as they are now."""
+    projection = ValkeyProjection(valkey)
+    for tournament_id in tournament_ids:
+        assert await project(database, projection, tournament_id) is not None
+    return Boards(database, projection, utc_now)
+
+
+def ids_of(rows: "list[RankedRow] | tuple[RankedRow, ...]") -> list[MemberId]:
+    return [row.member_id for row in rows]
