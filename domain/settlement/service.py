@@ -61,7 +61,8 @@ async def accept_results(
     latest = await store.latest_results(connection, tournaments)
     new = [result for result in known if rules.replaces(latest.get(result.match_id), result)]
     revisions = await store.insert_results(connection, new, latest)
-    current = new + [result for result in known if result not in new and _repeats(latest[result.match_id], result)]
+    repeated = [result for result in known if result.match_id not in revisions]
+    current = new + [result for result in repeated if _repeats(latest[result.match_id], result)]
     present = {match_id: result.revision for match_id, result in latest.items()} | revisions
     await store.point_to_results(connection, current, present)
     targets = [Target(tournament_id=tournaments[match_id], match_id=match_id) for match_id in sorted(revisions)]
