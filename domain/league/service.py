@@ -8,7 +8,7 @@ from domain.audit import service as audit
 from domain.audit.model import Act
 from domain.database import Database
 from domain.errors import Fault, Forbidden, LimitReached, NotFound, Refused
-from domain.ids import LeagueId, LeagueMembershipId, MemberId, TournamentId, new_id
+from domain.ids import LeagueId, LeagueInviteId, LeagueMembershipId, MemberId, TournamentId, new_id
 from domain.league import rules, store
 from domain.league.model import (
     League,
@@ -152,6 +152,20 @@ async def members_page(
     """
     async with database.read() as connection:
         return await store.members_page(connection, league_id, first=first, after=after)
+
+
+async def read_membership(
+    database: Database, league_id: LeagueId, membership_id: LeagueMembershipId
+) -> LeagueMembership | None:
+    """A present membership. For a league that was read for a viewer: who may see it is not asked here."""
+    async with database.read() as connection:
+        return await store.read_membership(connection, league_id, membership_id)
+
+
+async def read_invite(database: Database, league_id: LeagueId, invite_id: LeagueInviteId) -> LeagueInvite | None:
+    """An invite, usable or not. Who may see it is not asked here."""
+    async with database.read() as connection:
+        return await store.read_invite(connection, league_id, invite_id)
 
 
 async def tournaments_of(database: Database, league_ids: Iterable[LeagueId]) -> dict[LeagueId, list[LeagueTournament]]:

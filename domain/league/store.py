@@ -107,6 +107,16 @@ async def members_page(
     return [_to_membership(row) for row in rows], await count_members(connection, league_id)
 
 
+async def read_membership(
+    connection: "AsyncConnection", league_id: LeagueId, membership_id: LeagueMembershipId
+) -> LeagueMembership | None:
+    statement = select(*league_members.c).where(
+        league_members.c.id == membership_id, league_members.c.league_id == league_id, _LIVE
+    )
+    row = (await connection.execute(statement)).one_or_none()
+    return None if row is None else _to_membership(row)
+
+
 async def count_members(connection: "AsyncConnection", league_id: LeagueId) -> int:
     statement = select(func.count()).select_from(league_members).where(league_members.c.league_id == league_id, _LIVE)
     return (await connection.execute(statement)).scalar_one()
@@ -238,6 +248,16 @@ async def insert_invite(
         created_by=created_by,
     )
     return _to_invite((await connection.execute(statement.returning(*league_invites.c))).one())
+
+
+async def read_invite(
+    connection: "AsyncConnection", league_id: LeagueId, invite_id: LeagueInviteId
+) -> LeagueInvite | None:
+    statement = select(*league_invites.c).where(
+        league_invites.c.id == invite_id, league_invites.c.league_id == league_id
+    )
+    row = (await connection.execute(statement)).one_or_none()
+    return None if row is None else _to_invite(row)
 
 
 async def invite_preview(connection: "AsyncConnection", code: str) -> LeagueInvitePreview | None:

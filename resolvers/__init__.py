@@ -1,0 +1,1 @@
+"""Authorise, call one domain function, return domain values."""

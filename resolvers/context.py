@@ -1,0 +1,105 @@
+"""What one operation knows: who asks, by which request, and the parts of the application that answer it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from domain.clock import Clock
+from domain.database import Database
+from domain.errors import Unauthenticated
+from domain.ids import MemberId
+from domain.leaderboard.service import Boards
+from domain.member.model import Account, Session
+from resolvers.loaders import Loaders
+
+
+class RateLimiter(Protocol):
+    """Counts attempts, so that codes and passwords cannot be tried out."""
+
+    async def hit(self, what: str, who: str) -> None:
+        """Count one attempt.
+
+        Raises:
+            RateLimited: one too many; says when to come back.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The parts of the application that resolvers use, wired once a process."""
+
+    database: Database
+    boards: Boards
+    limiter: RateLimiter
+    report_url: Callable[[str], str]
+    """Makes a signed, short-lived address of a stored report from its key."""
+    public_url: str
+    session_days: float
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Who is signed in, and by which session."""
+
+    session: Session
+    account: Account
+
+
+@dataclass(frozen=True, slots=True)
+class RequestFacts:
+    """What is known of the request itself."""
+
+    id: str
+    address: str
+    """Network address of the client, for rate limits."""
+    user_agent: str | None
+    can_set_cookies: bool
+
+
+@dataclass(slots=True)
+class CookieChange:
+    """What the answer does to the session cookie."""
+
+    token: str | None = None
+    """A new session's token, to be set."""
+    ended: bool = False
+    """Whether the cookie is to be deleted."""
+
+
+@dataclass(slots=True)
+class Context:
+    """Lives as long as one operation. Its loaders remember what was read, so a stream renews them at each event."""
+
+    services: Services
+    request: RequestFacts
+    viewer: Viewer | None
+    cookie: CookieChange = field(default_factory=CookieChange)
+    loaders: Loaders = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.renew_loaders()
+
+    def renew_loaders(self) -> None:
+        """Forget what was read."""
+        self.loaders = Loaders(self.services.database, self.viewer.account.id if self.viewer else None)
+
+    @property
+    def database(self) -> Database:
+        return self.services.database
+
+    @property
+    def member_id(self) -> MemberId:
+        """The signed-in member.
+
+        Raises:
+            Unauthenticated: nobody is signed in.
+        """
+        if self.viewer is None:
+            raise Unauthenticated("Sign in first.")
+        return self.viewer.account.id
+
+    async def count_attempt(self, what: str) -> None:
+        """Count an attempt of this client's address against its limit."""
+        await self.services.limiter.hit(what, self.request.address)

@@ -1,0 +1,243 @@
+"""Owns the API process: what it is made of, its addresses, and how it begins and ends."""
+
+import asyncio
+import logging
+import math
+import random
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import uvicorn
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+
+from domain.clock import utc_now
+from domain.errors import DomainError
+from domain.ids import new_id
+from domain.leaderboard.service import Boards
+from domain.member import service as members
+from integrations.object_store.folder import FolderStore
+from integrations.valkey.projection import ValkeyProjection
+from integrations.valkey.ticks import TickReader
+from live.hub import Hub
+from live.topics import Pace
+from resolvers.context import Services
+from runtime import assets
+from runtime.database import PostgresDatabase
+from runtime.demo.people import DOMAIN, PASSWORD
+from runtime.files import FileLinks, files_route
+from runtime.health import health_routes, readiness_checks
+from runtime.metrics import CountRequests, Metrics, metrics_route
+from runtime.middleware import RequestIds
+from runtime.ratelimit import Limiter, limits_of
+from runtime.settings import Settings
+from schema.build import build_schema
+from schema.transport.contexts import Contexts
+from schema.transport.credentials import SessionCookie
+from schema.transport.engine import Engine
+from schema.transport.http import HttpEndpoint
+from schema.transport.limits import Limits
+from schema.transport.sockets import Sockets
+from web import pages
+
+_log = logging.getLogger(__name__)
+_MESSAGE_BYTES = 64 * 1024
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT: sockets are told to connect again elsewhere, requests are finished."""
+    async with open_api(settings) as app:
+        server = _Server(_config(app, settings))
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, server.handle_exit, number, None)
+        await server.serve()
+
+
+@asynccontextmanager
+async def open_api(settings: Settings) -> AsyncIterator[Starlette]:
+    """The application with everything that it needs open; all of it is closed at the end of the block."""
+    async with AsyncExitStack() as stack:
+        parts = await _open_parts(settings, stack)
+        yield _application(settings, parts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What the process is made of."""
+
+    database: PostgresDatabase
+    valkey: Redis
+    ticks: TickReader
+    links: FileLinks
+    store: FolderStore
+    contexts: Contexts
+    engine: Engine
+    sockets: Sockets
+    metrics: Metrics = field(default_factory=Metrics)
+
+
+async def _open_parts(settings: Settings, stack: AsyncExitStack) -> _Parts:
+    database = PostgresDatabase.create(
+        settings.required_database_url(),
+        pool_size=settings.pool_size,
+        application_name="palpite-api",
+        statement_timeout=min(settings.statement_timeout_seconds, Limits().request_seconds),
+    )
+    stack.push_async_callback(database.close)
+    valkey = _valkey(settings)
+    stack.push_async_callback(valkey.aclose)
+    boards = Boards(database, ValkeyProjection(valkey), utc_now)
+    ticks = TickReader(valkey)
+    hub = Hub(database, boards, ticks, pace=_pace(settings))
+    links = FileLinks(settings.secret_key(), settings.public_url, utc_now)
+    services = Services(
+        database=database,
+        boards=boards,
+        limiter=Limiter(valkey, limits_of(settings)),
+        report_url=links.url,
+        public_url=settings.public_url,
+        session_days=settings.session_days,
+        clock=utc_now,
+    )
+    contexts = Contexts(services, hub)
+    engine = Engine(build_schema(), Limits(), is_outage)
+    sockets = Sockets(
+        engine,
+        contexts,
+        init_seconds=settings.init_timeout_seconds,
+        life_seconds=settings.socket_life_seconds,
+        watch_seconds=settings.hub_poll_seconds,
+        random=random.random,
+    )
+    await hub.start()
+    stack.push_async_callback(hub.stop)
+    await _run_beside(stack, sockets)
+    return _Parts(database, valkey, ticks, links, FolderStore(settings.data / "files"), contexts, engine, sockets)
+
+
+async def _run_beside(stack: AsyncExitStack, sockets: Sockets) -> None:
+    watcher = asyncio.create_task(sockets.watch_sessions())
+
+    async def stop() -> None:
+        watcher.cancel()
+        with suppress(asyncio.CancelledError):
+            await watcher
+
+    stack.push_async_callback(stop)
+
+
+def _application(settings: Settings, parts: _Parts) -> Starlette:
+    return Starlette(
+        routes=_routes(settings, parts),
+        middleware=[
+            Middleware(CountRequests, metrics=parts.metrics),
+            Middleware(RequestIds, new_id=lambda: new_id().hex),
+        ],
+        exception_handlers={404: pages.not_found},
+    )
+
+
+def _routes(settings: Settings, parts: _Parts) -> list[BaseRoute]:
+    cookie = SessionCookie(secure=settings.cookies_are_secure, days=settings.session_days)
+    checks = readiness_checks(parts.database, parts.valkey, lambda: parts.ticks.is_alive)
+    return [
+        Route("/graphql", HttpEndpoint(parts.engine, parts.contexts, cookie).respond, methods=["GET", "POST"]),
+        WebSocketRoute("/graphql", parts.sockets.serve),
+        *health_routes(checks),
+        metrics_route(parts.metrics, parts.database),
+        files_route(parts.links, parts.store),
+        *pages.routes(_assets(settings), sign_in_as=_demo_sign_in(parts, cookie) if settings.demo else None),
+    ]
+
+
+def _demo_sign_in(parts: _Parts, cookie: SessionCookie) -> pages.SignInAs:
+    """Signs a member of the demo in by nick name; real members have other addresses and are not reached by it."""
+
+    async def sign_in_as(nick_name: str) -> Response | None:
+        services = parts.contexts.services
+        try:
+            session = await members.sign_in(
+                services.database,
+                email=f"{nick_name}@{DOMAIN}",
+                password=PASSWORD,
+                user_agent="demo",
+                session_days=services.session_days,
+                request_id=new_id().hex,
+            )
+        except DomainError:
+            return None
+        response = Response()
+        cookie.set(response, session.token)
+        return response
+
+    return sign_in_as
+
+
+def _assets(settings: Settings) -> Path:
+    place = assets.place_of("assets", settings.data, settings.assets)
+    if not place.exists():
+        _log.warning("the files of the pages are missing: run `palpite assets`")
+        place.mkdir(parents=True)
+    return place
+
+
+def _valkey(settings: Settings) -> Redis:
+    """A server that is away is noticed at once: everything asked of it can be had without it."""
+    return Redis.from_url(
+        settings.required_redis_url(),
+        socket_timeout=2.0,
+        socket_connect_timeout=1.0,
+        retry=Retry(NoBackoff(), 1),
+        decode_responses=False,
+    )
+
+
+def _pace(settings: Settings) -> Pace:
+    return Pace(
+        poll=settings.hub_poll_seconds,
+        coalesce=settings.coalesce_seconds,
+        heartbeat=settings.stream_heartbeat_seconds,
+    )
+
+
+def is_outage(problem: BaseException) -> bool:
+    """Whether an exception says that Postgres or Valkey is away, rather than that we are at fault."""
+    if isinstance(problem, DBAPIError):
+        return problem.connection_invalidated or isinstance(problem.orig, OSError)
+    return isinstance(problem, OSError | PoolTimeoutError | RedisError)
+
+
+class _Server(uvicorn.Server):
+    """Its signals are handled by `serve`, so that what was opened is closed before the process ends."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _config(app: Starlette, settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        ws="websockets-sansio",
+        ws_per_message_deflate=False,
+        ws_max_size=_MESSAGE_BYTES,
+        timeout_graceful_shutdown=max(1, math.floor(settings.stop_seconds)),
+    )

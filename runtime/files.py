@@ -1,0 +1,77 @@
+"""Owns addresses of stored files: signed, short-lived, and what is sent for them."""
+
+import base64
+import binascii
+import hmac
+from hashlib import sha256
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from domain.clock import Clock
+from domain.execution.ports import ObjectStore
+
+LIFE_SECONDS = 900.0
+_MARK = b"palpite file\0"
+
+
+class FileLinks:
+    """Makes and reads tokens that name a stored file until they expire."""
+
+    def __init__(self, secret: str, public_url: str, clock: Clock, *, life_seconds: float = LIFE_SECONDS) -> None:
+        self._secret = secret.encode()
+        self._public_url = public_url.rstrip("/")
+        self._clock = clock
+        self._life_seconds = life_seconds
+
+    def url(self, key: str) -> str:
+        """An address at which the file of a key can be fetched for a while."""
+        expires = int(self._clock().timestamp() + self._life_seconds)
+        payload = f"{expires}:{key}".encode()
+        return f"{self._public_url}/files/{_text(payload)}.{_text(self._signature(payload))}"
+
+    def key(self, token: str) -> str | None:
+        """The key in a token; None when it is not ours or has expired."""
+        payload_text, _, signature_text = token.partition(".")
+        try:
+            payload, signature = _raw(payload_text), _raw(signature_text)
+        except (ValueError, binascii.Error):
+            return None
+        if not hmac.compare_digest(signature, self._signature(payload)):
+            return None
+        expires, _, key = payload.decode().partition(":")
+        return key if self._clock().timestamp() < int(expires) else None
+
+    def _signature(self, payload: bytes) -> bytes:
+        return hmac.digest(self._secret, _MARK + payload, sha256)
+
+
+def files_route(links: FileLinks, store: ObjectStore) -> Route:
+    """GET /files/{token}: whoever has the token may fetch the file, as an attachment."""
+
+    async def fetch(request: Request) -> Response:
+        key = links.key(request.path_params["token"])
+        content = await store.get(key) if key is not None else None
+        if key is None or content is None:
+            return PlainTextResponse("This link is wrong or has expired.", status_code=404, headers=_NO_STORE)
+        name = key.replace("/", "-")
+        headers = {**_NO_STORE, "content-disposition": f'attachment; filename="{name}"'}
+        return Response(content, media_type=_media_type(key), headers=headers)
+
+    return Route("/files/{token}", fetch, methods=["GET"])
+
+
+_NO_STORE = {"cache-control": "private, no-store"}
+
+
+def _media_type(key: str) -> str:
+    return "application/json" if key.endswith(".json") else "application/octet-stream"
+
+
+def _text(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def _raw(text: str) -> bytes:
+    return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)

@@ -1,0 +1,99 @@
+"""Owns what every request has: an id, a log line, bounded headers, and the headers that keep browsers safe."""
+
+import logging
+import re
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse
+
+from runtime.logging import log_context
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_log = logging.getLogger("palpite.access")
+_SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_MOST_HEADERS = 100
+_HEADER_BYTES = 16 * 1024
+# Pages set their own policy; everything else is no page and may load nothing.
+_SAFE = {
+    "x-content-type-options": "nosniff",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+}
+
+
+class RequestIds:
+    """Gives each request and socket an id: the client's own when it is sane. Logs a line when it is over."""
+
+    def __init__(
+        self, app: "ASGIApp", new_id: Callable[[], str], clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self._app = app
+        self._new_id = new_id
+        self._clock = clock
+
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        """Answer one request or socket."""
+        if scope["type"] not in {"http", "websocket"}:
+            await self._app(scope, receive, send)
+            return
+        request_id = self._id(scope)
+        scope.setdefault("state", {})["request_id"] = request_id
+        with log_context(request_id=request_id):
+            await self._answer(scope, receive, send, request_id)
+
+    def _id(self, scope: "Scope") -> str:
+        given = Headers(scope=scope).get("x-request-id", "")
+        return given if _SANE_ID.fullmatch(given) else self._new_id()
+
+    async def _answer(self, scope: "Scope", receive: "Receive", send: "Send", request_id: str) -> None:
+        status, started = 0, self._clock()
+
+        async def noting(message: "Message") -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers["x-request-id"] = request_id
+                for name, value in _SAFE.items():
+                    headers.setdefault(name, value)
+            elif message["type"] == "websocket.accept":
+                status = 101
+            await send(message)
+
+        try:
+            if scope["type"] == "http" and _is_too_much(scope):
+                await PlainTextResponse("Too many headers.", 431)(scope, receive, noting)
+                return
+            await self._app(scope, receive, noting)
+        finally:
+            self._note(scope, status, self._clock() - started)
+
+    @staticmethod
+    def _note(scope: "Scope", status: int, seconds: float) -> None:
+        """Paths only: what follows in an address may be private."""
+        fields = {
+            "method": scope.get("method", "WEBSOCKET"),
+            "path": _shown(scope["path"]),
+            "status": status,
+            "seconds": round(seconds, 4),
+        }
+        level = logging.DEBUG if scope["path"] in {"/healthz", "/readyz", "/metrics"} else logging.INFO
+        _log.log(level, "request", extra=fields)
+
+
+def _is_too_much(scope: "Scope") -> bool:
+    headers = scope["headers"]
+    return len(headers) > _MOST_HEADERS or sum(len(name) + len(value) for name, value in headers) > _HEADER_BYTES
+
+
+def _shown(path: str) -> str:
+    """Tokens of files and codes of invites stand in paths; they are not for the log."""
+    first, _, rest = path.strip("/").partition("/")
+    return f"/{first}/..." if rest and first in {"files", "join"} else path[:200]

@@ -1,0 +1,1 @@
+"""The contract in strawberry: types, inputs, payloads and roots, and how requests reach them."""

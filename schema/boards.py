@@ -1,0 +1,80 @@
+"""Ids of boards and their rows, and what the rows of one page read together."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeVar
+from uuid import UUID
+
+import strawberry
+
+from domain.ids import LeagueId, MemberId, RoundId, TournamentId
+from domain.leaderboard.model import BoardKey, RankedRow
+from domain.leaderboard.service import OpenBoard
+from domain.member.model import Member
+from schema import ids
+
+T = TypeVar("T")
+
+
+def board_id(key: BoardKey) -> strawberry.ID:
+    """The id of the present board."""
+    return ids.global_id("Leaderboard", key.league_id, key.tournament_id, key.round_id)
+
+
+def row_id(key: BoardKey, member_id: MemberId) -> strawberry.ID:
+    """The id of a member's row on the present board."""
+    return ids.global_id("LeaderboardRow", key.league_id, key.tournament_id, key.round_id, member_id)
+
+
+def board_key(parts: Sequence[str]) -> BoardKey:
+    """The board that three parts of an id name.
+
+    Raises:
+        MalformedId: they name none.
+    """
+    league_id, tournament_id, round_id = (ids.uuid_part(part) if part else None for part in parts)
+    return BoardKey(
+        league_id=_as(LeagueId, league_id),
+        tournament_id=_as(TournamentId, tournament_id),
+        round_id=_as(RoundId, round_id),
+    )
+
+
+class RowBatch:
+    """What rows of one page show besides their own numbers; each is read once for all rows, when first asked for."""
+
+    def __init__(
+        self,
+        board: OpenBoard,
+        rows: Sequence[RankedRow],
+        *,
+        guessed_matches: Mapping[MemberId, int] | None = None,
+        members: Mapping[MemberId, Member] | None = None,
+    ) -> None:
+        self.board = board
+        self.members = members
+        self._rows = rows
+        self._guessed_matches = guessed_matches
+        self._reads: dict[str, asyncio.Task[Any]] = {}
+
+    async def guessed_matches(self, member_id: MemberId) -> int:
+        """Settled matches that a member had guessed."""
+        if self._guessed_matches is not None:
+            return self._guessed_matches.get(member_id, 0)
+        found = await self._once("guessed", lambda: self.board.guessed_matches([row.member_id for row in self._rows]))
+        return found.get(member_id, 0)
+
+    async def movement(self, member_id: MemberId) -> int | None:
+        """Ranks gained or lost since the current round began."""
+        found = await self._once("movement", lambda: self.board.movement(self._rows))
+        return found.get(member_id)
+
+    async def _once(self, what: str, read: Callable[[], Awaitable[Mapping[MemberId, T]]]) -> Mapping[MemberId, T]:
+        if what not in self._reads:
+            self._reads[what] = asyncio.ensure_future(read())
+        found: Mapping[MemberId, T] = await self._reads[what]
+        return found
+
+
+def _as(kind: Callable[[UUID], T], part: UUID | None) -> T | None:
+    return kind(part) if part is not None else None

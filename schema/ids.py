@@ -1,0 +1,146 @@
+"""Global ids: opaque, stable, unique over all types. `Kind:part:part` in base64url without padding."""
+
+import base64
+import binascii
+from collections.abc import Callable
+from typing import TypeVar
+from uuid import UUID
+
+import strawberry
+
+from domain.errors import NotFound
+from domain.ids import ExecutionId, LeagueId, MatchId, MemberId, RoundId, RulesetId, ScheduleId, TeamId, TournamentId
+
+T = TypeVar("T")
+_LONGEST = 300
+
+
+class MalformedId(ValueError):
+    """Not an id of ours, or of another kind."""
+
+
+def encode(kind: str, *parts: object) -> str:
+    """The global id of an object; None is an empty part."""
+    text = ":".join([kind, *("" if part is None else _text(part) for part in parts)])
+    return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
+
+
+def decode(global_id: str, kind: str) -> tuple[str, ...]:
+    """The parts of a global id of this kind.
+
+    Raises:
+        MalformedId: it is something else.
+    """
+    found, parts = split(global_id)
+    if found != kind:
+        raise MalformedId(global_id)
+    return parts
+
+
+def split(global_id: str) -> tuple[str, tuple[str, ...]]:
+    """Kind and parts of a global id.
+
+    Raises:
+        MalformedId: it is not one of ours.
+    """
+    if len(global_id) > _LONGEST:
+        raise MalformedId
+    try:
+        raw = base64.b64decode(global_id + "=" * (-len(global_id) % 4), altchars=b"-_", validate=True)
+        kind, *parts = raw.decode("ascii").split(":")
+    except (binascii.Error, ValueError) as problem:
+        raise MalformedId(global_id) from problem
+    if encode(kind, *parts) != global_id:  # one object, one id
+        raise MalformedId(global_id)
+    return kind, tuple(parts)
+
+
+def global_id(kind: str, *parts: object) -> strawberry.ID:
+    """The global id of an object, as a field's value."""
+    return strawberry.ID(encode(kind, *parts))
+
+
+def member_id(text: str) -> MemberId | None:
+    return _one(text, "Member", MemberId)
+
+
+def tournament_id(text: str) -> TournamentId | None:
+    return _one(text, "Tournament", TournamentId)
+
+
+def round_id(text: str) -> RoundId | None:
+    return _one(text, "Round", RoundId)
+
+
+def team_id(text: str) -> TeamId | None:
+    return _one(text, "Team", TeamId)
+
+
+def match_id(text: str) -> MatchId | None:
+    return _one(text, "Match", MatchId)
+
+
+def ruleset_id(text: str) -> RulesetId | None:
+    return _one(text, "Ruleset", RulesetId)
+
+
+def league_id(text: str) -> LeagueId | None:
+    return _one(text, "League", LeagueId)
+
+
+def execution_id(text: str) -> ExecutionId | None:
+    return _one(text, "Execution", ExecutionId)
+
+
+def schedule_id(text: str) -> ScheduleId | None:
+    return _one(text, "Schedule", ScheduleId)
+
+
+def required(found: T | None, what: str, *field: str) -> T:
+    """An id that was given must name an object of its kind.
+
+    Raises:
+        NotFound: it cannot; `field` is the path below `input`, or the argument.
+    """
+    if found is None:
+        raise NotFound(f"There is no such {what}.", field=field or None)
+    return found
+
+
+def optional_id(text: str | None, read: Callable[[str], T | None], what: str, *field: str) -> T | None:
+    """An id that may be left out; when it is given, it must name an object of its kind.
+
+    Raises:
+        NotFound: it cannot.
+    """
+    if text is None or text is strawberry.UNSET:
+        return None
+    return required(read(text), what, *field)
+
+
+def uuid_part(text: str) -> UUID:
+    """A part that is a UUID in its one spelling.
+
+    Raises:
+        MalformedId: it is not.
+    """
+    try:
+        found = UUID(text)
+    except ValueError as problem:
+        raise MalformedId(text) from problem
+    if found.hex != text:
+        raise MalformedId(text)
+    return found
+
+
+def _one(text: str, kind: str, make: Callable[[UUID], T]) -> T | None:
+    """The id in a global id of one part; None when it is no such id."""
+    try:
+        (part,) = decode(text, kind)
+        return make(uuid_part(part))
+    except ValueError:
+        return None
+
+
+def _text(part: object) -> str:
+    return part.hex if isinstance(part, UUID) else str(part)

@@ -1,0 +1,189 @@
+"""The root of writes."""
+
+import strawberry
+
+from domain.errors import DomainError
+from domain.guess.model import Guess as FoundGuess
+from domain.guess.model import GuessInput
+from domain.ids import MatchId, new_id
+from resolvers import (
+    execution as executions,
+)
+from resolvers import (
+    guess as guesses,
+)
+from resolvers import (
+    league as leagues,
+)
+from resolvers import (
+    member as members,
+)
+from resolvers import (
+    tournament as tournaments,
+)
+from resolvers.context import Context
+from schema import ids
+from schema.context import Info
+from schema.execution import Execution, ExecutionPayload, RunOperationInput
+from schema.guess import (
+    Guess,
+    SaveGuessesInput,
+    SaveGuessesPayload,
+    SaveGuessInput,
+    SaveGuessPayload,
+    SaveGuessResult,
+)
+from schema.league import (
+    CreateLeagueInput,
+    CreateLeagueInviteInput,
+    JoinLeagueInput,
+    League,
+    LeagueInvite,
+    LeagueInvitePayload,
+    LeaguePayload,
+)
+from schema.outcome import outcome, user_errors
+from schema.sessions import session_payload
+from schema.shared import given
+from schema.tournament import JoinTournamentInput, Tournament, TournamentPayload
+from schema.viewer import SessionPayload, SignInInput, SignOutPayload, SignUpInput
+
+
+@strawberry.type(
+    description=(
+        "Writes. Each takes one `input`; refusals that a user can cause come back in `errors`, and then "
+        "nothing was changed."
+    )
+)
+class Mutation:
+    @strawberry.mutation(
+        description=(
+            "Create an account with a password and sign in; a mail asks to confirm the address. Open to anyone."
+        )
+    )
+    async def sign_up(self, info: Info, input: SignUpInput) -> SessionPayload:
+        session, errors = await outcome(
+            lambda: members.sign_up(
+                info.context,
+                email=input.email,
+                password=input.password,
+                nick_name=input.nick_name,
+                time_zone=input.time_zone,
+            )
+        )
+        return session_payload(info.context, session, input.delivery, errors)
+
+    @strawberry.mutation(description="Sign in with e-mail and password. Open to anyone.")
+    async def sign_in(self, info: Info, input: SignInInput) -> SessionPayload:
+        session, errors = await outcome(
+            lambda: members.sign_in(info.context, email=input.email, password=input.password)
+        )
+        return session_payload(info.context, session, input.delivery, errors)
+
+    @strawberry.mutation(description="End the present session.")
+    async def sign_out(self, info: Info) -> SignOutPayload:
+        _, errors = await outcome(lambda: members.sign_out(info.context))
+        return SignOutPayload(errors=errors)
+
+    @strawberry.mutation(
+        description=(
+            "Join a tournament: opens guessing for all its matches that have not locked. Joining twice is harmless."
+        )
+    )
+    async def join_tournament(self, info: Info, input: JoinTournamentInput) -> TournamentPayload:
+        joined, errors = await outcome(
+            lambda: tournaments.join(
+                info.context,
+                tournament_id=ids.required(ids.tournament_id(input.tournament_id), "tournament", "tournamentId"),
+            )
+        )
+        return TournamentPayload(tournament=Tournament.from_domain(joined) if joined else None, errors=errors)
+
+    @strawberry.mutation(
+        description=(
+            "Save the viewer's guess for one match, until its lock, which the database clock decides inside the write."
+        )
+    )
+    async def save_guess(self, info: Info, input: SaveGuessInput) -> SaveGuessPayload:
+        wanted = _guess_input(input)
+        saved, errors = await outcome(lambda: guesses.save(info.context, guess=wanted))
+        shown = saved or await guesses.own(info.context, wanted.match_id)
+        return SaveGuessPayload(guess=Guess.from_domain(shown) if shown else None, errors=errors)
+
+    @strawberry.mutation(description="Save up to 100 guesses; each succeeds or fails on its own.")
+    async def save_guesses(self, info: Info, input: SaveGuessesInput) -> SaveGuessesPayload:
+        wanted = [_guess_input(item) for item in input.guesses]
+        results, errors = await outcome(lambda: guesses.save_many(info.context, inputs=wanted))
+        shown = [
+            await _result(info.context, item, wanted[index], index, result)
+            for index, (item, result) in enumerate(zip(input.guesses, results or [], strict=False))
+        ]
+        return SaveGuessesPayload(results=shown, errors=errors)
+
+    @strawberry.mutation(description="Create a league; the viewer becomes founder and league admin.")
+    async def create_league(self, info: Info, input: CreateLeagueInput) -> LeaguePayload:
+        created, errors = await outcome(
+            lambda: leagues.create(
+                info.context,
+                name=input.name,
+                description=given(input.description),
+                tournament_ids=[
+                    ids.required(ids.tournament_id(text), "tournament", "tournamentIds", str(index))
+                    for index, text in enumerate(input.tournament_ids)
+                ],
+            )
+        )
+        return LeaguePayload(league=League.from_domain(created) if created else None, errors=errors)
+
+    @strawberry.mutation(description="Make an invite code and link. League admins.")
+    async def create_league_invite(self, info: Info, input: CreateLeagueInviteInput) -> LeagueInvitePayload:
+        created, errors = await outcome(
+            lambda: leagues.create_invite(
+                info.context,
+                league_id=ids.required(ids.league_id(input.league_id), "league", "leagueId"),
+                role=input.role,
+                expires_at=given(input.expires_at),
+                max_uses=given(input.max_uses),
+            )
+        )
+        public_url = info.context.services.public_url
+        invite = LeagueInvite.from_domain(created, public_url) if created else None
+        return LeagueInvitePayload(invite=invite, errors=errors)
+
+    @strawberry.mutation(
+        description=(
+            "Join a league by invite code, and with it the tournaments that it plays. Joining twice is "
+            "harmless and uses no seat."
+        )
+    )
+    async def join_league(self, info: Info, input: JoinLeagueInput) -> LeaguePayload:
+        joined, errors = await outcome(lambda: leagues.join(info.context, code=input.code))
+        return LeaguePayload(league=League.from_domain(joined) if joined else None, errors=errors)
+
+    @strawberry.mutation(
+        description=(
+            "Queue any ingestion, settlement or projection operation; answers at once with its execution. "
+            "Platform admins."
+        )
+    )
+    async def run_operation(self, info: Info, input: RunOperationInput) -> ExecutionPayload:
+        accepted, errors = await outcome(
+            lambda: executions.run(info.context, command=input.operation.command(), reason=input.reason)
+        )
+        if accepted is None:
+            return ExecutionPayload(execution=None, already_live=False, errors=errors)
+        shown = Execution.from_domain(accepted.execution, info.context.services.report_url)
+        return ExecutionPayload(execution=shown, already_live=accepted.already_live, errors=[])
+
+
+def _guess_input(item: SaveGuessInput) -> GuessInput:
+    """An id that is none of ours is treated as one that no match has."""
+    return GuessInput(ids.match_id(item.match_id) or MatchId(new_id()), item.home, item.away)
+
+
+async def _result(
+    context: Context, item: SaveGuessInput, wanted: GuessInput, index: int, result: FoundGuess | DomainError
+) -> SaveGuessResult:
+    errors = user_errors(result, "guesses", str(index)) if isinstance(result, DomainError) else []
+    found = await guesses.own(context, wanted.match_id) if isinstance(result, DomainError) else result
+    return SaveGuessResult(match_id=item.match_id, guess=Guess.from_domain(found) if found else None, errors=errors)

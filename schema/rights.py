@@ -1,0 +1,25 @@
+"""The right to a stream, asked again while it runs."""
+
+from collections.abc import Awaitable, Callable
+
+from domain.errors import DomainError, Forbidden, NotFound
+from live.ports import Allowed
+
+
+def right(ask: Callable[[], Awaitable[object]]) -> Allowed:
+    """Ask a guarded resolver; the answer is None, or the code of its refusal.
+
+    To outsiders a private board does not exist; who could see it and no longer can is told FORBIDDEN.
+    """
+    was_allowed = False
+
+    async def allowed() -> str | None:
+        nonlocal was_allowed
+        try:
+            await ask()
+        except DomainError as refusal:
+            return Forbidden.code if was_allowed and refusal.code == NotFound.code else refusal.code
+        was_allowed = True
+        return None
+
+    return allowed

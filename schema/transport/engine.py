@@ -1,0 +1,181 @@
+"""Runs GraphQL requests: one pipeline of limits, parsing, validation and cost for every transport."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from graphql import (
+    DocumentNode,
+    ExecutionResult,
+    GraphQLError,
+    GraphQLSchema,
+    GraphQLSyntaxError,
+    OperationDefinitionNode,
+    OperationType,
+    Source,
+    execute,
+    parse,
+    specified_rules,
+    subscribe,
+    validate,
+)
+from graphql.execution.values import get_variable_values
+
+from domain.errors import Unavailable
+from schema.context import ApiContext
+from schema.transport.cost import Plan, cost_of, plan_of
+from schema.transport.faults import ErrorWriter, IsOutage, Kind, RequestRefused, refused, too_complex
+from schema.transport.limits import Limits
+from schema.transport.measure import check_size, scan
+from schema.transport.requests import GraphQLRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A valid document and the plans of its operations."""
+
+    document: DocumentNode
+    operations: Mapping[str | None, OperationDefinitionNode]
+    plans: Mapping[str | None, Plan]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A request that may be executed."""
+
+    document: DocumentNode
+    name: str | None
+    kind: OperationType
+    variables: Mapping[str, Any]
+    cost: int
+
+
+class Engine:
+    """One per process. Valid documents are remembered, so that only new ones are parsed and validated."""
+
+    def __init__(self, schema: GraphQLSchema, limits: Limits, is_outage: IsOutage) -> None:
+        self.limits = limits
+        self.errors = ErrorWriter(is_outage, limits.errors)
+        self._schema = schema
+        self._known: OrderedDict[str, Prepared] = OrderedDict()
+
+    def prepare(self, request: GraphQLRequest, allowed: Collection[OperationType]) -> Operation:
+        """Check a request against all limits and the schema.
+
+        Raises:
+            RequestRefused: it is not to be executed.
+        """
+        prepared = self._document(request.query)
+        node, plan = self._choose(prepared, request.operation_name)
+        if node.operation not in allowed:
+            kind = Kind.METHOD if node.operation is OperationType.MUTATION else Kind.DOCUMENT
+            raise refused(kind, _not_here(node.operation))
+        inputs = dict(request.variables)
+        values = get_variable_values(self._schema, node.variable_definitions or (), inputs, hide_suggestions=True)
+        if isinstance(values, list):
+            raise RequestRefused(Kind.DOCUMENT, values)
+        cost = cost_of(plan, values.coerced)
+        if cost > self.limits.cost:
+            raise too_complex(f"An answer may have {self.limits.cost} objects; this could have {cost}.")
+        return Operation(prepared.document, request.operation_name, node.operation, inputs, cost)
+
+    async def execute(self, operation: Operation, context: ApiContext) -> dict[str, Any]:
+        """Run a query or mutation; the answer has `data`, and `errors` when there are any."""
+        try:
+            async with asyncio.timeout(self.limits.request_seconds):
+                result = execute(
+                    self._schema,
+                    operation.document,
+                    context_value=context,
+                    variable_values=dict(operation.variables),
+                    operation_name=operation.name,
+                    hide_suggestions=True,
+                )
+                if not isinstance(result, ExecutionResult):
+                    result = await result
+        except TimeoutError:
+            late = Unavailable(f"The answer took more than {self.limits.request_seconds:g} seconds.")
+            return {"errors": self.errors.write_exception(late, context.request.id), "data": None}
+        return self._answer(result, context)
+
+    async def subscribe(self, operation: Operation, context: ApiContext) -> AsyncIterator[dict[str, Any]]:
+        """Run a subscription: one answer for each event. What ends the stream is raised.
+
+        Raises:
+            RequestRefused: it cannot begin.
+        """
+        source = subscribe(
+            self._schema,
+            operation.document,
+            context_value=context,
+            variable_values=dict(operation.variables),
+            operation_name=operation.name,
+            hide_suggestions=True,
+        )
+        results = source if isinstance(source, ExecutionResult | AsyncIterator) else await source
+        if isinstance(results, ExecutionResult):
+            raise RequestRefused(Kind.DOCUMENT, results.errors or [])
+        try:
+            async for result in results:
+                yield self._answer(result, context)
+        finally:
+            close = getattr(results, "aclose", None)
+            if close is not None:
+                await close()
+
+    def _answer(self, result: ExecutionResult, context: ApiContext) -> dict[str, Any]:
+        answer: dict[str, Any] = {}
+        if result.errors:
+            answer["errors"] = self.errors.write(result.errors, context.request.id)
+        answer["data"] = result.data
+        return answer
+
+    def _document(self, text: str) -> Prepared:
+        if text in self._known:
+            self._known.move_to_end(text)
+            return self._known[text]
+        prepared = self._prepare(text)
+        self._known[text] = prepared
+        if len(self._known) > self.limits.documents_kept:
+            self._known.popitem(last=False)
+        return prepared
+
+    def _prepare(self, text: str) -> Prepared:
+        if len(text.encode("utf-8", "replace")) > self.limits.document:
+            raise too_complex(f"A document may have {self.limits.document} bytes.")
+        document = self._parse(Source(text, "document"))
+        check_size(document, self.limits)
+        errors = validate(self._schema, document, specified_rules, self.limits.errors, hide_suggestions=True)
+        if errors:
+            raise RequestRefused(Kind.DOCUMENT, errors)
+        found = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
+        operations = {node.name.value if node.name else None: node for node in found}
+        plans = {name: plan_of(self._schema, document, node) for name, node in operations.items()}
+        return Prepared(document, operations, plans)
+
+    def _parse(self, source: Source) -> DocumentNode:
+        try:
+            scan(source, self.limits)
+            return parse(source, no_location=False)
+        except GraphQLSyntaxError as problem:
+            raise RequestRefused(Kind.DOCUMENT, [problem]) from problem
+
+    @staticmethod
+    def _choose(prepared: Prepared, name: str | None) -> tuple[OperationDefinitionNode, Plan]:
+        if name is None and len(prepared.operations) == 1:
+            (only,) = prepared.operations
+            return prepared.operations[only], prepared.plans[only]
+        if name is None or name not in prepared.operations:
+            message = f'Unknown operation named "{name}".' if name else "`operationName` must name one operation."
+            raise RequestRefused(Kind.DOCUMENT, [GraphQLError(message, extensions={"code": "INVALID_INPUT"})])
+        return prepared.operations[name], prepared.plans[name]
+
+
+def _not_here(kind: OperationType) -> str:
+    if kind is OperationType.MUTATION:
+        return "Mutations only by POST."
+    if kind is OperationType.SUBSCRIPTION:
+        return "Subscriptions only over a websocket."
+    return "This operation is not allowed here."

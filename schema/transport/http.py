@@ -1,0 +1,191 @@
+"""GraphQL over HTTP: POST with JSON, GET for queries; answers by the GraphQL-over-HTTP document."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from graphql import OperationType
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from resolvers.context import CookieChange, RequestFacts
+from schema.context import ApiContext
+from schema.shared import ErrorCode
+from schema.transport.contexts import Contexts
+from schema.transport.credentials import (
+    COOKIE,
+    BadToken,
+    Credentials,
+    SessionCookie,
+    is_foreign,
+    read_bearer,
+    viewer_of,
+)
+from schema.transport.engine import Engine
+from schema.transport.faults import Kind, RequestRefused, refused
+from schema.transport.requests import GraphQLRequest, read_json, read_query_string, read_request
+
+JSON = "application/json"
+GRAPHQL_JSON = "application/graphql-response+json"
+_ANY = ("*/*", "application/*")
+_READING = ("GET", "HEAD")
+
+
+class HttpEndpoint:
+    """Answers `/graphql` over HTTP."""
+
+    def __init__(self, engine: Engine, contexts: Contexts, cookie: SessionCookie) -> None:
+        self._engine = engine
+        self._contexts = contexts
+        self._cookie = cookie
+
+    async def respond(self, request: Request) -> Response:
+        """Never raises for what a client can cause."""
+        answer = _Answer(request.state.request_id, media_type(request.headers.get("accept")) or JSON)
+        response = await self._answered(request, answer)
+        if answer.cookie.token is not None:
+            self._cookie.set(response, answer.cookie.token)
+        elif answer.cookie.ended:
+            self._cookie.delete(response)
+        return response
+
+    async def _answered(self, request: Request, answer: "_Answer") -> Response:
+        try:
+            return await self._respond(request, answer)
+        except RequestRefused as refusal:
+            return answer.refuse(refusal, self._engine)
+        except ClientDisconnect:
+            return Response(status_code=400)
+        except Exception as problem:  # noqa: BLE001 -- an edge: whatever is wrong, the answer is typed and masked
+            answer.body["errors"] = self._engine.errors.write_exception(problem, answer.request_id)
+            is_outage = answer.body["errors"][0]["extensions"]["code"] == ErrorCode.UNAVAILABLE
+            return answer.response(Kind.UNAVAILABLE.value if is_outage else 500)
+
+    async def _respond(self, request: Request, answer: "_Answer") -> Response:
+        if media_type(request.headers.get("accept")) is None:
+            raise refused(Kind.NOT_ACCEPTABLE, f"Answers are {GRAPHQL_JSON} or {JSON}.")
+        parsed = await self._parse(request)
+        context = await self._context(request, answer)
+        operation = self._engine.prepare(parsed, _allowed(request.method))
+        if operation.kind is OperationType.MUTATION:
+            self._refuse_foreign_pages(request)
+        answer.cost = operation.cost
+        answer.body.update(await self._engine.execute(operation, context))
+        return answer.response(200)
+
+    async def _parse(self, request: Request) -> GraphQLRequest:
+        limits = self._engine.limits
+        if request.method in _READING:
+            if len(request.url.query) > limits.body:
+                raise refused(Kind.TOO_LARGE, f"A request may have {limits.body} bytes.")
+            return read_query_string(request.query_params, limits)
+        _require_json(request.headers)
+        return read_request(read_json(await self._body(request), limits))
+
+    async def _body(self, request: Request) -> bytes:
+        most, body = self._engine.limits.body, bytearray()
+        try:
+            async with asyncio.timeout(self._engine.limits.body_seconds):
+                async for chunk in request.stream():
+                    body += chunk
+                    if len(body) > most:
+                        raise refused(Kind.TOO_LARGE, f"A request may have {most} bytes.")
+        except TimeoutError as problem:
+            raise refused(Kind.SLOW, "The request took too long to arrive.") from problem
+        return bytes(body)
+
+    async def _context(self, request: Request, answer: "_Answer") -> ApiContext:
+        try:
+            credentials = Credentials(read_bearer(request.headers.get("authorization")), request.cookies.get(COOKIE))
+            viewer, ended = await viewer_of(self._contexts.services.database, credentials)
+        except BadToken as problem:
+            message = "The session has ended, or the token is wrong; sign in again."
+            raise refused(Kind.UNAUTHENTICATED, message, ErrorCode.UNAUTHENTICATED) from problem
+        facts = RequestFacts(
+            id=answer.request_id,
+            address=request.client.host if request.client else "",
+            user_agent=request.headers.get("user-agent"),
+            can_set_cookies=True,
+        )
+        context = self._contexts.make(facts, viewer)
+        answer.cookie, answer.session_ended = context.cookie, ended
+        context.cookie.ended = ended
+        return context
+
+    def _refuse_foreign_pages(self, request: Request) -> None:
+        """A page elsewhere must not act with, or set, a visitor's cookie. Tokens are never sent by a browser itself."""
+        is_by_token = request.headers.get("authorization") is not None
+        if not is_by_token and is_foreign(request.headers, self._contexts.services.public_url):
+            raise refused(Kind.FORBIDDEN, "Pages of other sites may not do this.", ErrorCode.FORBIDDEN)
+
+
+class _Answer:
+    """What is known of an answer while it is made."""
+
+    def __init__(self, request_id: str, media: str) -> None:
+        self.request_id = request_id
+        self.media = media
+        self.cost = 0
+        self.session_ended = False
+        self.cookie = CookieChange()
+        self.body: dict[str, Any] = {}
+
+    def refuse(self, refusal: RequestRefused, engine: Engine) -> Response:
+        """An answer without data."""
+        self.body["errors"] = engine.errors.write(refusal.errors, self.request_id)
+        return self.response(_status(refusal.kind, self.media), _headers(refusal.kind))
+
+    def response(self, status: int, headers: Mapping[str, str] | None = None) -> Response:
+        """The answer with its extensions."""
+        extensions: dict[str, Any] = {
+            "requestId": self.request_id,
+            "serverTime": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+            "cost": self.cost,
+        }
+        if self.session_ended:
+            extensions["sessionEnded"] = True
+        self.body["extensions"] = extensions
+        return Response(
+            orjson.dumps(self.body),
+            status_code=status,
+            headers={"cache-control": "no-store", **(headers or {})},
+            media_type=f"{self.media}; charset=utf-8",
+        )
+
+
+def media_type(accept: str | None) -> str | None:
+    """The type of the answer; None when the client takes neither of ours."""
+    if accept is None or not accept.strip():
+        return JSON
+    ranges = [part.split(";")[0].strip().lower() for part in accept.split(",")]
+    ours = [(part if part in (JSON, GRAPHQL_JSON) else JSON) for part in ranges if part in (JSON, GRAPHQL_JSON, *_ANY)]
+    return ours[0] if ours else None
+
+
+def _allowed(method: str) -> tuple[OperationType, ...]:
+    return (OperationType.QUERY,) if method in _READING else (OperationType.QUERY, OperationType.MUTATION)
+
+
+def _require_json(headers: Headers) -> None:
+    kind, *parameters = [part.strip().lower() for part in headers.get("content-type", "").split(";")]
+    charsets = [part.partition("=")[2].strip('"') for part in parameters if part.startswith("charset=")]
+    if kind != JSON or any(charset not in ("utf-8", "utf8") for charset in charsets):
+        raise refused(Kind.MEDIA_TYPE, f"Send {JSON} in UTF-8.")
+    if headers.get("content-encoding", "identity") != "identity":
+        raise refused(Kind.MEDIA_TYPE, "Send the body as it is, not compressed.")
+
+
+def _status(kind: Kind, media: str) -> int:
+    """Older clients take a refused document only with status 200."""
+    if kind is not Kind.DOCUMENT:
+        return int(kind.value)
+    return 400 if media == GRAPHQL_JSON else 200
+
+
+def _headers(kind: Kind) -> dict[str, str]:
+    if kind is Kind.METHOD:
+        return {"allow": "POST"}
+    return {"www-authenticate": "Bearer"} if kind is Kind.UNAUTHENTICATED else {}
