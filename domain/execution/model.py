@@ -133,3 +133,23 @@ class ExecutionStep:
     note: str | None
     started_at: datetime | None
     finished_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionFilter:
+    """Which executions; an empty tuple and None mean all. `queued_before` is exclusive."""
+
+    operations: tuple[Operation, ...] = ()
+    states: tuple[ExecutionState, ...] = ()
+    tournament_id: TournamentId | None = None
+    schedule_id: ScheduleId | None = None
+    queued_since: datetime | None = None
+    queued_before: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a try failed, in words for people."""
+
+    code: ExecutionErrorCode
+    message: str

@@ -84,7 +84,12 @@ Index(
 )
 Index("ix_executions_queued_at", executions.c.queued_at.desc(), executions.c.id)
 Index("ix_executions_tournament", executions.c.tournament_id, executions.c.queued_at.desc())
-Index("ix_executions_live", executions.c.state, executions.c.not_before, postgresql_where=sql("state IN ('QUEUED', 'IN_PROGRESS')"))
+Index(
+    "ix_executions_live",
+    executions.c.state,
+    executions.c.not_before,
+    postgresql_where=sql("state IN ('QUEUED', 'IN_PROGRESS')"),
+)
 
 execution_steps = Table(
     "execution_steps",

@@ -30,7 +30,9 @@ members = Table(
     CheckConstraint("length(nick_name) BETWEEN 2 AND 30", name="nick_name"),
     CheckConstraint("erased_at IS NULL OR (email IS NULL AND password_hash IS NULL)", name="erased"),
 )
-Index("uq_members_email", sql("lower(email)"), unique=True, _table=members, postgresql_where=members.c.erased_at.is_(None))
+Index(
+    "uq_members_email", sql("lower(email)"), unique=True, _table=members, postgresql_where=members.c.erased_at.is_(None)
+)
 
 sessions = Table(
     "sessions",

@@ -28,6 +28,14 @@ async def put(
     await _wake(connection)
 
 
+async def put_many(connection: "AsyncConnection", messages: list[tuple[Topic, dict[str, Any]]]) -> None:
+    """Add many messages that are due at once, in one statement."""
+    if messages:
+        rows = [{"topic": topic, "message": message} for topic, message in messages]
+        await connection.execute(insert(outbox), rows)
+        await _wake(connection)
+
+
 async def tick(connection: "AsyncConnection", kind: TickKind, entity_id: UUID) -> None:
     """Tell, after the commit, that something which streams follow has changed."""
     await put(connection, Topic.TICK, {"kind": kind.value, "id": str(entity_id)})
@@ -38,20 +46,25 @@ async def members_changed(connection: "AsyncConnection", tournament_id: Tourname
 
     Call it for several tournaments in the order of their ids: concurrent calls wait for each other.
     """
+    key = f"members:{tournament_id}"
     statement = upsert(outbox).values(
         topic=Topic.MEMBERS,
         message={"id": str(tournament_id)},
-        debounce_key=f"members:{tournament_id}",
+        debounce_key=key,
         not_before=func.clock_timestamp() + text("interval '1 second'"),
     )
+    # Held until our commit, so that no relay takes a message that was there already before our change can be seen.
+    mine = select(outbox.c.id).where(outbox.c.debounce_key == key).with_for_update(read=True, key_share=True)
     await connection.execute(statement.on_conflict_do_nothing())
+    while (await connection.execute(mine)).first() is None:  # taken meanwhile
+        await connection.execute(statement.on_conflict_do_nothing())
 
 
-async def take_due(connection: "AsyncConnection", limit: int) -> list[OutboxMessage]:
+async def take_due(connection: "AsyncConnection", topics: tuple[Topic, ...], limit: int) -> list[OutboxMessage]:
     """Lock up to `limit` due messages that no other relay holds; they stay locked until the transaction ends."""
     statement = (
         select(outbox.c.id, outbox.c.topic, outbox.c.message, outbox.c.attempts)
-        .where(outbox.c.not_before <= func.clock_timestamp())
+        .where(outbox.c.not_before <= func.clock_timestamp(), outbox.c.topic.in_(topics))
         .order_by(outbox.c.not_before, outbox.c.id)
         .limit(limit)
         .with_for_update(skip_locked=True)

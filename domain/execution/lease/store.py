@@ -1,0 +1,295 @@
+"""SQL of the lease: claim, renew, finish, give back. Every write names the fence that the claim was given.
+
+A transaction that writes for an execution holds a shared advisory lock on it (`hold`); whoever takes the execution
+away needs that lock alone, so the fence never moves under an open transaction, and heartbeats and cancels need not
+wait for it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import (
+    Integer,
+    Text,
+    and_,
+    cast,
+    delete,
+    func,
+    literal,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert
+
+from domain.execution.model import Counts, Execution, ExecutionState, ExecutionStep, Failure
+from domain.execution.store import COLUMNS, to_execution
+from domain.execution.tables import execution_steps, executions
+from domain.ids import ExecutionId
+
+if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+_ADVISORY_CLASS = 0x45584543
+_NO_LEASE = {"lease_owner": None, "lease_until": None}
+_NO_ERROR = {"error_code": None, "error_message": None}
+_STEP_COLUMNS = ("name", "state", "total", "created", "updated", "unchanged", "failed", "note", "started_at")
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a worker shows for every write: which execution, and the fence that it was given."""
+
+    id: ExecutionId
+    fence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an execution is."""
+
+    counts: Counts
+    steps: Sequence[ExecutionStep]
+
+
+async def claim(
+    connection: "AsyncConnection", execution_id: ExecutionId, *, owner: str, lease_seconds: float
+) -> Execution | None:
+    """Take a queued execution that is due and begin a try; None when there is nothing to take."""
+    statement = (
+        update(executions)
+        .where(
+            executions.c.id == execution_id,
+            executions.c.state == ExecutionState.QUEUED,
+            executions.c.not_before <= func.clock_timestamp(),
+            executions.c.attempt < executions.c.max_attempts,
+        )
+        .values(
+            state=ExecutionState.IN_PROGRESS,
+            version=executions.c.version + 1,
+            attempt=executions.c.attempt + 1,
+            fence=executions.c.fence + 1,
+            lease_owner=owner,
+            lease_until=_in(lease_seconds),
+            started_at=func.coalesce(executions.c.started_at, func.clock_timestamp()),
+            **_NO_ERROR,
+            **asdict(Counts()),
+        )
+        .returning(*COLUMNS)
+    )
+    row = (await connection.execute(statement)).first()
+    if row is None:
+        return None
+    if row.attempt > 1:
+        await connection.execute(delete(execution_steps).where(execution_steps.c.execution_id == execution_id))
+    return to_execution(row)
+
+
+async def hold(connection: "AsyncConnection", claim: Claim) -> bool:
+    """Keep the execution ours until this transaction ends; False when it is not any more."""
+    await connection.execute(select(func.pg_advisory_xact_lock_shared(*_lock_key(literal(str(claim.id))))))
+    return (await connection.execute(select(executions.c.id).where(_is_ours(claim)))).first() is not None
+
+
+async def renew(connection: "AsyncConnection", claim: Claim, *, lease_seconds: float) -> Execution | None:
+    """Renew the lease; None when it is lost."""
+    return await _change(connection, claim, lease_until=_in(lease_seconds))
+
+
+async def write_progress(
+    connection: "AsyncConnection", claim: Claim, progress: Progress, *, lease_seconds: float
+) -> Execution | None:
+    """Renew the lease and tell how far the work is; None when the lease is lost."""
+    changed = await _change(
+        connection,
+        claim,
+        lease_until=_in(lease_seconds),
+        version=executions.c.version + 1,
+        **asdict(progress.counts),
+    )
+    if changed is not None:
+        await _write_steps(connection, claim, progress.steps)
+    return changed
+
+
+async def finish(
+    connection: "AsyncConnection",
+    claim: Claim,
+    state: ExecutionState,
+    progress: Progress,
+    *,
+    failure: Failure | None,
+    report_key: str | None,
+) -> Execution | None:
+    """End the execution; None when the lease is lost."""
+    ending = _ended(state, report_key) | _error(failure)
+    ended = await _change(connection, claim, **ending, **asdict(progress.counts))
+    if ended is not None:
+        await _write_steps(connection, claim, progress.steps)
+    return ended
+
+
+async def requeue(
+    connection: "AsyncConnection", claim: Claim, progress: Progress, *, failure: Failure, delay: float
+) -> Execution | None:
+    """Have another try begin after `delay` seconds; None when the lease is lost."""
+    queued = await _change(connection, claim, **_queued(delay), **_error(failure), **asdict(progress.counts))
+    if queued is not None:
+        await _write_steps(connection, claim, progress.steps)
+    return queued
+
+
+async def give_back(connection: "AsyncConnection", claim: Claim) -> Execution | None:
+    """Queue it again at once as if the try had not begun; None when the lease is lost."""
+    return await _change(connection, claim, **_queued(0), attempt=executions.c.attempt - 1)
+
+
+async def take_abandoned(connection: "AsyncConnection", limit: int) -> list[Execution]:
+    """Lock executions whose lease ran out and that no open transaction writes for."""
+    expired = (
+        select(*COLUMNS)
+        .where(
+            executions.c.state == ExecutionState.IN_PROGRESS,
+            executions.c.lease_until < func.clock_timestamp(),
+        )
+        .order_by(executions.c.lease_until)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    found = [to_execution(row) for row in await connection.execute(expired)]
+    return [execution for execution in found if await _is_free(connection, execution.id)]
+
+
+async def take_forgotten(connection: "AsyncConnection", *, after_seconds: float, limit: int) -> list[Execution]:
+    """Executions that are due and that nobody took up, to be sent once more.
+
+    The wait doubles each time up to a minute, so that a long queue is not filled with copies.
+    """
+    waited = func.extract("epoch", executions.c.enqueued_at - executions.c.not_before)
+    wait = func.least(func.greatest(waited, after_seconds), max(after_seconds, 60.0))
+    due = (
+        select(executions.c.id)
+        .where(
+            executions.c.state == ExecutionState.QUEUED,
+            executions.c.not_before <= func.clock_timestamp(),
+            executions.c.enqueued_at + func.make_interval(0, 0, 0, 0, 0, 0, wait) <= func.clock_timestamp(),
+        )
+        .order_by(executions.c.not_before)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    statement = (
+        update(executions)
+        .where(executions.c.id.in_(due.scalar_subquery()))
+        .values(enqueued_at=func.clock_timestamp())
+        .returning(*COLUMNS)
+    )
+    return [to_execution(row) for row in await connection.execute(statement)]
+
+
+async def end_abandoned(
+    connection: "AsyncConnection",
+    execution: Execution,
+    *,
+    failure: Failure,
+    delay: float | None,
+    report_key: str | None,
+) -> Execution | None:
+    """Take an execution away from a worker that is lost: queue it again after `delay` seconds, or fail it (None).
+
+    The fence rises, so that the lost worker cannot write if it comes back.
+    """
+    ending = _ended(ExecutionState.FAILED, report_key) if delay is None else _queued(delay)
+    claim = Claim(execution.id, execution.fence)
+    ended = await _change(connection, claim, **ending, **_error(failure), fence=executions.c.fence + 1)
+    if ended is not None and delay is None:
+        await connection.execute(
+            update(execution_steps)
+            .where(
+                execution_steps.c.execution_id == execution.id,
+                execution_steps.c.state == ExecutionState.IN_PROGRESS,
+            )
+            .values(state=ExecutionState.FAILED, finished_at=func.clock_timestamp())
+        )
+    return ended
+
+
+async def _change(connection: "AsyncConnection", claim: Claim, **values: Any) -> Execution | None:
+    statement = update(executions).where(_is_ours(claim)).values(values).returning(*COLUMNS)
+    row = (await connection.execute(statement)).first()
+    return None if row is None else to_execution(row)
+
+
+async def _write_steps(connection: "AsyncConnection", claim: Claim, steps: Sequence[ExecutionStep]) -> None:
+    if not steps:
+        return
+    rows = [_step_row(claim.id, step) for step in steps]
+    statement = insert(execution_steps)
+    changes = {name: statement.excluded[name] for name in (*_STEP_COLUMNS, "finished_at")}
+    await connection.execute(
+        statement.on_conflict_do_update(index_elements=["execution_id", "position"], set_=changes), rows
+    )
+
+
+def _step_row(execution_id: ExecutionId, step: ExecutionStep) -> dict[str, Any]:
+    return {
+        "execution_id": execution_id,
+        "position": step.position,
+        "name": step.name,
+        "state": step.state,
+        "note": step.note,
+        "started_at": step.started_at,
+        "finished_at": step.finished_at,
+        **asdict(step.counts),
+    }
+
+
+async def _is_free(connection: "AsyncConnection", execution_id: ExecutionId) -> bool:
+    lock = select(func.pg_try_advisory_xact_lock(*_lock_key(literal(str(execution_id)))))
+    return bool((await connection.execute(lock)).scalar_one())
+
+
+def _lock_key(execution_id: "ColumnElement[Any]") -> "tuple[ColumnElement[int], ColumnElement[int]]":
+    return cast(literal(_ADVISORY_CLASS), Integer), func.hashtext(cast(execution_id, Text))
+
+
+def _is_ours(claim: Claim) -> "ColumnElement[bool]":
+    return and_(
+        executions.c.id == claim.id,
+        executions.c.fence == claim.fence,
+        executions.c.state == ExecutionState.IN_PROGRESS,
+    )
+
+
+def _ended(state: ExecutionState, report_key: str | None) -> dict[str, Any]:
+    return {
+        "state": state,
+        "version": executions.c.version + 1,
+        "finished_at": func.clock_timestamp(),
+        "report_key": report_key,
+        **_NO_LEASE,
+    }
+
+
+def _queued(delay: float) -> dict[str, Any]:
+    return {
+        "state": ExecutionState.QUEUED,
+        "version": executions.c.version + 1,
+        "not_before": _in(delay),
+        "enqueued_at": _in(delay),
+        **_NO_LEASE,
+    }
+
+
+def _error(failure: Failure | None) -> dict[str, Any]:
+    if failure is None:
+        return dict(_NO_ERROR)
+    return {"error_code": failure.code, "error_message": failure.message}
+
+
+def _in(seconds: float) -> "ColumnElement[datetime]":
+    interval = text("make_interval(secs => :seconds)").bindparams(seconds=seconds)
+    return func.clock_timestamp() + interval

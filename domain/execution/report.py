@@ -1,0 +1,65 @@
+"""The report of a try: what was done, step by step, with every rejected item. Kept as JSON outside the database."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from domain.execution.model import Execution, ExecutionState, ExecutionStep, Failure
+from domain.execution.rules import sum_of
+
+CONTENT_TYPE = "application/json"
+
+
+def report_key(execution: Execution, fence: int) -> str:
+    """Where a report is kept: each try has a key of its own, which is written once."""
+    return f"reports/{execution.id}/{fence}.json"
+
+
+def report(
+    execution: Execution,
+    state: ExecutionState,
+    steps: Sequence[ExecutionStep],
+    rejected: Mapping[int, Sequence[str]],
+    failure: Failure | None,
+    *,
+    at: datetime,
+) -> bytes:
+    """The report of a try that ends in `state` at `at`; `rejected` holds lines by position of the step."""
+    target = execution.target
+    content = {
+        "v": 1,
+        "executionId": str(execution.id),
+        "operation": execution.operation,
+        "target": {name: str(value) for name, value in asdict(target).items() if value is not None},
+        "params": execution.params,
+        "trigger": execution.trigger,
+        "requestId": execution.request_id,
+        "attempt": execution.attempt,
+        "state": state,
+        "error": None if failure is None else {"code": failure.code, "message": failure.message},
+        "queuedAt": execution.queued_at.isoformat(),
+        "startedAt": _text(execution.started_at),
+        "finishedAt": at.isoformat(),
+        "counts": asdict(sum_of(list(steps))),
+        "steps": [_step(step, rejected.get(step.position, ())) for step in steps],
+    }
+    return json.dumps(content, ensure_ascii=False, indent=1).encode()
+
+
+def _step(step: ExecutionStep, rejected: Sequence[str]) -> dict[str, Any]:
+    return {
+        "position": step.position,
+        "name": step.name,
+        "state": step.state,
+        "counts": asdict(step.counts),
+        "note": step.note,
+        "startedAt": _text(step.started_at),
+        "finishedAt": _text(step.finished_at),
+        "rejected": list(rejected),
+    }
+
+
+def _text(at: datetime | None) -> str | None:
+    return None if at is None else at.isoformat()

@@ -1,0 +1,120 @@
+"""What a handler works with: transactions that only the lease's holder may commit, and steps that people follow."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from domain.clock import Clock
+from domain.database import Database
+from domain.execution.lease import store as lease
+from domain.execution.lease.store import Claim, Progress
+from domain.execution.model import Counts, Execution, ExecutionState, ExecutionStep
+from domain.execution.rules import sum_of
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+_LINES_IN_NOTE = 20
+
+
+class LeaseLost(Exception):
+    """Another worker has the execution, or may have it: this one must not write any more."""
+
+
+class CancelRequested(Exception):
+    """An admin asked the execution to stop."""
+
+
+@dataclass(slots=True)
+class Step:
+    """One stage of a run. Handlers add to the counts as they go; followers see them within a moment."""
+
+    position: int
+    name: str
+    total: int | None
+    started_at: datetime
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    failed: int = 0
+    note: str | None = None
+    rejected: list[str] = field(default_factory=list)
+    state: ExecutionState = ExecutionState.IN_PROGRESS
+    finished_at: datetime | None = None
+
+    def reject(self, reason: str) -> None:
+        """Count one item that was refused, and say which and why: whole in the report, the first ones in the note."""
+        self.failed += 1
+        self.rejected.append(reason)
+
+    def as_of_now(self) -> ExecutionStep:
+        """The step as it stands."""
+        return ExecutionStep(
+            position=self.position,
+            name=self.name,
+            state=self.state,
+            counts=Counts(self.total, self.created, self.updated, self.unchanged, self.failed),
+            note=self._note(),
+            started_at=self.started_at,
+            finished_at=self.finished_at,
+        )
+
+    def _note(self) -> str | None:
+        lines = [self.note] if self.note else []
+        lines += self.rejected[:_LINES_IN_NOTE]
+        if (more := len(self.rejected) - _LINES_IN_NOTE) > 0:
+            lines.append(f"and {more} more, see the report")
+        return "\n".join(lines) or None
+
+
+class Run:
+    """One try of an execution, in the hands of the worker that claimed it."""
+
+    def __init__(self, execution: Execution, database: Database, clock: Clock) -> None:
+        self.execution = execution
+        self.database = database
+        self.claim = Claim(execution.id, execution.fence)
+        self._clock = clock
+        self._steps: list[Step] = []
+        self._cancel_requested = False
+
+    @asynccontextmanager
+    async def begin(self) -> "AsyncIterator[AsyncConnection]":
+        """A transaction in which the execution stays ours until the commit. Raises LeaseLost when it is not."""
+        async with self.database.begin() as connection:
+            if not await lease.hold(connection, self.claim):
+                raise LeaseLost
+            yield connection
+
+    @asynccontextmanager
+    async def step(self, name: str, total: int | None = None) -> AsyncIterator[Step]:
+        """Begin a stage; `total` is how many items are expected. A requested cancel ends the run before it."""
+        if self._cancel_requested:
+            raise CancelRequested
+        step = Step(len(self._steps) + 1, name, total, self._clock())
+        self._steps.append(step)
+        try:
+            yield step
+        except Exception:
+            self._close(step, ExecutionState.FAILED)
+            raise
+        self._close(step, ExecutionState.COMPLETED)
+
+    def request_cancel(self) -> None:
+        """Have the run end before its next step."""
+        self._cancel_requested = True
+
+    def progress(self) -> Progress:
+        """How far the run is."""
+        steps = tuple(step.as_of_now() for step in self._steps)
+        return Progress(sum_of(list(steps)), steps)
+
+    def rejected(self) -> dict[int, list[str]]:
+        """All rejected items by position of the step."""
+        return {step.position: list(step.rejected) for step in self._steps}
+
+    def _close(self, step: Step, state: ExecutionState) -> None:
+        step.state = state
+        step.finished_at = self._clock()

@@ -1,0 +1,214 @@
+"""SQL of executions that everybody may run: accept, find, read. What a worker writes is in `lease/store.py`."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Select, and_, func, or_, select, true
+from sqlalchemy.dialects.postgresql import insert
+
+from domain.execution import rules
+from domain.execution.model import (
+    LIVE,
+    Command,
+    Counts,
+    Execution,
+    ExecutionErrorCode,
+    ExecutionFilter,
+    ExecutionState,
+    ExecutionStep,
+    ExecutionTrigger,
+    Operation,
+    Target,
+)
+from domain.execution.tables import execution_steps, executions
+from domain.ids import ExecutionId, MemberId, ScheduleId, new_id
+from domain.match.tables import matches
+from domain.tables import among
+from domain.tournament.tables import rounds, tournaments
+
+if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+_INTERNAL = {"operation_key", "lease_owner", "lease_until", "enqueued_at"}
+COLUMNS = tuple(column for column in executions.c if column.name not in _INTERNAL)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Who or what started an execution, and why."""
+
+    trigger: ExecutionTrigger
+    request_id: str
+    actor_id: MemberId | None = None
+    reason: str | None = None
+    schedule_id: ScheduleId | None = None
+
+
+async def insert_many(connection: "AsyncConnection", commands: Sequence[Command], origin: Origin) -> list[Execution]:
+    """Queue those commands that no live execution is about; the answer has no order."""
+    now = (await connection.execute(select(func.clock_timestamp()))).scalar_one()
+    rows = [_new_row(command, origin, now) for command in commands]
+    statement = insert(executions).on_conflict_do_nothing().returning(*COLUMNS)
+    return [to_execution(row) for row in await connection.execute(statement, rows)]
+
+
+async def find_equal(
+    connection: "AsyncConnection", keys: Sequence[str], trigger: ExecutionTrigger
+) -> dict[str, Execution]:
+    """The live executions by operation key to which a command may be equal; they are not claimed before our commit."""
+    waiting = executions.c.state == ExecutionState.QUEUED
+    if trigger is ExecutionTrigger.SYSTEM:
+        counts = and_(waiting, executions.c.attempt == 0)
+    else:
+        running = and_(
+            executions.c.state == ExecutionState.IN_PROGRESS, executions.c.trigger != ExecutionTrigger.SYSTEM
+        )
+        counts = or_(waiting, running)
+    statement = (
+        select(executions.c.operation_key, *COLUMNS)
+        .where(among(executions.c.operation_key, keys), executions.c.state.in_(LIVE), counts)
+        .order_by(executions.c.operation_key, executions.c.queued_at.desc())
+    )
+    if trigger is ExecutionTrigger.SYSTEM:
+        # Claimed between our look and our commit, it might not see the change that we are about to commit.
+        statement = statement.with_for_update(read=True)
+    return {row.operation_key: to_execution(row) for row in await connection.execute(statement)}
+
+
+async def complete_target(connection: "AsyncConnection", target: Target) -> Target | None:
+    """The target with its tournament filled in; None when something that it names does not exist."""
+    if target.match_id is not None:
+        found = select(matches.c.tournament_id, matches.c.round_id).where(matches.c.id == target.match_id)
+    elif target.round_id is not None:
+        found = select(rounds.c.tournament_id, rounds.c.id.label("round_id")).where(rounds.c.id == target.round_id)
+    elif target.tournament_id is not None:
+        found = select(tournaments.c.id.label("tournament_id")).where(tournaments.c.id == target.tournament_id)
+    else:
+        return target
+    row = (await connection.execute(found)).first()
+    if row is None or target.tournament_id not in {None, row.tournament_id}:
+        return None
+    return Target(row.tournament_id, target.round_id, target.match_id)
+
+
+async def read(connection: "AsyncConnection", ids: Iterable[ExecutionId]) -> list[Execution]:
+    return await _all(connection, select(*COLUMNS).where(among(executions.c.id, ids)))
+
+
+async def live(connection: "AsyncConnection", limit: int) -> list[Execution]:
+    """Queued and running ones, newest first."""
+    statement = select(*COLUMNS).where(executions.c.state.in_(LIVE))
+    return await _all(connection, statement.order_by(executions.c.queued_at.desc(), executions.c.id).limit(limit))
+
+
+async def page(
+    connection: "AsyncConnection", wanted: ExecutionFilter, limit: int, after: tuple[datetime, ExecutionId] | None
+) -> list[Execution]:
+    """Newest first, then by id, starting behind `after`."""
+    statement = select(*COLUMNS).where(*_conditions(wanted))
+    if after is not None:
+        queued_at, last = after
+        statement = statement.where(
+            executions.c.queued_at <= queued_at,
+            or_(executions.c.queued_at < queued_at, executions.c.id > last),
+        )
+    return await _all(connection, statement.order_by(executions.c.queued_at.desc(), executions.c.id).limit(limit))
+
+
+async def read_steps(
+    connection: "AsyncConnection", ids: Iterable[ExecutionId]
+) -> list[tuple[ExecutionId, ExecutionStep]]:
+    """The steps of executions, in order."""
+    statement = (
+        select(execution_steps)
+        .where(among(execution_steps.c.execution_id, ids))
+        .order_by(execution_steps.c.execution_id, execution_steps.c.position)
+    )
+    return [(ExecutionId(row.execution_id), _to_step(row)) for row in await connection.execute(statement)]
+
+
+def to_execution(row: Any) -> Execution:
+    return Execution(
+        id=row.id,
+        version=row.version,
+        operation=Operation(row.operation),
+        target=Target(row.tournament_id, row.round_id, row.match_id),
+        params=row.params,
+        state=ExecutionState(row.state),
+        dry_run=row.dry_run,
+        trigger=ExecutionTrigger(row.trigger),
+        schedule_id=row.schedule_id,
+        actor_id=row.actor_id,
+        reason=row.reason,
+        request_id=row.request_id,
+        retry_of=row.retry_of,
+        attempt=row.attempt,
+        max_attempts=row.max_attempts,
+        not_before=row.not_before,
+        fence=row.fence,
+        queued_at=row.queued_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        cancel_requested_at=row.cancel_requested_at,
+        error_code=ExecutionErrorCode(row.error_code) if row.error_code else None,
+        error_message=row.error_message,
+        counts=_counts(row),
+        report_key=row.report_key,
+    )
+
+
+def _new_row(command: Command, origin: Origin, now: datetime) -> dict[str, Any]:
+    return {
+        "id": new_id(),
+        "operation": command.operation,
+        "tournament_id": command.target.tournament_id,
+        "round_id": command.target.round_id,
+        "match_id": command.target.match_id,
+        "params": command.params,
+        "operation_key": rules.operation_key(command),
+        "state": ExecutionState.QUEUED,
+        "trigger": origin.trigger,
+        "schedule_id": origin.schedule_id,
+        "actor_id": origin.actor_id,
+        "reason": origin.reason,
+        "request_id": origin.request_id,
+        "max_attempts": rules.POLICIES[command.operation].attempts,
+        "not_before": now,
+        "enqueued_at": now,
+        "queued_at": now,
+    }
+
+
+def _conditions(wanted: ExecutionFilter) -> "list[ColumnElement[bool]]":
+    columns = executions.c
+    return [
+        columns.operation.in_(wanted.operations) if wanted.operations else true(),
+        columns.state.in_(wanted.states) if wanted.states else true(),
+        columns.tournament_id == wanted.tournament_id if wanted.tournament_id else true(),
+        columns.schedule_id == wanted.schedule_id if wanted.schedule_id else true(),
+        columns.queued_at >= wanted.queued_since if wanted.queued_since else true(),
+        columns.queued_at < wanted.queued_before if wanted.queued_before else true(),
+    ]
+
+
+async def _all(connection: "AsyncConnection", statement: "Select[Any]") -> list[Execution]:
+    return [to_execution(row) for row in await connection.execute(statement)]
+
+
+def _to_step(row: Any) -> ExecutionStep:
+    return ExecutionStep(
+        position=row.position,
+        name=row.name,
+        state=ExecutionState(row.state),
+        counts=_counts(row),
+        note=row.note,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+    )
+
+
+def _counts(row: Any) -> Counts:
+    return Counts(row.total, row.created, row.updated, row.unchanged, row.failed)

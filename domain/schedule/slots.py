@@ -1,0 +1,58 @@
+"""When a schedule runs. A slot is an instant in UTC; cron expressions are read on the clock of the schedule's zone.
+
+On the days that the clock changes, a time that is skipped runs once after the gap, one that comes twice runs once.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from cronsim import CronSim
+
+from domain.schedule.model import Schedule
+
+_COUNTED = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What is to run now: the latest slot that has passed, how many before it were missed, and the next one."""
+
+    slot: datetime
+    missed: int
+    next_slot: datetime | None
+
+
+def first_slot(cron: str, time_zone: str, after: datetime) -> datetime:
+    """The first slot later than `after`."""
+    return next(_slots(cron, time_zone, after))
+
+
+def due(schedule: Schedule, now: datetime) -> Due | None:
+    """What a schedule has to run at `now`. Missed slots are counted over the last week before `now`."""
+    if schedule.next_slot is None or schedule.next_slot > now:
+        return None
+    if schedule.cron is None:
+        return Due(schedule.next_slot, 0, None)
+    since = max(schedule.next_slot, now - _COUNTED) - timedelta(microseconds=1)
+    return _latest(schedule, since, now) or _latest(schedule, schedule.next_slot - timedelta(microseconds=1), now)
+
+
+def _latest(schedule: Schedule, since: datetime, now: datetime) -> Due | None:
+    latest, passed = None, 0
+    for slot in _slots(schedule.cron or "", schedule.time_zone, since):
+        if slot > now:
+            return Due(latest, passed - 1, slot) if latest is not None else None
+        latest, passed = slot, passed + 1
+    return None
+
+
+def _slots(cron: str, time_zone: str, after: datetime) -> Iterator[datetime]:
+    """Slots later than `after`, rising."""
+    last = after
+    for local in CronSim(cron, after.astimezone(ZoneInfo(time_zone))):
+        slot = local.astimezone(UTC)
+        if slot > last:
+            yield slot
+            last = slot

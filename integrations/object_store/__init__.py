@@ -1,0 +1,1 @@
+"""Places for files: reports, and later badges and exports."""

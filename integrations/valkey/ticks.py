@@ -1,0 +1,161 @@
+"""Ticks over pub/sub: word that something has a new version. A tick may be lost; the versions stand in the database.
+
+`palpite:ticks` carries what the relay tells (`kind`, `id`). `palpite:boards` carries what the projector tells when a
+board can be read (`kind`, `id`, `version`).
+"""
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Collection, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+from uuid import UUID
+
+import orjson
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from domain.ids import TournamentId
+from domain.outbox.model import Tick, TickKind
+
+if TYPE_CHECKING:
+    from domain.leaderboard.ports import BoardTicks
+
+TICKS = b"palpite:ticks"
+BOARDS = b"palpite:boards"
+
+_HEARD_SECONDS = 1.0
+_SILENT_SECONDS = 10.0
+_FIRST_WAIT = 0.2
+_LONGEST_WAIT = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+class Listener(Protocol):
+    """Hears ticks. Every call returns at once and never raises."""
+
+    def tick(self, kind: str, entity_id: UUID, version: int | None) -> None:
+        """Something moved; the version is known for boards only."""
+        ...
+
+    def subscribed(self) -> None:
+        """The channels are subscribed, at first or again: ticks may have been lost before."""
+        ...
+
+    def heard(self) -> None:
+        """The server answered; called every second or two while the connection is alive."""
+        ...
+
+
+async def publish(client: "Redis", ticks: Collection[Tick]) -> None:
+    """Tell that these have moved, in one round trip. Raises RedisError when it may not have been heard."""
+    pipeline = client.pipeline(transaction=False)
+    for tick in ticks:
+        pipeline.publish(TICKS, orjson.dumps({"kind": tick.kind.value, "id": str(tick.id)}))
+    await pipeline.execute()
+
+
+class TickReader:
+    """One supervised pub/sub connection. A lost connection is made again, for ever.
+
+    What is heard on `palpite:ticks` of boards is not passed on when `palpite:boards` is read too: it comes too early.
+    """
+
+    def __init__(self, client: "Redis", channels: Sequence[bytes] = (TICKS, BOARDS)) -> None:
+        self._client = client
+        self._channels = channels
+        self._is_alive = False
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the channels are subscribed at this moment."""
+        return self._is_alive
+
+    async def listen(self, listener: Listener) -> None:
+        """Tell the listener every tick until cancelled."""
+        wait = _FIRST_WAIT
+        while True:
+            try:
+                await self._listen_once(listener)
+            except (RedisError, OSError, TimeoutError) as error:
+                wait = _FIRST_WAIT if self._is_alive else min(wait * 2, _LONGEST_WAIT)
+                _log.warning("ticks_lost", extra={"error": repr(error)})
+            finally:
+                self._is_alive = False
+            await asyncio.sleep(wait)
+
+    async def _listen_once(self, listener: Listener) -> None:
+        async with self._client.pubsub() as pubsub:
+            await pubsub.subscribe(*self._channels)
+            confirmed = 0
+            silent = 0.0
+            while True:
+                message = await pubsub.get_message(timeout=_HEARD_SECONDS)
+                if message is None:
+                    silent += _HEARD_SECONDS
+                    if silent >= _SILENT_SECONDS:
+                        raise TimeoutError("the tick server does not answer")
+                    await pubsub.ping()
+                    continue
+                silent = 0.0
+                listener.heard()
+                if message["type"] == "subscribe":
+                    confirmed += 1
+                    if confirmed % len(self._channels) == 0:
+                        self._is_alive = True
+                        listener.subscribed()
+                elif message["type"] == "message":
+                    self._tell(listener, message["channel"], message["data"])
+
+    def _tell(self, listener: Listener, channel: bytes, data: bytes) -> None:
+        try:
+            tick: dict[str, Any] = orjson.loads(data)
+            kind, entity_id, version = tick["kind"], UUID(tick["id"]), tick.get("version")
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            _log.warning("tick_unreadable", extra={"error": repr(error)})
+            return
+        if channel == TICKS and kind == TickKind.BOARD and BOARDS in self._channels:
+            return
+        listener.tick(kind, entity_id, version)
+
+
+class ProjectorTicks:
+    """The board ticks of the relay, for the projector: each tournament once while it is not taken.
+
+    Implements `domain.leaderboard.ports.BoardTicks`. `run` must run beside it.
+    """
+
+    def __init__(self, client: "Redis") -> None:
+        self._reader = TickReader(client, (TICKS,))
+        self._moved: OrderedDict[TournamentId | None, None] = OrderedDict()
+        self._wake = asyncio.Event()
+
+    async def run(self) -> None:
+        """Listen until cancelled."""
+        await self._reader.listen(self)
+
+    def tick(self, kind: str, entity_id: UUID, version: int | None) -> None:  # noqa: ARG002 the database is asked
+        if kind == TickKind.BOARD:
+            self._add(TournamentId(entity_id))
+
+    def subscribed(self) -> None:
+        self._add(None)
+
+    def heard(self) -> None:
+        pass
+
+    async def __aiter__(self) -> AsyncIterator[TournamentId | None]:
+        while True:
+            await self._wake.wait()
+            while self._moved:
+                yield self._moved.popitem(last=False)[0]
+            self._wake.clear()
+
+    def _add(self, moved: TournamentId | None) -> None:
+        self._moved[moved] = None
+        self._wake.set()
+
+
+if TYPE_CHECKING:
+    _conforms: type[BoardTicks] = ProjectorTicks

@@ -1,0 +1,233 @@
+"""Runs one delivered job: claims its execution, works under the lease, and writes how it ended.
+
+A job is only a hint: what cannot be claimed was delivered twice, is done by somebody else, or is not due.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any
+from uuid import UUID
+
+import structlog
+
+from domain.clock import Clock
+from domain.database import Database
+from domain.execution import rules
+from domain.execution.lease import service as leases
+from domain.execution.model import Execution, ExecutionState, Failure, Operation
+from domain.execution.ports import ObjectStore
+from domain.execution.report import CONTENT_TYPE, report, report_key
+from domain.execution.run import CancelRequested, LeaseLost, Run
+from domain.ids import ExecutionId
+
+_log = structlog.get_logger(__name__)
+_WRITE_AGAIN_SECONDS = 0.2
+_REPORT_SECONDS = 10.0
+
+Work = Callable[[Run], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Durations in seconds: how long a claim holds, how often it is renewed, how soon progress is told."""
+
+    lease: float
+    heartbeat: float
+    progress: float = 0.25
+
+
+class Executor:
+    """The worker's side of executions; one per process."""
+
+    def __init__(
+        self,
+        database: Database,
+        reports: ObjectStore,
+        work: Mapping[Operation, Work],
+        domains: Mapping[Operation, str],
+        *,
+        owner: str,
+        pace: Pace,
+        clock: Clock,
+        jitter: Callable[[], float],
+    ) -> None:
+        """`owner` names this process; `jitter` gives numbers in 0..1."""
+        self._database = database
+        self._reports = reports
+        self._work = work
+        self._known = {operation.value: operation for operation in work}
+        self._domains = domains
+        self._owner = owner
+        self._pace = pace
+        self._clock = clock
+        self._jitter = jitter
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def deliver(self, job: Mapping[str, Any]) -> None:
+        """Do what a job message asks for, unless it is done or being done."""
+        name = str(job.get("jobType"))
+        keys = {"requestId": job.get("requestId"), "executionId": job.get("executionId"), "jobId": job.get("jobId")}
+        with structlog.contextvars.bound_contextvars(domain="execution", operation=name, **keys):
+            operation = self._known.get(name)
+            if operation is None:
+                # Stays queued, and is sent again until a newer worker knows it.
+                _log.warning("job_unknown")
+                return
+            with structlog.contextvars.bound_contextvars(domain=self._domains[operation]):
+                await self._tracked(self._claim_and_run(ExecutionId(UUID(str(job["executionId"])))))
+
+    async def stop(self) -> None:
+        """Give back what is still running, for other workers."""
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+    async def _tracked(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._running.add(task)
+        try:
+            await asyncio.shield(task)
+        finally:
+            task.add_done_callback(self._running.discard)
+
+    async def _claim_and_run(self, execution_id: ExecutionId) -> None:
+        execution = await leases.claim(self._database, execution_id, owner=self._owner, lease_seconds=self._pace.lease)
+        if execution is None:
+            _log.debug("job_skipped")
+            return
+        run = Run(execution, self._database, self._clock)
+        try:
+            failure = await self._work_under_lease(run)
+            await self._end(run, failure)
+        except LeaseLost:
+            _log.warning("lease_lost", attempt=execution.attempt)
+        except asyncio.CancelledError:
+            await self._give_back(run)
+            raise
+
+    async def _work_under_lease(self, run: Run) -> BaseException | None:
+        """Work until the handler ends; the answer is what it raised. Raises LeaseLost when the lease is lost before."""
+        handler = asyncio.ensure_future(self._work[run.execution.operation](run))
+        over = asyncio.Event()
+        keeper = asyncio.create_task(self._keep(run, over))
+        try:
+            await asyncio.wait({handler, keeper}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            over.set()
+            if not handler.done():
+                handler.cancel()
+            await asyncio.gather(handler, keeper, return_exceptions=True)
+        if not keeper.cancelled() and (problem := keeper.exception()) is not None:
+            raise problem
+        if handler.cancelled():
+            raise asyncio.CancelledError
+        error = handler.exception()
+        if isinstance(error, LeaseLost):
+            raise error
+        return error
+
+    async def _keep(self, run: Run, over: asyncio.Event) -> None:
+        """Renew the lease and tell progress until the work is over. Raises LeaseLost, also when nobody can be asked."""
+        told = run.progress()
+        renewed = monotonic()
+        while not await _is_set_within(over, min(self._pace.progress, self._pace.heartbeat)):
+            progress = run.progress()
+            if progress == told and monotonic() - renewed < self._pace.heartbeat:
+                continue
+            asked = monotonic()
+            try:
+                changed = None if progress == told else progress
+                execution = await leases.keep(self._database, run.claim, changed, lease_seconds=self._pace.lease)
+            except LeaseLost:
+                raise
+            except Exception as error:
+                _log.warning("heartbeat_failed", error=repr(error))
+                if monotonic() - renewed > self._pace.lease:
+                    raise LeaseLost from error
+                continue
+            told, renewed = progress, asked
+            if execution.cancel_requested_at is not None:
+                run.request_cancel()
+
+    async def _end(self, run: Run, error: BaseException | None) -> None:
+        execution = run.execution
+        if error is None:
+            await self._finish(run, ExecutionState.COMPLETED, None)
+        elif isinstance(error, CancelRequested):
+            await self._finish(run, ExecutionState.CANCELLED, None)
+        else:
+            failure = rules.failure_of(error, execution.request_id)
+            policy = rules.POLICIES[execution.operation]
+            again = rules.may_retry(policy, failure, execution.attempt, execution.max_attempts)
+            self._log_failure(execution, failure, error, again=again)
+            if again:
+                delay = rules.retry_delay(policy, execution.attempt, self._jitter())
+                await self._written(
+                    lambda: leases.retry_later(self._database, run.claim, run.progress(), failure=failure, delay=delay)
+                )
+            else:
+                await self._finish(run, ExecutionState.FAILED, failure)
+
+    async def _finish(self, run: Run, state: ExecutionState, failure: Failure | None) -> None:
+        key = await self._kept_report(run, state, failure)
+        await self._written(
+            lambda: leases.finish(self._database, run.claim, state, run.progress(), failure=failure, report_key=key)
+        )
+        _log.info("execution_ended", state=state.value, attempt=run.execution.attempt)
+
+    async def _kept_report(self, run: Run, state: ExecutionState, failure: Failure | None) -> str | None:
+        """The key of the report; None when it could not be kept, which changes nothing else."""
+        key = report_key(run.execution, run.claim.fence)
+        content = report(run.execution, state, run.progress().steps, run.rejected(), failure, at=self._clock())
+        try:
+            async with asyncio.timeout(_REPORT_SECONDS):
+                await self._reports.put(key, content, content_type=CONTENT_TYPE)
+        except Exception as error:  # noqa: BLE001 an edge: whatever is wrong with the store
+            _log.warning("report_not_kept", error=repr(error))
+            return None
+        return key
+
+    async def _written(self, write: Callable[[], Awaitable[None]]) -> None:
+        """Write how a try ended; while the database is away, as long as the lease may hold. Raises LeaseLost."""
+        give_up = monotonic() + self._pace.lease
+        while True:
+            try:
+                return await write()
+            except LeaseLost:
+                raise
+            except Exception as error:
+                _log.warning("outcome_not_written", error=repr(error))
+                if monotonic() > give_up:
+                    raise LeaseLost from error
+            await asyncio.sleep(_WRITE_AGAIN_SECONDS)
+
+    async def _give_back(self, run: Run) -> None:
+        try:
+            async with asyncio.timeout(1):
+                await leases.give_back(self._database, run.claim)
+            _log.info("execution_given_back")
+        except Exception as error:  # noqa: BLE001 then the lease runs out
+            _log.warning("execution_not_given_back", error=repr(error))
+
+    def _log_failure(self, execution: Execution, failure: Failure, error: BaseException, *, again: bool) -> None:
+        is_expected = failure.message == str(error)
+        _log.log(
+            30 if again or is_expected else 40,
+            "execution_failed",
+            code=failure.code.value,
+            attempt=execution.attempt,
+            again=again,
+            reason=failure.message,
+            exc_info=None if is_expected else error,
+        )
+
+
+async def _is_set_within(event: asyncio.Event, seconds: float) -> bool:
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True

@@ -1,0 +1,98 @@
+"""Which function does which operation, and what it is given from outside the domain."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from domain.clock import Clock
+from domain.errors import DomainError
+from domain.execution.model import Operation
+from domain.execution.run import Run
+from domain.ingestion import service as ingestion
+from domain.ingestion.ports import Provider
+from domain.leaderboard import projector
+from domain.leaderboard.ports import Projection
+from domain.settlement import service as settlement
+from domain.tournament.model import Provider as ProviderName
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The outside world, as handlers see it."""
+
+    providers: Mapping[ProviderName, Provider]
+    projection: Projection
+    clock: Clock
+
+
+Handler = Callable[[Run, Ports], Awaitable[None]]
+
+# The part of the domain that an operation belongs to, for the logs.
+DOMAINS: Mapping[Operation, str] = {
+    Operation.INGEST_TOURNAMENT: "ingestion",
+    Operation.INGEST_ROUNDS: "ingestion",
+    Operation.INGEST_TEAMS: "ingestion",
+    Operation.INGEST_MATCHES: "ingestion",
+    Operation.INGEST_STANDINGS: "ingestion",
+    Operation.SYNC_CURRENT_ROUND: "ingestion",
+    Operation.SETTLE_MATCH: "settlement",
+    Operation.SETTLE_PENDING: "settlement",
+    Operation.REBUILD_PROJECTION: "leaderboard",
+}
+
+
+class TargetMissing(DomainError):
+    """The operation needs a target that the execution does not name."""
+
+    code = "PREREQUISITE_MISSING"
+
+
+async def _ingest_tournament(run: Run, ports: Ports) -> None:
+    await ingestion.ingest_tournament(run, ports.providers, ports.clock)
+
+
+async def _ingest_rounds(run: Run, ports: Ports) -> None:
+    await ingestion.ingest_rounds(run, ports.providers, ports.clock)
+
+
+async def _ingest_teams(run: Run, ports: Ports) -> None:
+    await ingestion.ingest_teams(run, ports.providers, ports.clock)
+
+
+async def _ingest_matches(run: Run, ports: Ports) -> None:
+    await ingestion.ingest_matches(run, ports.providers, ports.clock)
+
+
+async def _ingest_standings(run: Run, ports: Ports) -> None:
+    await ingestion.ingest_standings(run, ports.providers, ports.clock)
+
+
+async def _sync_current_round(run: Run, _: Ports) -> None:
+    await ingestion.sync_current_round(run)
+
+
+async def _settle_match(run: Run, _: Ports) -> None:
+    match_id = run.execution.target.match_id
+    if match_id is None:
+        raise TargetMissing("Say which match to settle.")
+    await settlement.settle_match(run, match_id)
+
+
+async def _settle_pending(run: Run, _: Ports) -> None:
+    await settlement.settle_pending(run)
+
+
+async def _rebuild_projection(run: Run, ports: Ports) -> None:
+    await projector.rebuild_projection(run, ports.projection)
+
+
+HANDLERS: Mapping[Operation, Handler] = {
+    Operation.INGEST_TOURNAMENT: _ingest_tournament,
+    Operation.INGEST_ROUNDS: _ingest_rounds,
+    Operation.INGEST_TEAMS: _ingest_teams,
+    Operation.INGEST_MATCHES: _ingest_matches,
+    Operation.INGEST_STANDINGS: _ingest_standings,
+    Operation.SYNC_CURRENT_ROUND: _sync_current_round,
+    Operation.SETTLE_MATCH: _settle_match,
+    Operation.SETTLE_PENDING: _settle_pending,
+    Operation.REBUILD_PROJECTION: _rebuild_projection,
+}
