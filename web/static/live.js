@@ -1,0 +1,217 @@
+// Draws the live page: the choice of a tournament, its board, its matches in play, the state of the connection.
+
+import { html, render, useEffect, useLayoutEffect, useRef, useState } from "/assets/htm/preact-standalone.module.js";
+import { settle } from "./flip.js";
+import { connect } from "./graphql.js";
+import { followTournament, readTournaments } from "./scoreboard.js";
+
+const CONNECTION = { connecting: "Connecting", live: "Live", reconnecting: "Reconnecting", offline: "Offline" };
+const STALE_MS = 2_000; // from which age the page says that the board lags behind
+
+function chosenInAddress() {
+  return decodeURIComponent(location.pathname.split("/")[2] ?? "") || null;
+}
+
+function App() {
+  const [tournaments, setTournaments] = useState(null);
+  const [chosen, setChosen] = useState(chosenInAddress());
+  const [connection, setConnection] = useState("connecting");
+  const [board, setBoard] = useState(null);
+  const client = useRef(null);
+  client.current ??= connect(setConnection);
+
+  useEffect(() => {
+    const back = () => setChosen(chosenInAddress());
+    addEventListener("popstate", back);
+    readTournaments().then((all) => {
+      setTournaments(all);
+      setChosen((now) => now ?? all[0]?.id ?? null);
+    }, (problem) => setBoard({ problem: problem.message }));
+    return () => removeEventListener("popstate", back);
+  }, []);
+  useEffect(() => {
+    setBoard(null);
+    return chosen ? followTournament(client.current, chosen, setBoard) : undefined;
+  }, [chosen]);
+
+  function choose(id) {
+    history.pushState(null, "", `/live/${encodeURIComponent(id)}`);
+    setChosen(id);
+  }
+
+  if (tournaments?.length === 0) {
+    return html`<div class="empty"><h1>No tournament yet</h1><p>As soon as one is ingested, its board is here. Reload this page then.</p></div>`;
+  }
+  return html`
+    <${Head} board=${board} connection=${connection} tournaments=${tournaments ?? []} chosen=${chosen} choose=${choose} />
+    ${board?.problem
+      ? html`<div class="empty"><p>${board.problem}</p><p><a href="/live">All tournaments</a></p></div>`
+      : html`<div class="columns"><${Board} board=${board} /><${Matches} board=${board} /></div>`}
+  `;
+}
+
+function Head({ board, connection, tournaments, chosen, choose }) {
+  const { tournament, round, board: counts } = board ?? {};
+  useEffect(() => {
+    document.title = tournament ? `${tournament.label} ${tournament.season} live | Palpite` : "Live board | Palpite";
+  }, [tournament]);
+  return html`
+    <section class="head" aria-label="Tournament">
+      <div class="head-title">
+        <h1>${tournament?.label ?? "Live board"}</h1>
+        <p class="sub">${tournament ? `${tournament.season}${round ? ` · ${round.label}` : ""}` : "\u00a0"}</p>
+      </div>
+      <label class="choice"><span class="quiet">Tournament</span>
+        <select value=${chosen} onChange=${(event) => choose(event.target.value)}>
+          ${tournaments.map((one) => html`<option key=${one.id} value=${one.id} selected=${one.id === chosen}>${one.label} ${one.season}</option>`)}
+        </select>
+      </label>
+      <p class="connection" data-state=${connection} role="status" aria-live="polite"><span class="dot" aria-hidden="true"></span>${CONNECTION[connection]}</p>
+      <div class="progress">
+        <progress max=${counts?.matches || 1} value=${counts?.settledMatches ?? 0} aria-label="Matches settled"></progress>
+        <p>${counts ? `${counts.settledMatches} of ${counts.matches} matches settled` : "\u00a0"}</p>
+      </div>
+    </section>
+  `;
+}
+
+function Board({ board }) {
+  const body = useRef(null);
+  const places = useRef(new Map());
+  useLayoutEffect(() => settle(body.current?.children ?? [], places.current), [board?.rows]);
+  const rows = board?.rows ?? [];
+  const [first] = useFirstRanks(board?.tournament?.id, rows);
+  return html`
+    <section class="panel board" aria-labelledby="board-title">
+      <h2 id="board-title">Leaderboard</h2>
+      <table>
+        <caption class="hidden">Members by rank. Rows move as matches are settled.</caption>
+        <thead>
+          <tr>
+            <th scope="col" class="rank">Rank</th>
+            <th scope="col" class="move"><span class="hidden">Movement</span></th>
+            <th scope="col" class="member">Member</th>
+            <th scope="col" class="count">Exact</th>
+            <th scope="col" class="count">Difference</th>
+            <th scope="col" class="count">Outcome</th>
+            <th scope="col" class="points">Points</th>
+          </tr>
+        </thead>
+        <tbody ref=${body}>
+          ${rows.map((row) => html`<${Row} key=${row.id} row=${row} movement=${row.movement ?? (first.get(row.id) ?? row.rank) - row.rank} />`)}
+        </tbody>
+      </table>
+      ${board?.tournament && rows.length === 0 ? html`<p class="note">Nobody has joined this tournament yet.</p>` : null}
+      <${Foot} board=${board} />
+    </section>
+  `;
+}
+
+/** The rank that each row had when this page first saw it, for servers that do not tell the movement. */
+function useFirstRanks(tournament, rows) {
+  const seen = useRef({ tournament: null, ranks: new Map() });
+  if (seen.current.tournament !== tournament) seen.current = { tournament, ranks: new Map() };
+  for (const row of rows) if (!seen.current.ranks.has(row.id)) seen.current.ranks.set(row.id, row.rank);
+  return [seen.current.ranks];
+}
+
+function Row({ row, movement }) {
+  const { news } = row;
+  return html`
+    <tr data-row=${row.id} class=${row.rank <= 3 ? "top" : ""}>
+      <td class="rank">${row.rank}${row.tied > 1 ? html`<span class="tied" aria-hidden="true">=</span><span class="hidden"> shared</span>` : null}</td>
+      <td class="move"><${Movement} ranks=${movement} /></td>
+      <th scope="row" class="member">
+        <span class="nick">${row.member.nickName}</span>
+        <span class="small-counts">${row.exactScores} exact, ${row.goalDifferences} diff., ${row.outcomes} out.</span>
+      </th>
+      <td class="count">${row.exactScores}</td>
+      <td class="count">${row.goalDifferences}</td>
+      <td class="count">${row.outcomes}</td>
+      <td class="points">
+        ${news ? html`<span key=${news.version} class="won" aria-hidden="true">${news.won > 0 ? "+" : "\u2212"}${Math.abs(news.won)}</span>` : null}
+        <strong>${row.points}</strong>
+      </td>
+    </tr>
+  `;
+}
+
+function Movement({ ranks }) {
+  if (!ranks) return html`<span class="still" aria-hidden="true"></span>`;
+  const up = ranks > 0;
+  return html`<span class=${up ? "up" : "down"}>
+    <svg viewBox="0 0 10 8" aria-hidden="true"><path d=${up ? "M5 0 10 8H0z" : "M5 8 0 0h10z"} /></svg>
+    <span class="hidden">${up ? "up" : "down"} </span>${Math.abs(ranks)}
+  </span>`;
+}
+
+function Foot({ board }) {
+  const counts = board?.board;
+  if (!counts) return html`<p class="foot">\u00a0</p>`;
+  const { freshness, streamPosition } = counts;
+  const read = freshness.source === "PROJECTION" ? "from the projection" : "from the database";
+  const late = freshness.stalenessMs > STALE_MS ? `, ${Math.round(freshness.stalenessMs / 1000)} s behind` : "";
+  return html`<p class="foot">
+    <span>${board.rows.length} of ${Math.max(board.members, board.rows.length)} members</span>
+    <span>Computed ${clock(freshness.computedAt)} ${read}${late}</span>
+    <span>Version <span data-version>${streamPosition?.version ?? counts.settledVersion}</span></span>
+  </p>`;
+}
+
+function Matches({ board }) {
+  const matches = board?.matches ?? [];
+  const results = board?.results ?? [];
+  return html`
+    <aside class="side">
+      <section class="panel" aria-labelledby="play-title">
+        <h2 id="play-title">In play</h2>
+        <ul class="matches in-play">
+          ${matches.map((match) => html`<${InPlay} key=${match.id} match=${match} />`)}
+          ${matches.length === 0 ? html`<li class="note">No match is being played.</li>` : null}
+        </ul>
+      </section>
+      <section class="panel" aria-labelledby="results-title">
+        <h2 id="results-title">Last results</h2>
+        <ul class="matches">
+          ${results.map((match) => html`<${Result} key=${match.id} match=${match} />`)}
+          ${results.length === 0 ? html`<li class="note">No result in this round yet.</li>` : null}
+        </ul>
+      </section>
+    </aside>
+  `;
+}
+
+function InPlay({ match }) {
+  const goals = match.result?.goals;
+  return html`<li class="match" data-match=${match.id}>
+    <span class="minute">${match.minute === null ? "Live" : html`${match.minute}<span aria-hidden="true">\u2032</span><span class="hidden"> minutes</span>`}</span>
+    <${Sides} match=${match} goals=${goals} />
+  </li>`;
+}
+
+function Result({ match }) {
+  const { goals, kind, shootOut } = match.result;
+  return html`<li class="match">
+    <span class="minute" title=${kind === "AWARDED" ? "Awarded" : "Full time"}>${kind === "AWARDED" ? "Awd" : "FT"}</span>
+    <${Sides} match=${match} goals=${goals} />
+    ${shootOut ? html`<span class="shoot-out">Shoot-out ${shootOut.home}\u2013${shootOut.away}</span>` : null}
+  </li>`;
+}
+
+function Sides({ match, goals }) {
+  const score = goals ? `${goals.home}\u2013${goals.away}` : "\u2013";
+  const { current: first } = useRef(score); // only what changes before the eye is a goal
+  return html`
+    <span class="side-name home" title=${match.home.label}>${match.home.label}</span>
+    <strong class=${score === first ? "score" : "score goal"} key=${score}>${score}</strong>
+    <span class="side-name" title=${match.away.label}>${match.away.label}</span>
+  `;
+}
+
+function clock(instant) {
+  return new Date(instant).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+}
+
+const root = document.getElementById("live");
+root.replaceChildren();
+render(html`<${App} />`, root);
