@@ -1,72 +1,83 @@
-"""Composition of the scheduler process: it relays the outbox, starts what is due, and brings lost work back."""
+"""Composition of the scheduler process: the relay, the sweeper, and what is due. Any number of them is harmless."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any
 
 import structlog
 
 from domain.clock import utc_now
-from domain.schedule.service import install_defaults
+from domain.schedule import service as schedules
 from integrations.object_store.folder import FolderStore
+from integrations.valkey import ticks
 from integrations.valkey.client import connect
-from integrations.valkey.ticks import publish
 from runtime.database import PostgresDatabase
 from runtime.settings import Settings
 from runtime.signals import stop_on_signals
+from tasks import due, relay, sweeper
 from tasks.broker import create_broker
-from tasks.due import announce_locks_once, run_due_once
 from tasks.loops import Wake, keep_running, repeat
-from tasks.relay import listen, raise_boards_once, relay_once
 from tasks.sender import BrokerSender
-from tasks.sweeper import sweep_once
 
 _log = structlog.get_logger(__name__)
-_POOL_SIZE = 5
-_LOCKS_SECONDS = 1.0
-# An execution that is due and that no worker took up for this long is sent again.
-_RESEND_SECONDS = 5.0
 
 
 async def run(settings: Settings) -> None:
-    """Run the loops until a signal says stop. Any number of schedulers does no harm."""
+    """Relay, sweep and run what is due until a signal says stop."""
+    stop = stop_on_signals()
+    async with _database(settings) as database, _sender(settings) as sender:
+        await schedules.install_defaults(database)
+        loops = asyncio.gather(*_loops(settings, database, sender))
+        _log.info("scheduler_ready")
+        await stop.wait()
+        loops.cancel()
+        await asyncio.gather(loops, return_exceptions=True)
+    _log.info("scheduler_stopped")
+
+
+@asynccontextmanager
+async def _database(settings: Settings) -> AsyncIterator[PostgresDatabase]:
     database = PostgresDatabase.create(
         settings.required_database_url(),
-        pool_size=_POOL_SIZE,
+        pool_size=6,  # one a loop
         application_name="palpite-scheduler",
         statement_timeout=settings.statement_timeout_seconds,
     )
-    valkey = connect(settings.required_redis_url())
-    broker = create_broker(settings.required_redis_url())
-    await broker.startup()
-    await install_defaults(database)
-    stop = stop_on_signals()
-    sender = BrokerSender(broker, partial(publish, valkey))
-    loops = [asyncio.create_task(loop) for loop in _loops(settings, database, sender)]
-    _log.info("scheduler_ready")
     try:
-        await stop.wait()
+        yield database
     finally:
-        for loop in loops:
-            loop.cancel()
-        await asyncio.gather(*loops, return_exceptions=True)
-        await broker.shutdown()
-        await valkey.aclose()
         await database.close()
-        _log.info("scheduler_stopped")
 
 
-def _loops(settings: Settings, database: PostgresDatabase, sender: BrokerSender) -> list[Coroutine[Any, Any, None]]:
-    wake = Wake()
+@asynccontextmanager
+async def _sender(settings: Settings) -> AsyncIterator[BrokerSender]:
+    url = settings.required_redis_url()
+    broker = create_broker(url)
+    async with connect(url) as valkey:
+        await broker.startup()
+        try:
+            yield BrokerSender(broker, partial(ticks.publish, valkey))
+        finally:
+            await broker.shutdown()
+
+
+def _loops(settings: Settings, database: PostgresDatabase, sender: BrokerSender) -> "list[asyncio.Future[None]]":
+    wake, members_wake = Wake(), Wake()
+
+    def wake_both() -> None:
+        wake()
+        members_wake()
+
     reports = FolderStore(settings.data / "files")
-    sweep = partial(sweep_once, database, reports, utc_now, resend_after=_RESEND_SECONDS)
-    poll = settings.relay_poll_seconds
-    return [
-        keep_running("listen", partial(listen, database.dedicated, wake)),
-        repeat("relay", partial(relay_once, database, sender), every=poll, wake=wake),
-        repeat("members", partial(raise_boards_once, database), every=poll),
-        repeat("sweep", sweep, every=settings.sweep_seconds),
-        repeat("schedules", partial(run_due_once, database), every=settings.schedule_poll_seconds),
-        repeat("locks", partial(announce_locks_once, database), every=_LOCKS_SECONDS),
-    ]
+    sweep = partial(sweeper.sweep_once, database, reports, utc_now, resend_after=2 * settings.sweep_seconds)
+    poll, pause = settings.relay_poll_seconds, settings.schedule_poll_seconds
+    loops = (
+        keep_running("listen", partial(relay.listen, database.dedicated, wake_both)),
+        repeat("relay", partial(relay.relay_once, database, sender), every=poll, wake=wake),
+        repeat("members", partial(relay.raise_boards_once, database), every=poll, wake=members_wake),
+        repeat("sweeper", sweep, every=settings.sweep_seconds),
+        repeat("schedules", partial(due.run_due_once, database), every=pause),
+        repeat("locks", partial(due.announce_locks_once, database), every=pause),
+    )
+    return [asyncio.ensure_future(loop) for loop in loops]

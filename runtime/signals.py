@@ -1,11 +1,11 @@
-"""Owns how a process without a server of its own is told to stop."""
+"""Owns what a process does when it is told to stop."""
 
 import asyncio
 import signal
 
 
 def stop_on_signals() -> asyncio.Event:
-    """An event that SIGTERM or SIGINT sets; later signals change nothing."""
+    """An event that is set by SIGTERM and SIGINT; call it inside the event loop."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -3,15 +3,18 @@
 import asyncio
 import os
 import random
+import secrets
 import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from functools import partial
 
 import structlog
 
 from domain.clock import utc_now
 from domain.execution.lease import service as leases
+from domain.execution.model import Operation
 from domain.execution.run import Run
-from domain.ingestion import ports as ingestion
 from domain.leaderboard.projector import run_projector
 from domain.tournament.model import Provider
 from integrations.object_store.folder import FolderStore
@@ -26,89 +29,107 @@ from tasks.broker import create_broker
 from tasks.consumer import consume
 from tasks.executor import Executor, Pace
 from tasks.handlers import DOMAINS, HANDLERS, Handler, Ports
-from tasks.loops import Wake, keep_running, repeat
+from tasks.loops import Wake, keep_running
 
 _log = structlog.get_logger(__name__)
-_IDLE_SECONDS = 3600.0
+
+# Of the time between SIGTERM and SIGKILL, what running executions may take; the rest is for giving them back.
+_PATIENCE = 0.5
 
 
-async def run(settings: Settings) -> None:
+async def run(settings: Settings, handlers: Mapping[Operation, Handler] = HANDLERS) -> None:
     """Work until a signal says stop; then finish or give back what runs, within `stop_seconds`."""
-    # An execution uses two connections at times: for its transaction, and for its lease.
-    pool_size = max(settings.pool_size, 2 * settings.worker_concurrency + 2)
+    stop = stop_on_signals()
+    queue_lost = Wake()
+    url = settings.required_redis_url()
+    async with _database(settings) as database:
+        executor = _executor(settings, database, handlers)
+        broker = create_broker(url, fetch=settings.worker_concurrency, on_new_queue=queue_lost)
+        async with _running(*_loops(settings, database, queue_lost)):
+            _log.info("worker_ready", concurrency=settings.worker_concurrency)
+            try:
+                await consume(
+                    broker,
+                    executor.deliver,
+                    stop,
+                    concurrency=settings.worker_concurrency,
+                    patience=settings.stop_seconds * _PATIENCE,
+                )
+            finally:
+                await executor.stop()
+    _log.info("worker_stopped")
+
+
+@asynccontextmanager
+async def _database(settings: Settings) -> AsyncIterator[PostgresDatabase]:
+    """A pool in which each execution finds two connections: for its transaction, and for its lease."""
     database = PostgresDatabase.create(
         settings.required_database_url(),
-        pool_size=pool_size,
+        pool_size=max(settings.pool_size, 2 * settings.worker_concurrency + 2),
         application_name="palpite-worker",
         statement_timeout=settings.statement_timeout_seconds,
     )
-    valkey = connect(settings.required_redis_url())
-    projection = ValkeyProjection(valkey)
-    ticks = ProjectorTicks(connect(settings.required_redis_url()))
-    ports = Ports(_providers(settings), projection, utc_now)
-    executor = _executor(settings, database, ports)
-    lost_queue = Wake()
-    broker = create_broker(
-        settings.required_redis_url(), fetch=settings.worker_concurrency, on_new_queue=lost_queue
-    )
-    stop = stop_on_signals()
-    loops = [
-        asyncio.create_task(keep_running("ticks", ticks.run)),
-        asyncio.create_task(
-            keep_running(
-                "projector",
-                partial(run_projector, database, projection, ticks, poll_seconds=settings.hub_poll_seconds),
-            )
-        ),
-        asyncio.create_task(_refill(database, lost_queue)),
-    ]
-    _log.info("worker_ready", concurrency=settings.worker_concurrency)
     try:
-        await consume(
-            broker,
-            executor.deliver,
-            stop,
-            concurrency=settings.worker_concurrency,
-            patience=settings.stop_seconds,
-        )
+        yield database
     finally:
-        await executor.stop()
-        for loop in loops:
-            loop.cancel()
-        await asyncio.gather(*loops, return_exceptions=True)
-        await valkey.aclose()
         await database.close()
-        _log.info("worker_stopped")
 
 
-async def _refill(database: PostgresDatabase, lost_queue: Wake) -> None:
-    """Send again at once what waits, whenever the queue was lost; the sweeper would do it a little later."""
-
-    async def once() -> bool:
-        await leases.send_forgotten(database, after_seconds=0)
-        return False
-
-    await lost_queue.wait(_IDLE_SECONDS)
-    await repeat("refill", once, every=_IDLE_SECONDS, wake=lost_queue)
-
-
-def _providers(settings: Settings) -> dict[Provider, ingestion.Provider]:
-    files = OpenFootballProvider(settings.openfootball_dir, replays_folder=settings.data / "replays")
-    return {Provider.OPENFOOTBALL: files}
-
-
-def _executor(settings: Settings, database: PostgresDatabase, ports: Ports) -> Executor:
+def _executor(settings: Settings, database: PostgresDatabase, handlers: Mapping[Operation, Handler]) -> Executor:
+    ports = Ports(
+        providers={
+            Provider.OPENFOOTBALL: OpenFootballProvider(
+                settings.openfootball_dir, replays_folder=settings.data / "replays"
+            )
+        },
+        projection=ValkeyProjection(connect(settings.required_redis_url())),
+        clock=utc_now,
+    )
     return Executor(
         database,
         FolderStore(settings.data / "files"),
-        {operation: partial(_handle, handler, ports) for operation, handler in HANDLERS.items()},
+        {operation: _bound(handler, ports) for operation, handler in handlers.items()},
         DOMAINS,
-        owner=f"{socket.gethostname()}:{os.getpid()}",
+        owner=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}",
         pace=Pace(lease=settings.lease_seconds, heartbeat=settings.heartbeat_seconds),
         clock=utc_now,
         jitter=random.random,
     )
 
 
-async def _handle(handler: Handler, ports: Ports, run: Run) -> None:
-    await handler(run, ports)
+def _bound(handler: Handler, ports: Ports) -> Callable[[Run], Awaitable[None]]:
+    async def work(run: Run) -> None:
+        await handler(run, ports)
+
+    return work
+
+
+def _loops(settings: Settings, database: PostgresDatabase, queue_lost: Wake) -> list[Awaitable[None]]:
+    url = settings.required_redis_url()
+    ticks = ProjectorTicks(connect(url))
+    projector = partial(
+        run_projector, database, ValkeyProjection(connect(url)), ticks, poll_seconds=settings.hub_poll_seconds
+    )
+    return [
+        keep_running("ticks", ticks.run),
+        keep_running("projector", projector),
+        keep_running("refill", partial(_refill, database, queue_lost)),
+    ]
+
+
+async def _refill(database: PostgresDatabase, queue_lost: Wake) -> None:
+    """Send what waits again whenever the queue was lost; the sweeper would, some seconds later."""
+    while True:
+        await queue_lost.wait(None)
+        _log.info("queue_refilled", count=await leases.send_all_waiting(database))
+
+
+@asynccontextmanager
+async def _running(*loops: Awaitable[None]) -> AsyncIterator[None]:
+    tasks = [asyncio.ensure_future(loop) for loop in loops]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -17,8 +17,8 @@ class Wake:
     def __call__(self) -> None:
         self._event.set()
 
-    async def wait(self, seconds: float) -> None:
-        """Sleep until woken, at most so many seconds."""
+    async def wait(self, seconds: float | None) -> None:
+        """Sleep until woken, at most so many seconds; for ever with None."""
         try:
             async with asyncio.timeout(seconds):
                 await self._event.wait()

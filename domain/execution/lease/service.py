@@ -87,6 +87,20 @@ async def send_forgotten(database: Database, *, after_seconds: float) -> int:
     return len(forgotten)
 
 
+async def send_all_waiting(database: Database) -> int:
+    """Send a job again for every execution that is due, because the queue has lost what it held; how many."""
+    total = 0
+    async with database.read() as connection:
+        lost_at = await store.now(connection)
+    while True:
+        async with database.begin() as connection:
+            waiting = await store.take_sent_before(connection, lost_at, limit=_BATCH)
+            await jobs.send_again(connection, waiting)
+        total += len(waiting)
+        if len(waiting) < _BATCH:
+            return total
+
+
 def _ours(execution: Execution | None) -> Execution:
     if execution is None:
         raise LeaseLost

@@ -55,6 +55,12 @@ class Progress:
     steps: Sequence[ExecutionStep]
 
 
+async def now(connection: "AsyncConnection") -> datetime:
+    """The present instant by the database's clock."""
+    at: datetime = (await connection.execute(select(func.clock_timestamp()))).scalar_one()
+    return at
+
+
 async def claim(
     connection: "AsyncConnection", execution_id: ExecutionId, *, owner: str, lease_seconds: float
 ) -> Execution | None:
@@ -170,12 +176,22 @@ async def take_forgotten(connection: "AsyncConnection", *, after_seconds: float,
     """
     waited = func.extract("epoch", executions.c.enqueued_at - executions.c.not_before)
     wait = func.least(func.greatest(waited, after_seconds), max(after_seconds, 60.0))
+    due_at = executions.c.enqueued_at + func.make_interval(0, 0, 0, 0, 0, 0, wait)
+    return await _send_again(connection, due_at <= func.clock_timestamp(), limit)
+
+
+async def take_sent_before(connection: "AsyncConnection", instant: datetime, *, limit: int) -> list[Execution]:
+    """Executions that are due and were sent before `instant`, to be sent once more."""
+    return await _send_again(connection, executions.c.enqueued_at < instant, limit)
+
+
+async def _send_again(connection: "AsyncConnection", when: "ColumnElement[bool]", limit: int) -> list[Execution]:
     due = (
         select(executions.c.id)
         .where(
             executions.c.state == ExecutionState.QUEUED,
             executions.c.not_before <= func.clock_timestamp(),
-            executions.c.enqueued_at + func.make_interval(0, 0, 0, 0, 0, 0, wait) <= func.clock_timestamp(),
+            when,
         )
         .order_by(executions.c.not_before)
         .limit(limit)
