@@ -10,7 +10,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from sqlalchemy import insert, select, text
+from sqlalchemy import Table, insert, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bench.report import Figure, spread
 from domain.execution.model import Operation, Target
@@ -58,12 +59,16 @@ async def _one_round(server: TestPostgres, folder: Path) -> tuple[float, float]:
         await _ingest(database, folder, Operation.INGEST_MATCHES, service.ingest_matches, tournament_id)
         ours = time.perf_counter() - began
         async with database.read() as connection:
-            rows = {table.name: [dict(row) for row in (await connection.execute(select(table))).mappings()] for table in TABLES}
+            rows = {table.name: await _read(connection, table) for table in TABLES}
         bare = await _bare_insert(database, rows)
     finally:
         await database.close()
         await server.drop_database(url)
     return ours, bare
+
+
+async def _read(connection: AsyncConnection, table: Table) -> list[dict[str, Any]]:
+    return [dict(row) for row in (await connection.execute(select(table))).mappings()]
 
 
 async def _bare_insert(database: PostgresDatabase, rows: dict[str, list[dict[str, Any]]]) -> float:

@@ -34,7 +34,8 @@ def machine() -> str:
     processor = names[0].split(":", 1)[1].strip() if names else platform.processor()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     cores = len(os.sched_getaffinity(0))
-    return f"{cores} cores of {processor}, {memory:.0f} GiB, {platform.system()} {platform.release()}, Python {platform.python_version()}"
+    system = f"{platform.system()} {platform.release()}, Python {platform.python_version()}"
+    return f"{cores} cores of {processor}, {memory:.0f} GiB, {system}"
 
 
 def spread(values: Sequence[float]) -> str:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 class DomainError(Exception):
-    """An expected refusal. `code` is the contract's `ErrorCode` (or `ExecutionErrorCode` in workers), the text is for people.
+    """An expected refusal. `code` is the contract's `ErrorCode` (in workers `ExecutionErrorCode`), the text for people.
 
     `retryable` says whether the same attempt may succeed later without anybody changing anything.
     """

@@ -65,7 +65,8 @@ class Player:
         async with self._database.read() as connection:
             taken = await ingestion_store.seasons_of(connection, Provider.OPENFOOTBALL, competition)
         try:
-            season = write_replay(self._replays, competition, description, taken=taken)
+            day = self._clock().date()
+            season = write_replay(self._replays, competition, description, day=day, taken=taken)
             return await self.resume(competition, season)
         except DomainError as error:
             raise SetupError(f"{description.source_season}/{competition} cannot be replayed: {error}") from error

@@ -11,6 +11,7 @@ from domain.ingestion import mapping, rules, store
 from domain.ingestion.errors import PrerequisiteMissing
 from domain.ingestion.model import Reading, References, StoredMatch
 from domain.ingestion.snapshot import MatchSnapshot, TournamentSnapshot
+from domain.league.store import follow_tournament
 from domain.match.model import ResultKind, ResultState
 from domain.settlement.rules import NewResult
 from domain.settlement.service import accept_results
@@ -178,6 +179,8 @@ async def _finish_matches(connection: "AsyncConnection", reading: Reading, chang
     if changed or moved or "status" in values:
         # Counts of a board (matches, settled, pending) follow its matches.
         await raise_versions(connection, reading.tournament_id, board=True, matches=changed)
+    if reached is not present:
+        await follow_tournament(connection, reading.tournament_id, reached)
 
 
 async def sync_round(connection: "AsyncConnection", tournament_id: TournamentId) -> bool:

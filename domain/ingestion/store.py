@@ -71,7 +71,7 @@ async def find_tournament(
             tournaments.c.competition == competition,
             tournaments.c.provider_season == season,
         )
-        .with_for_update()
+        .with_for_update(key_share=True)
     )
     row = (await connection.execute(statement)).mappings().one_or_none()
     return dict(row) if row is not None else None
@@ -82,7 +82,7 @@ async def read_tournament(
 ) -> dict[str, Any]:
     statement = select(tournaments).where(tournaments.c.id == tournament_id)
     if for_update:
-        statement = statement.with_for_update()
+        statement = statement.with_for_update(key_share=True)
     return dict((await connection.execute(statement)).mappings().one())
 
 

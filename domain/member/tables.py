@@ -1,6 +1,7 @@
 """Tables of members and their sessions."""
 
-from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, Integer, LargeBinary, Table, text as sql
+from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, Integer, LargeBinary, Table
+from sqlalchemy import text as sql
 
 from domain.member.model import PlatformRole
 from domain.tables import Instant, Uuid, created_at, metadata, one_of, text

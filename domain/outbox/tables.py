@@ -1,6 +1,7 @@
 """Table of the outbox."""
 
-from sqlalchemy import BigInteger, Column, Identity, Index, Integer, Table, text as sql
+from sqlalchemy import BigInteger, Column, Identity, Index, Integer, Table
+from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import JSONB
 
 from domain.outbox.model import Topic

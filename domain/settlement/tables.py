@@ -40,7 +40,12 @@ settlements = Table(
     UniqueConstraint("match_id", "revision"),
     CheckConstraint("superseded_version > version", name="superseded"),
 )
-Index("uq_settlements_active", settlements.c.match_id, unique=True, postgresql_where=settlements.c.superseded_version.is_(None))
+Index(
+    "uq_settlements_active",
+    settlements.c.match_id,
+    unique=True,
+    postgresql_where=settlements.c.superseded_version.is_(None),
+)
 Index("ix_settlements_version", settlements.c.tournament_id, settlements.c.version)
 
 settlement_scorelines = Table(

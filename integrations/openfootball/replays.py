@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Container, Iterable
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
@@ -45,8 +45,10 @@ def replay_path(replays: Path, competition: str, season: str) -> Path:
     return replays / competition / f"{season}.json"
 
 
-def write_replay(replays: Path, competition: str, description: ReplayDescription, *, taken: Container[str] = ()) -> str:
-    """Stores a new replay under the next free season name of its day, which is returned.
+def write_replay(
+    replays: Path, competition: str, description: ReplayDescription, *, day: date, taken: Container[str] = ()
+) -> str:
+    """Stores a new replay under the next free season name of a day, which is returned.
 
     `taken` holds season names that are in use elsewhere, such as in a database that outlived this folder. Whole or
     not at all: a reader never sees half a description, and two writers never get one name.
@@ -58,14 +60,14 @@ def write_replay(replays: Path, competition: str, description: ReplayDescription
         draft.write(msgspec.json.encode(description))
         draft.flush()
         os.fchmod(draft.fileno(), READABLE)
-        return _link(Path(draft.name), folder, description, taken)
+        return _link(Path(draft.name), folder, f"{description.source_season} (replay {day:%Y-%m-%d}", taken)
 
 
-def _link(draft: Path, folder: Path, description: ReplayDescription, taken: Container[str]) -> str:
+def _link(draft: Path, folder: Path, stem: str, taken: Container[str]) -> str:
     number = 0
     while True:
         number += 1
-        season = f"{description.source_season} (replay {description.starts_at:%Y-%m-%d}-{number})"
+        season = f"{stem}-{number})"
         if season in taken:
             continue
         try:

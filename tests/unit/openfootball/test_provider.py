@@ -30,26 +30,28 @@ def provider(replays: Path) -> OpenFootballProvider:
 
 
 def test_replays_of_one_day_are_numbered(replays: Path) -> None:
-    names = [write_replay(replays, "en.1", FULL_SPEED) for _ in range(3)]
+    names = [write_replay(replays, "en.1", FULL_SPEED, day=START.date()) for _ in range(3)]
 
     assert names == [f"2024-25 (replay 2026-11-24-{number})" for number in (1, 2, 3)]
     assert sorted(path.name for path in (replays / "en.1").iterdir()) == [f"{name}.json" for name in names]
 
 
 def test_names_that_are_taken_elsewhere_are_left_out(replays: Path) -> None:
-    assert write_replay(replays, "en.1", FULL_SPEED, taken={"2024-25 (replay 2026-11-24-1)"}).endswith("-2)")
+    assert write_replay(
+        replays, "en.1", FULL_SPEED, day=START.date(), taken={"2024-25 (replay 2026-11-24-1)"}
+    ).endswith("-2)")
 
 
 def test_writers_at_one_moment_get_names_of_their_own(replays: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
-        names = list(pool.map(lambda _: write_replay(replays, "en.1", FULL_SPEED), range(40)))
+        names = list(pool.map(lambda _: write_replay(replays, "en.1", FULL_SPEED, day=START.date()), range(40)))
 
     assert len(set(names)) == 40
     assert {read_replay(replays, "en.1", name) for name in names} == {FULL_SPEED}
 
 
 def test_a_description_is_read_by_other_users_too(replays: Path) -> None:
-    name = write_replay(replays, "en.1", FULL_SPEED)
+    name = write_replay(replays, "en.1", FULL_SPEED, day=START.date())
 
     assert S_IMODE((replays / "en.1" / f"{name}.json").stat().st_mode) == 0o644
 
@@ -57,7 +59,7 @@ def test_a_description_is_read_by_other_users_too(replays: Path) -> None:
 @pytest.mark.parametrize(("competition", "season"), [("../en.1", "2024-25"), ("en.1", "../2024-25"), ("en.1", "")])
 def test_a_replay_cannot_be_written_outside_of_its_folder(replays: Path, competition: str, season: str) -> None:
     with pytest.raises(ProviderNotFound):
-        write_replay(replays, competition, ReplayDescription(season, START, None))
+        write_replay(replays, competition, ReplayDescription(season, START, None), day=START.date())
 
     assert not replays.exists()
 
@@ -89,7 +91,7 @@ def test_which_seasons_are_replays(season: str, expected: bool) -> None:
 async def test_a_description_that_makes_no_sense(
     provider: OpenFootballProvider, replays: Path, content: bytes, reason: str
 ) -> None:
-    name = write_replay(replays, "en.1", FULL_SPEED)
+    name = write_replay(replays, "en.1", FULL_SPEED, day=START.date())
     (replays / "en.1" / f"{name}.json").write_bytes(content)
 
     with pytest.raises(ProviderBadData, match=reason):
@@ -104,7 +106,7 @@ async def test_an_unknown_replay_is_not_found(provider: OpenFootballProvider) ->
 async def test_a_replay_is_a_tournament_of_its_own_with_the_same_teams(
     provider: OpenFootballProvider, replays: Path
 ) -> None:
-    name = write_replay(replays, "en.1", FULL_SPEED)
+    name = write_replay(replays, "en.1", FULL_SPEED, day=START.date())
 
     replay = await provider.read("en.1", name, now=START)
     season = await provider.read("en.1", "2024-25", now=START)
@@ -116,7 +118,7 @@ async def test_a_replay_is_a_tournament_of_its_own_with_the_same_teams(
 
 
 async def test_reading_a_replay_follows_the_clock(provider: OpenFootballProvider, replays: Path) -> None:
-    name = write_replay(replays, "en.1", FULL_SPEED)
+    name = write_replay(replays, "en.1", FULL_SPEED, day=START.date())
     ended = []
 
     for seconds in (-1, 10, 30, 63):
@@ -130,7 +132,7 @@ async def test_reading_a_replay_follows_the_clock(provider: OpenFootballProvider
 async def test_the_plan_is_made_once_until_a_file_changes(tmp_path: Path, replays: Path) -> None:
     source = write_season(tmp_path, "en.1", "2024-25", {"name": "x", "matches": [a_match()]})
     provider = OpenFootballProvider(tmp_path, replays_folder=replays)
-    name = write_replay(replays, "en.1", FULL_SPEED)
+    name = write_replay(replays, "en.1", FULL_SPEED, day=START.date())
 
     plan = await provider.read_plan("en.1", name)
     assert await provider.read_plan("en.1", name) is plan
@@ -142,7 +144,7 @@ async def test_the_plan_is_made_once_until_a_file_changes(tmp_path: Path, replay
 
 async def test_a_replay_may_play_a_file_of_another_folder(tmp_path: Path, replays: Path) -> None:
     write_season(tmp_path, "xx.1", "2024", {"name": "Cup 2024", "matches": [a_match(time="15:00 UTC+1")]})
-    name = write_replay(replays, "xx.1", ReplayDescription("2024", START, 1.0, folder=str(tmp_path)))
+    name = write_replay(replays, "xx.1", ReplayDescription("2024", START, 1.0, folder=str(tmp_path)), day=START.date())
 
     snapshot = await OpenFootballProvider(DATA, replays_folder=replays).read("xx.1", name, now=START)
 
@@ -150,7 +152,7 @@ async def test_a_replay_may_play_a_file_of_another_folder(tmp_path: Path, replay
 
 
 async def test_a_replay_tells_nothing_of_the_tables_to_come(provider: OpenFootballProvider, replays: Path) -> None:
-    name = write_replay(replays, "worldcup", ReplayDescription("2018", START, None))
+    name = write_replay(replays, "worldcup", ReplayDescription("2018", START, None), day=START.date())
 
     snapshot = await provider.read("worldcup", name, now=START - timedelta(seconds=1))
 
