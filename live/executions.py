@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Collection, Iterable
+from collections.abc import AsyncGenerator, Collection, Iterable
 from time import monotonic
 
 from domain.database import Database
@@ -94,7 +94,7 @@ class ExecutionDesk:
         self._look_at = 0.0
         self._wake.set()
 
-    async def follow(self, ids: Collection[ExecutionId] | None, right: Right) -> AsyncIterator[Execution]:
+    async def follow(self, ids: Collection[ExecutionId] | None, right: Right) -> AsyncGenerator[Execution, None]:
         """See `Hub.executions`."""
         await right.require()
         if self._closed:

@@ -1,7 +1,7 @@
 """Owns the live updates of one API process: who watches what, and the ticks that say where something moved."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncGenerator, Collection
 from contextlib import suppress
 from time import monotonic
 from uuid import UUID
@@ -64,7 +64,7 @@ class Hub:
 
     def leaderboard(
         self, key: BoardKey, first: int, after: StreamPosition | None, *, allowed: Allowed
-    ) -> AsyncIterator[LeaderboardEvent]:
+    ) -> AsyncGenerator[LeaderboardEvent, None]:
         """The first `first` rows (1 to 100) of a board as they change.
 
         Raises, when iterated:
@@ -77,12 +77,12 @@ class Hub:
 
     def matches(
         self, scope: MatchScope, after: StreamPosition | None, *, allowed: Allowed
-    ) -> AsyncIterator[MatchEvent]:
+    ) -> AsyncGenerator[MatchEvent, None]:
         """The matches of a scope as they change. Raises what `leaderboard` raises."""
         right = Right(allowed, self._pace.recheck)
         return Stream(self._matches, scope, right, self._pace, self._match_heartbeat).events(after)
 
-    def executions(self, ids: Collection[ExecutionId] | None, *, allowed: Allowed) -> AsyncIterator[Execution]:
+    def executions(self, ids: Collection[ExecutionId] | None, *, allowed: Allowed) -> AsyncGenerator[Execution, None]:
         """The named executions, or all live ones now and later: each as it is, then each change.
 
         It completes when all the named ones are over.

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from time import monotonic
 from typing import Generic
 
@@ -64,7 +64,7 @@ class Stream(Generic[K, S, N, D]):
         self._epoch = ""
         self._version = 0
 
-    async def events(self, after: StreamPosition | None) -> AsyncIterator[N | D | Resync | Heartbeat]:
+    async def events(self, after: StreamPosition | None) -> AsyncGenerator[N | D | Resync | Heartbeat, None]:
         """The events, until the hub stops, the right is lost, or the window is gone."""
         await self._right.require()
         if self._watch.closed:

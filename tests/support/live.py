@@ -3,12 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
-from uuid import UUID
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import orjson
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from domain.clock import utc_now
 from domain.leaderboard.service import Boards
@@ -16,18 +14,20 @@ from domain.match.model import Goals, MatchStatus, ResultKind
 from domain.outbox import store as outbox
 from domain.outbox.model import TickKind, Topic
 from domain.settlement.service import accept_result, settle
+from integrations.valkey.client import connect
+from integrations.valkey.ticks import BOARDS, TICKS, TickReader
 from live.hub import Hub
 from live.topics import Pace
 from tests.support.football import set_match
 
 if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
     from domain.database import Database
     from domain.ids import MatchId
     from domain.leaderboard.model import BoardKey
+    from domain.leaderboard.ports import Projection
     from domain.leaderboard.service import OpenBoard
-    from live.ports import TickListener
-
-TICKS, BOARDS = b"palpite:ticks", b"palpite:boards"
 
 QUICK = Pace(poll=0.3, coalesce=0.02, heartbeat=0.5, recheck=1.0, retry=0.2)
 """Everything a hub does by the clock, sooner."""
@@ -45,54 +45,28 @@ class CountingBoards(Boards):
         return await super().open(key)
 
 
-class ChannelTicks:
-    """A tick source on Valkey's channels."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-
-    async def listen(self, listener: "TickListener") -> None:
-        while True:
-            try:
-                async with Redis.from_url(self._url) as client, client.pubsub() as channel:
-                    await self._listen_on(channel, listener)
-            except RedisError:
-                await asyncio.sleep(0.05)
-
-    async def _listen_on(self, channel: Any, listener: "TickListener") -> None:
-        await channel.subscribe(TICKS, BOARDS)
-        await channel.get_message(timeout=5)
-        while True:
-            message = await channel.get_message(timeout=0.2)
-            if message is None:
-                await channel.ping()
-            elif message["type"] == "subscribe":
-                listener.subscribed()
-            elif message["type"] == "message":
-                tick = orjson.loads(message["data"])
-                listener.tick(tick["kind"], UUID(tick["id"]), tick.get("version"))
-            else:
-                listener.heard()
-
-
+@dataclass(frozen=True)
 class Process:
     """The live part of one API process."""
 
-    def __init__(self, database: "Database", valkey_url: str, pace: Pace) -> None:
-        self.boards = CountingBoards(database, None, utc_now)
-        self.hub = Hub(database, self.boards, ChannelTicks(valkey_url), pace=pace)
+    boards: CountingBoards
+    hub: Hub
 
 
 @asynccontextmanager
-async def api_process(database: "Database", valkey_url: str, pace: Pace = QUICK) -> "AsyncIterator[Process]":
-    """A hub that listens already, on a Valkey connection of its own. Its boards come from the database."""
-    process = Process(database, valkey_url, pace)
-    await process.hub.start()
-    try:
-        await until(lambda: process.hub.is_subscribed)
-        yield process
-    finally:
-        await process.hub.stop()
+async def api_process(
+    database: "Database", valkey_url: str, pace: Pace = QUICK, projection: "Projection | None" = None
+) -> "AsyncIterator[Process]":
+    """A hub that listens already, on a Valkey connection of its own. Boards come from the database by default."""
+    boards = CountingBoards(database, projection, utc_now)
+    async with connect(valkey_url) as listening:
+        hub = Hub(database, boards, TickReader(listening), pace=pace)
+        await hub.start()
+        try:
+            await until(lambda: hub.is_subscribed)
+            yield Process(boards, hub)
+        finally:
+            await hub.stop()
 
 
 async def finish(database: "Database", match_id: "MatchId", home: int, away: int) -> None:
@@ -113,7 +87,7 @@ async def finish(database: "Database", match_id: "MatchId", home: int, away: int
         await settle(connection, match_id, None)
 
 
-async def relay(database: "Database", valkey: Redis) -> None:
+async def relay(database: "Database", valkey: "Redis") -> None:
     """Publish the ticks that wait in the outbox, those of boards on the channel of what is projected."""
     async with database.begin() as connection:
         due = await outbox.take_due(connection, (Topic.TICK,), 1_000)
