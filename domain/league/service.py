@@ -187,7 +187,9 @@ async def _links(
     connection: "AsyncConnection", tournament_ids: Sequence[TournamentId]
 ) -> tuple[list[store.Link], list[Fault]]:
     """Tournaments as a league begins them, each under its own ruleset; and those that do not exist."""
-    found = {found.id: found for found in await tournament_store.read_tournaments(connection, tournament_ids)}
+    # A tournament that begins at this moment either waits for the league or is found begun: else its link would be
+    # left behind by `store.follow_tournament`.
+    found = {found.id: found for found in await tournament_store.read_unmoved(connection, tournament_ids)}
     unknown = [
         Fault("NOT_FOUND", "There is no such tournament.", ("tournamentIds", str(index)))
         for index, tournament_id in enumerate(tournament_ids)

@@ -42,6 +42,12 @@ async def read_tournaments(connection: "AsyncConnection", ids: Iterable[Tourname
     return [_to_tournament(row) for row in rows]
 
 
+async def read_unmoved(connection: "AsyncConnection", ids: Iterable[TournamentId]) -> list[Tournament]:
+    """The tournaments, kept from changing, their status above all, until the transaction ends."""
+    statement = select(tournaments).where(among(tournaments.c.id, ids)).order_by(tournaments.c.id)
+    return [_to_tournament(row) for row in await connection.execute(statement.with_for_update(read=True))]
+
+
 async def page(
     connection: "AsyncConnection",
     *,

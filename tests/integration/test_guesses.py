@@ -29,7 +29,7 @@ from tests.support.football import (
     put_guess,
     set_match,
 )
-from tests.support.statements import recorded_statements
+from tests.support.statements import recorded_statements, until_one_waits
 
 HOUR = timedelta(hours=1)
 
@@ -295,6 +295,25 @@ async def test_around_the_lock_none_is_late_and_none_is_refused_early(wide_datab
     }
 
 
+async def test_the_write_decides_by_its_own_instant_not_by_that_of_its_transaction(database: PostgresDatabase) -> None:
+    made = await make_tournament(database, matches=2)
+    soon_over, open_on = made.matches
+    ana = await make_member(database, "Ana", joins=[made])
+    lock_at = await database_now(database) + timedelta(milliseconds=700)
+    await set_match(database, soon_over, kick_off=lock_at, lock_at=lock_at)
+    given = [GuessInput(match_id, 1, 0) for match_id in made.matches]
+    async with database.begin() as connection:
+        await store.lock_member(connection, ana)
+        found = await store.lock_matches(connection, ana, made.matches)
+        assert [found[match_id][0].is_locked for match_id in made.matches] == [False, False]
+        for _ in range(20_000):
+            if await database_now(database) >= lock_at:
+                break
+        assert await store.save(connection, ana, given, "r1") == {open_on}
+    assert (await own(database, ana, soon_over)).goals is None
+    assert (await own(database, ana, open_on)).goals == Goals(1, 0)
+
+
 async def test_a_kick_off_that_moves_while_a_guess_waits_is_seen(wide_database: PostgresDatabase) -> None:
     made = await make_tournament(wide_database, matches=1)
     (match_id,) = made.matches
@@ -307,18 +326,6 @@ async def test_a_kick_off_that_moves_while_a_guess_waits_is_seen(wide_database: 
         await connection.execute(update(matches).values(kick_off=now, lock_at=now))
     assert await waiting == "MATCH_LOCKED"
     assert await count_rows(wide_database) == (0, 0)
-
-
-async def until_one_waits(database: PostgresDatabase) -> None:
-    """Until a statement of this database waits for a lock."""
-    waiting = text(
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    )
-    async with database.read() as connection:
-        for _ in range(20_000):
-            if (await connection.execute(waiting)).scalar_one() > 0:
-                return
-    pytest.fail("nothing has waited for a lock")
 
 
 async def test_saves_of_one_member_at_once_come_one_after_another(wide_database: PostgresDatabase) -> None:

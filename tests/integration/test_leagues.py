@@ -26,9 +26,10 @@ from domain.league.tables import league_invites, league_members, leagues
 from domain.outbox.tables import outbox
 from domain.settlement.tables import member_scores
 from domain.tournament.model import TournamentMode, TournamentStatus
+from domain.tournament.tables import tournaments
 from runtime.database import PostgresDatabase
 from tests.support.football import make_league, make_member, make_members, make_tournament, pass_lock
-from tests.support.statements import recorded_statements
+from tests.support.statements import recorded_statements, until_one_waits
 
 ROLES = list(LeagueRole)
 
@@ -361,3 +362,16 @@ async def test_a_link_follows_its_tournament(database: PostgresDatabase) -> None
             other.id: LeagueTournamentStatus.UPCOMING,
         }
         assert (await service.read(database, ana, [league.id]))[league.id].board_version == version
+
+
+async def test_a_tournament_that_begins_while_a_league_is_founded_is_found_begun(database: PostgresDatabase) -> None:
+    made = await make_tournament(database, matches=0, status=TournamentStatus.UPCOMING)
+    ana = await make_member(database, "Ana")
+    async with database.begin() as connection:
+        await connection.execute(update(tournaments).values(status=TournamentStatus.ACTIVE))
+        await store.follow_tournament(connection, made.id, TournamentStatus.ACTIVE)
+        founding = asyncio.create_task(service.create(database, ana, "Friends", None, [made.id], "r1"))
+        await until_one_waits(database)
+    league = await founding
+    (link,) = (await service.tournaments_of(database, [league.id]))[league.id]
+    assert link.status is LeagueTournamentStatus.ACTIVE

@@ -1,10 +1,14 @@
-"""Counts the SQL statements of a block: a list that reads more of them for more rows is found out."""
+"""Watches the SQL of a database: how many statements a block sends, and when one of them waits for a lock.
+
+A list that reads more of them for more rows is found out.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import event
+import pytest
+from sqlalchemy import event, text
 
 if TYPE_CHECKING:
     from runtime.database import PostgresDatabase
@@ -24,3 +28,15 @@ def recorded_statements(database: "PostgresDatabase") -> Iterator[list[str]]:
         yield statements
     finally:
         event.remove(engine, "before_cursor_execute", record)
+
+
+async def until_one_waits(database: "PostgresDatabase") -> None:
+    """Until a statement of this database waits for a lock."""
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    async with database.read() as connection:
+        for _ in range(20_000):
+            if (await connection.execute(waiting)).scalar_one() > 0:
+                return
+    pytest.fail("nothing has waited for a lock")
