@@ -325,7 +325,9 @@ class Boards:
                     if league_id is None
                     else store.members_of_league(league_id, at=since)
                 )
-                facts = store.folded_facts(ranked, part.tournament_id, part.basis, version=version)
+                facts = store.folded_facts(
+                    ranked, part.tournament_id, part.basis, version=version, are_few=league_id is not None
+                )
                 copies.append((await store.copy(connection, facts), part.weights))
             if league_id is not None:
                 members = to_ids(await store.read_ids(connection, store.members_of_league(league_id, at=since)))
@@ -338,7 +340,8 @@ def _present_facts(state: BoardState, part: Part) -> Any:
     if state.key.round_id is None:
         return store.head_facts(members, part.tournament_id, part.basis)
     everyone = members if members is not None else store.members_of_tournament(part.tournament_id)
-    return store.folded_facts(everyone, part.tournament_id, part.basis, round_id=state.key.round_id)
+    are_few, round_id = members is not None, state.key.round_id
+    return store.folded_facts(everyone, part.tournament_id, part.basis, round_id=round_id, are_few=are_few)
 
 
 def _is_current(stamp: Stamp | None, state: BoardState, part: Part) -> bool:

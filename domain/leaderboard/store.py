@@ -296,8 +296,12 @@ def folded_facts(
     *,
     round_id: Any = None,
     version: int | None = None,
+    are_few: bool = False,
 ) -> "Select[Any]":
-    """THE fold: guesses x settlements active at `version` (default: now) x scorelines; of all matches, or a round's."""
+    """THE fold: guesses x settlements active at `version` (default: now) x scorelines; of all matches, or a round's.
+
+    `are_few`: the members are a league's, not all of the tournament's.
+    """
     asked, line = members.subquery(), settlement_scorelines
     is_same = and_(
         line.c.settlement_id == settlements.c.id,
@@ -312,10 +316,12 @@ def folded_facts(
             guesses.c.tournament_id == tournament_id,
             settlements.c.tournament_id == tournament_id,
             _is_active(version),
-            guesses.c.member_id.in_(select(asked.c.member_id)),
         )
         .group_by(guesses.c.member_id)
     )
+    if are_few:
+        # A league reads its members' guesses by index; a whole tournament's are read in one pass.
+        paid = paid.where(guesses.c.member_id.in_(select(asked.c.member_id)))
     if round_id is not None:
         of_round = select(matches.c.id).where(matches.c.tournament_id == tournament_id, matches.c.round_id == round_id)
         paid = paid.where(settlements.c.match_id.in_(of_round))
