@@ -341,7 +341,7 @@ async def test_heartbeats_tell_how_long_the_source_was_not_heard(
         first = await event(stream, Snapshot)
         beat = await event(stream, Heartbeat)
         assert (beat.epoch, beat.version) == (first.epoch, first.version)
-        assert 0 <= beat.staleness_ms < 1_000
+        assert 0 <= beat.staleness_ms < 3_000
         assert abs((datetime.now(UTC) - beat.at).total_seconds()) < 5
 
 
