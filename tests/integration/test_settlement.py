@@ -343,6 +343,37 @@ async def test_matches_of_one_tournament_settle_at_once_without_a_gap(
     await assert_balanced(database, tournament.id)
 
 
+@pytest.mark.usefixtures("members")
+async def test_settlements_of_one_tournament_wait_for_each_other_before_they_read(
+    database: PostgresDatabase, tournament: MadeTournament
+) -> None:
+    """Two that wrote the same members' rows in different orders would deadlock."""
+    first, second, _ = tournament.matches
+    await accept(database, first, 2, 1)
+    await accept(database, second, 0, 0)
+
+    async def other() -> None:
+        async with database.begin() as connection:
+            await settle(connection, second, None)
+
+    async with database.begin() as connection:
+        await settle(connection, first, None)
+        waiting = asyncio.create_task(other())
+        await _until_somebody_waits(database, "advisory")
+        assert not waiting.done()
+    await waiting
+
+    settled = await read_settlements(database, [first, second])
+    assert [settled[match_id].version for match_id in (first, second)] == [1, 2]
+
+
+async def _until_somebody_waits(database: PostgresDatabase, kind: str) -> None:
+    statement = text("SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = :kind")
+    async with asyncio.timeout(10), database.read() as connection:
+        while not (await connection.execute(statement, {"kind": kind})).scalar_one():
+            await asyncio.sleep(0.01)
+
+
 async def test_a_crash_before_the_commit_leaves_nothing(
     database: PostgresDatabase, tournament: MadeTournament, members: list[MemberId]
 ) -> None:
