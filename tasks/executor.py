@@ -16,7 +16,8 @@ from domain.clock import Clock
 from domain.database import Database
 from domain.execution import rules
 from domain.execution.lease import service as leases
-from domain.execution.model import Execution, ExecutionState, Failure, Operation
+from domain.execution.lease.store import Progress
+from domain.execution.model import Counts, Execution, ExecutionState, Failure, Operation
 from domain.execution.ports import ObjectStore
 from domain.execution.report import CONTENT_TYPE, report, report_key
 from domain.execution.run import CancelRequested, LeaseLost, Run
@@ -25,6 +26,7 @@ from domain.ids import ExecutionId
 _log = structlog.get_logger(__name__)
 _WRITE_AGAIN_SECONDS = 0.2
 _REPORT_SECONDS = 10.0
+NOTHING_YET = Progress(Counts(), ())
 
 Work = Callable[[Run], Awaitable[None]]
 
@@ -130,7 +132,7 @@ class Executor:
 
     async def _keep(self, run: Run, over: asyncio.Event) -> None:
         """Renew the lease and tell progress until the work is over. Raises LeaseLost, also when nobody can be asked."""
-        told = run.progress()
+        told = NOTHING_YET
         renewed = monotonic()
         while not await _is_set_within(over, min(self._pace.progress, self._pace.heartbeat)):
             progress = run.progress()

@@ -61,7 +61,7 @@ async def find_equal(
     """The live executions by operation key to which a command may be equal; they are not claimed before our commit."""
     waiting = executions.c.state == ExecutionState.QUEUED
     if trigger is ExecutionTrigger.SYSTEM:
-        counts = and_(waiting, executions.c.attempt == 0)
+        counts = and_(waiting, executions.c.fence == 0)
     else:
         running = and_(
             executions.c.state == ExecutionState.IN_PROGRESS, executions.c.trigger != ExecutionTrigger.SYSTEM

@@ -70,7 +70,7 @@ executions = Table(
     CheckConstraint("state <> 'FAILED' OR error_code IS NOT NULL", name="error"),
     CheckConstraint("attempt BETWEEN 0 AND max_attempts", name="attempt"),
 )
-# At most one live execution a command. What the system starts is equal only to one that waits for its first try, so
+# At most one live execution a command. What the system starts is equal only to one that no worker has had, so
 # that a change accepted while its predecessor runs, or waits for a retry, is not missed (contract, Commands).
 Index(
     "uq_executions_live_key",
@@ -82,7 +82,7 @@ Index(
     "uq_executions_system_key",
     executions.c.operation_key,
     unique=True,
-    postgresql_where=sql("trigger = 'SYSTEM' AND state = 'QUEUED' AND attempt = 0"),
+    postgresql_where=sql("trigger = 'SYSTEM' AND state = 'QUEUED' AND fence = 0"),
 )
 Index("ix_executions_queued_at", executions.c.queued_at.desc(), executions.c.id)
 Index("ix_executions_tournament", executions.c.tournament_id, executions.c.queued_at.desc())

@@ -707,7 +707,7 @@ def _create_tables() -> None:
         "executions",
         ["operation_key"],
         unique=True,
-        postgresql_where=sa.text("trigger = 'SYSTEM' AND state = 'QUEUED' AND attempt = 0"),
+        postgresql_where=sa.text("trigger = 'SYSTEM' AND state = 'QUEUED' AND fence = 0"),
     )
     op.create_table(
         "guesses",

@@ -11,9 +11,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
+    Float,
     Integer,
     Text,
     and_,
+    bindparam,
     cast,
     delete,
     func,
@@ -307,5 +309,5 @@ def _error(failure: Failure | None) -> dict[str, Any]:
 
 
 def _in(seconds: float) -> "ColumnElement[datetime]":
-    interval = text("make_interval(secs => :seconds)").bindparams(seconds=seconds)
+    interval = text("make_interval(secs => :seconds)").bindparams(bindparam("seconds", seconds, Float))
     return func.clock_timestamp() + interval
