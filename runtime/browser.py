@@ -3,6 +3,7 @@
 Needs the packages of the development set (playwright, brotli); nothing that serves members imports this module.
 """
 
+import asyncio
 import io
 import json
 import os
@@ -23,7 +24,7 @@ from runtime.errors import SetupError
 
 try:
     import brotli  # type: ignore[import-untyped]
-    from playwright.async_api import Browser, Error, Playwright, async_playwright
+    from playwright.async_api import Browser, Error, Page, Playwright, async_playwright
 except ModuleNotFoundError as missing:
     raise SetupError(
         f"{missing.name} is not installed: pictures and browser tests need requirements-dev.lock."
@@ -32,6 +33,7 @@ except ModuleNotFoundError as missing:
 _SYSTEM_BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "microsoft-edge")
 _START_MS = 10_000
 _DOWNLOAD_SECONDS = 600
+_LOOK_MS = 50
 # The package's own file looks for its fonts in places of another machine, and then no text is visible.
 _FONTS = """<?xml version="1.0"?>
 <!DOCTYPE fontconfig SYSTEM "fonts.dtd">
@@ -68,6 +70,17 @@ async def open_browser(data: Path, chosen: Path | None = None) -> AsyncIterator[
             yield browser
         finally:
             await browser.close()
+
+
+async def until(page: Page, condition: str, *, seconds: float) -> None:
+    """Wait until a JavaScript expression is true. Unlike Playwright's own, it needs no eval, which our pages forbid.
+
+    Raises:
+        TimeoutError: it did not become true in time.
+    """
+    async with asyncio.timeout(seconds):
+        while not await page.evaluate(condition):
+            await page.wait_for_timeout(_LOOK_MS)
 
 
 @asynccontextmanager

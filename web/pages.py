@@ -39,13 +39,13 @@ _EDITOR_POLICY = _POLICY | {
 
 def routes(assets: Path, *, sign_in_as: SignInAs | None = None) -> list[BaseRoute]:
     """All pages. `assets` is the folder that runtime.assets filled; `sign_in_as` is given in demo mode only."""
-    demo = (_HERE / "html" / "demo.html").read_text() if sign_in_as else ""
+    demo = _html("demo.html") if sign_in_as else ""
     pages: list[BaseRoute] = [
         _page("/", "index.html", demo),
-        _page("/graphiql", "graphiql.html", demo, _EDITOR_POLICY),
-        _page("/live", "live.html"),
-        _page("/live/{tournament_id:str}", "live.html"),
-        _page("/join/{code:str}", "join.html"),
+        _page("/graphiql", "graphiql.html", demo, policy=_EDITOR_POLICY, needs=assets),
+        _page("/live", "live.html", needs=assets),
+        _page("/live/{tournament_id:str}", "live.html", needs=assets),
+        _page("/join/{code:str}", "join.html", needs=assets),
         Mount("/static", _Files(directory=_HERE / "static")),
         Mount("/operations", _Files(directory=_HERE / "operations")),
         Mount("/assets", _Files(directory=assets)),
@@ -58,7 +58,7 @@ def routes(assets: Path, *, sign_in_as: SignInAs | None = None) -> list[BaseRout
 async def not_found(request: Request, _: Exception) -> Response:
     """The answer to an unknown address: a page for people, a word for programs."""
     if "text/html" in request.headers.get("accept", ""):
-        return HTMLResponse((_HERE / "html" / "not_found.html").read_text(), status_code=404, headers=_headers(_POLICY))
+        return HTMLResponse(_html("not_found.html"), status_code=404, headers=_headers(_POLICY))
     return PlainTextResponse("Not found", status_code=404)
 
 
@@ -71,13 +71,21 @@ class _Files(StaticFiles):
         return response
 
 
-def _page(path: str, file: str, demo: str = "", policy: Mapping[str, str] = _POLICY) -> Route:
-    html = (_HERE / "html" / file).read_text().replace(_DEMO_MARK, demo)
+def _page(
+    path: str, file: str, demo: str = "", *, policy: Mapping[str, str] = _POLICY, needs: Path | None = None
+) -> Route:
+    html = _html(file).replace(_DEMO_MARK, demo)
 
     async def page(_: Request) -> Response:
+        if needs and not (needs / ".ok").exists():
+            return HTMLResponse(_html("missing.html"), status_code=503, headers=_headers(_POLICY))
         return HTMLResponse(html, headers=_headers(policy))
 
     return Route(path, page, methods=["GET"])
+
+
+def _html(file: str) -> str:
+    return (_HERE / "html" / file).read_text()
 
 
 def _headers(policy: Mapping[str, str]) -> dict[str, str]:

@@ -80,7 +80,6 @@ function Board({ board }) {
   const places = useRef(new Map());
   useLayoutEffect(() => settle(body.current?.children ?? [], places.current), [board?.rows]);
   const rows = board?.rows ?? [];
-  const [first] = useFirstRanks(board?.tournament?.id, rows);
   return html`
     <section class="panel board" aria-labelledby="board-title">
       <h2 id="board-title">Leaderboard</h2>
@@ -89,7 +88,7 @@ function Board({ board }) {
         <thead>
           <tr>
             <th scope="col" class="rank">Rank</th>
-            <th scope="col" class="move"><span class="hidden">Movement</span></th>
+            <th scope="col" class="move"><span class="hidden">Movement in this round</span></th>
             <th scope="col" class="member">Member</th>
             <th scope="col" class="count">Exact</th>
             <th scope="col" class="count">Difference</th>
@@ -98,7 +97,7 @@ function Board({ board }) {
           </tr>
         </thead>
         <tbody ref=${body}>
-          ${rows.map((row) => html`<${Row} key=${row.id} row=${row} movement=${row.movement ?? (first.get(row.id) ?? row.rank) - row.rank} />`)}
+          ${rows.map((row) => html`<${Row} key=${row.id} row=${row} />`)}
         </tbody>
       </table>
       ${board?.tournament && rows.length === 0 ? html`<p class="note">Nobody has joined this tournament yet.</p>` : null}
@@ -107,20 +106,12 @@ function Board({ board }) {
   `;
 }
 
-/** The rank that each row had when this page first saw it, for servers that do not tell the movement. */
-function useFirstRanks(tournament, rows) {
-  const seen = useRef({ tournament: null, ranks: new Map() });
-  if (seen.current.tournament !== tournament) seen.current = { tournament, ranks: new Map() };
-  for (const row of rows) if (!seen.current.ranks.has(row.id)) seen.current.ranks.set(row.id, row.rank);
-  return [seen.current.ranks];
-}
-
-function Row({ row, movement }) {
+function Row({ row }) {
   const { news } = row;
   return html`
     <tr data-row=${row.id} class=${row.rank <= 3 ? "top" : ""}>
       <td class="rank">${row.rank}${row.tied > 1 ? html`<span class="tied" aria-hidden="true">=</span><span class="hidden"> shared</span>` : null}</td>
-      <td class="move"><${Movement} ranks=${movement} /></td>
+      <td class="move"><${Movement} ranks=${row.movement} /></td>
       <th scope="row" class="member">
         <span class="nick">${row.member.nickName}</span>
         <span class="small-counts">${row.exactScores} exact, ${row.goalDifferences} diff., ${row.outcomes} out.</span>
@@ -164,8 +155,8 @@ function Matches({ board }) {
   return html`
     <aside class="side">
       <section class="panel" aria-labelledby="play-title">
-        <h2 id="play-title">In play</h2>
-        <ul class="matches in-play">
+        <h2 id="play-title">In play${matches.length ? html` <span class="how-many">${matches.length}</span>` : null}</h2>
+        <ul class="matches in-play" tabindex="0" aria-labelledby="play-title">
           ${matches.map((match) => html`<${InPlay} key=${match.id} match=${match} />`)}
           ${matches.length === 0 ? html`<li class="note">No match is being played.</li>` : null}
         </ul>
