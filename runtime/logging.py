@@ -17,7 +17,7 @@ from runtime.settings import Settings
 CONTEXT_KEYS = ("component", "domain", "operation", "requestId", "executionId", "jobId")
 _SECRET_WORDS = ("password", "token", "secret", "authorization", "cookie", "email", "dsn", "database_url", "redis_url")
 # Their info lines repeat what ours say, or name every statement and message.
-_QUIET = ("sqlalchemy", "alembic.runtime.plugins", "taskiq", "asyncio", "httpx2", "uvicorn.access", "uvicorn.error")
+_QUIET = ("sqlalchemy", "alembic.runtime.plugins", "taskiq", "asyncio", "uvicorn.access", "uvicorn.error")
 
 
 def configure_logging(settings: Settings, component: str, stream: TextIO | None = None) -> None:
