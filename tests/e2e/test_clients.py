@@ -1,0 +1,168 @@
+"""A running server driven by an off-the-shelf client (Python gql) over HTTP and websockets, during a replay."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gql import Client, GraphQLRequest, gql
+from gql.client import AsyncClientSession, ReconnectingAsyncClientSession
+from gql.transport.aiohttp import AIOHTTPTransport
+from gql.transport.exceptions import TransportClosed, TransportError, TransportQueryError
+from gql.transport.websockets import WebsocketsTransport
+
+from tests.support.palpite import RunningPalpite, started_palpite
+from tests.support.servers import temporary_data
+
+pytestmark = pytest.mark.timeout(240)
+
+OPERATIONS = Path(__file__).parents[1] / "contract" / "contract" / "operations"
+PAIRS = [("Arsenal FC", "Everton FC", [2, 1]), ("Fulham FC", "Chelsea FC", [0, 0]), ("Leeds FC", "Stoke FC", [1, 3])]
+Session = AsyncClientSession | ReconnectingAsyncClientSession
+
+
+def operation(name: str, **variables: Any) -> GraphQLRequest:
+    return GraphQLRequest((OPERATIONS / f"{name}.graphql").read_text(), variable_values=variables)
+
+
+@pytest.fixture(scope="module")
+def data() -> Iterator[Path]:
+    with temporary_data() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def server(data: Path) -> Iterator[str]:
+    with started_palpite("up", "--port", "0", "--data", str(data)) as palpite:
+        yield palpite.wait_until_ready()
+
+
+@pytest.fixture(scope="module")
+def seasons(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("seasons")
+    (folder / "2024-25").mkdir()
+    items = [
+        {
+            "round": "Matchday 1",
+            "date": f"2024-08-{16 + day}",
+            "time": "15:00",
+            "team1": home,
+            "team2": away,
+            "score": {"ft": ft},
+        }
+        for day, (home, away, ft) in enumerate(PAIRS)
+    ]
+    (folder / "2024-25" / "en.1.json").write_text(json.dumps({"name": "A short season", "matches": items}))
+    return folder
+
+
+@asynccontextmanager
+async def over_http(server: str, token: str | None = None) -> AsyncIterator[Session]:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    async with Client(transport=AIOHTTPTransport(f"{server}/graphql", headers=headers, ssl=False)) as session:
+        yield session
+
+
+@asynccontextmanager
+async def over_socket(server: str, token: str) -> AsyncIterator[Session]:
+    transport = WebsocketsTransport(
+        f"{server.replace('http', 'ws')}/graphql",
+        init_payload={"authorization": f"Bearer {token}"},
+        subprotocols=[WebsocketsTransport.GRAPHQLWS_SUBPROTOCOL],
+    )
+    async with Client(transport=transport) as session:
+        yield session
+
+
+async def sign_up(server: str, nick_name: str) -> str:
+    given = {
+        "email": f"{nick_name}@example.org",
+        "password": "a long enough phrase",
+        "nickName": nick_name,
+        "delivery": "TOKEN",
+    }
+    async with over_http(server) as session:
+        answer = await session.execute(operation("signUp", input=given))
+    assert answer["signUp"]["errors"] == []
+    token: str = answer["signUp"]["token"]
+    return token
+
+
+def begin_replay(data: Path, seasons: Path, starts_in: float) -> Any:
+    return started_palpite(
+        *("replay", "2024-25/en.1", "--from", str(seasons), "--starts-in", str(starts_in), "--speed", "20000"),
+        PALPITE_DATA=str(data),
+    )
+
+
+async def ready(replay: RunningPalpite) -> str:
+    line = await asyncio.to_thread(replay.wait_for_line, lambda text: text.startswith("ready "), 60)
+    return line.removeprefix("ready ")
+
+
+MATCHES = "query Matches($id: ID!) { tournament(id: $id) { matches { edges { node { id home { label } } } } } }"
+
+
+async def test_a_member_joins_guesses_is_refused_after_the_lock_and_sees_the_board_change(
+    server: str, data: Path, seasons: Path
+) -> None:
+    token = await sign_up(server, "clara")
+    with begin_replay(data, seasons, starts_in=10) as replay:
+        tournament = await ready(replay)
+        async with over_http(server, token) as http, over_socket(server, token) as socket:
+            joined = await http.execute(operation("joinTournament", input={"tournamentId": tournament}))
+            assert joined["joinTournament"]["errors"] == []
+            found = await http.execute(GraphQLRequest(MATCHES, variable_values={"id": tournament}))
+            ids = {
+                edge["node"]["home"]["label"]: edge["node"]["id"] for edge in found["tournament"]["matches"]["edges"]
+            }
+            assert len(ids) == len(PAIRS)
+            guesses = [{"matchId": ids[home], "home": ft[0], "away": ft[1]} for home, _, ft in PAIRS]
+            saved = await http.execute(operation("saveGuesses", input={"guesses": guesses}))
+            assert [result["errors"] for result in saved["saveGuesses"]["results"]] == [[], [], []]
+
+            final = await follow_until(socket, tournament, lambda rows: rows and rows[0]["points"] == 9)
+            assert final["member"]["nickName"] == "clara"
+            assert (final["exactScores"], final["rank"], final["tied"]) == (3, 1, 1)
+
+            late = await http.execute(operation("saveGuess", input=guesses[0] | {"home": 5}))
+            assert [error["code"] for error in late["saveGuess"]["errors"]] == ["MATCH_LOCKED"]
+            assert late["saveGuess"]["guess"]["goals"] == {"home": 2, "away": 1}
+        assert await asyncio.to_thread(replay.process.wait, 60) == 0
+
+
+async def follow_until(socket: Session, tournament: str, wanted: Any) -> dict[str, Any]:
+    """The first row, when the board that the stream's events add up to is as wanted. Deltas are applied by the rules."""
+    rows: dict[str, dict[str, Any]] = {}
+    version = -1
+    deltas = 0
+    request = operation("leaderboardUpdates", board={"tournamentId": tournament})
+    async with asyncio.timeout(120):
+        async for event in socket.subscribe(request):
+            update = event["leaderboardUpdates"]
+            if update["__typename"] == "LeaderboardSnapshot":
+                rows = {row["id"]: row for row in update["rows"]}
+            elif update["__typename"] == "LeaderboardDelta":
+                assert update["fromVersion"] == version
+                deltas += 1
+                rows |= {row["id"]: row for row in update["rows"]}
+                rows = {key: row for key, row in rows.items() if key not in update["removedRowIds"]}
+            version = update["version"]
+            board = sorted(rows.values(), key=lambda row: row["position"])
+            if wanted(board):
+                assert deltas > 0
+                return board[0]
+    raise AssertionError("the stream ended")
+
+
+async def test_a_bad_token_is_refused_on_http_and_on_a_socket(server: str) -> None:
+    with pytest.raises(TransportQueryError, match="UNAUTHENTICATED"):
+        async with over_http(server, "nonsense") as session:
+            await session.execute(gql("{ viewer { id } }"))
+    with pytest.raises((TransportClosed, TransportError)) as refused:
+        async with over_socket(server, "nonsense") as session:
+            await session.execute(gql("{ viewer { id } }"))
+    assert "4401" in repr(refused.value) + repr(refused.value.__cause__)
