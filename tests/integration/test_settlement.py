@@ -370,7 +370,7 @@ async def test_settlements_of_one_tournament_wait_for_each_other_before_they_rea
 async def _until_somebody_waits(database: PostgresDatabase, kind: str) -> None:
     statement = text("SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = :kind")
     async with asyncio.timeout(10), database.read() as connection:
-        while not (await connection.execute(statement, {"kind": kind})).scalar_one():
+        while not (await connection.execute(statement, {"kind": kind})).scalar_one():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 
