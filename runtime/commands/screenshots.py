@@ -21,10 +21,12 @@ if TYPE_CHECKING:
 _WIDE = (1280, 860)
 _PHONE = (390, 844)
 _PATIENCE = 240.0  # seconds
-_MATCHES_FIRST = 40  # settled before the pictures are taken: a board that has been played on
-_PLAYED = f"document.querySelector('progress')?.value >= {_MATCHES_FIRST} && !!document.querySelector('.won')"
+_MATCHES_FIRST = 12  # settled before the pictures are taken: a board that has been played on
+_PLAYED = f"""
+document.querySelector("progress")?.value >= {_MATCHES_FIRST}
+&& document.querySelectorAll(".in-play .match").length > 4 && !!document.querySelector(".won")
+"""
 _AT_REST = "document.querySelector('tbody').getAnimations({ subtree: true }).every((one) => one.id !== 'flip')"
-_SEASON_SPEED = "60000"  # times faster than life: the season takes some seven minutes
 
 
 def screenshots(*, url: str | None = None, to: Path = Path("docs/images")) -> None:
@@ -48,18 +50,7 @@ def screenshots(*, url: str | None = None, to: Path = Path("docs/images")) -> No
 
 @contextmanager
 def _demo(data: Path) -> Iterator[str]:
-    command = [
-        sys.executable,
-        "-m",
-        "runtime.cli",
-        "demo",
-        "--port",
-        "0",
-        "--data",
-        str(data),
-        "--speed",
-        _SEASON_SPEED,
-    ]
+    command = [sys.executable, "-m", "runtime.cli", "demo", "--port", "0", "--data", str(data)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield _address(process)

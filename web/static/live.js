@@ -156,7 +156,7 @@ function Matches({ board }) {
     <aside class="side">
       <section class="panel" aria-labelledby="play-title">
         <h2 id="play-title">In play${matches.length ? html` <span class="how-many">${matches.length}</span>` : null}</h2>
-        <ul class="matches in-play" tabindex="0" aria-labelledby="play-title">
+        <ul class=${matches.length ? "matches in-play" : "matches"} tabindex=${matches.length ? 0 : undefined} aria-labelledby="play-title">
           ${matches.map((match) => html`<${InPlay} key=${match.id} match=${match} />`)}
           ${matches.length === 0 ? html`<li class="note">No match is being played.</li>` : null}
         </ul>

@@ -1,0 +1,72 @@
+"""A browser for tests, a demo that is being played, and a page that notes what must never happen on it."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from playwright.async_api import Page
+
+from runtime.browser import open_browser
+from runtime.settings import load_settings
+from tests.support.palpite import RunningPalpite, started_palpite
+from tests.support.servers import temporary_data
+
+SPEED = "100000"
+"""Times faster than life: a season takes some four minutes, a match a twentieth of a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunningDemo:
+    """A demo whose season has begun, and its address."""
+
+    palpite: RunningPalpite
+    address: str
+
+
+@contextmanager
+def running_demo(speed: str = SPEED) -> Iterator[RunningDemo]:
+    """A demo on a data folder of its own; at the end of the block nothing of it is left."""
+    with (
+        temporary_data() as data,
+        started_palpite("demo", "--port", "0", "--data", str(data), "--speed", speed) as palpite,
+    ):
+        line = palpite.wait_for_line(lambda line: "Live board" in line, seconds=180)
+        yield RunningDemo(palpite, line.split()[-1].removesuffix("/live"))
+
+
+@dataclass(slots=True)
+class Watched:
+    """A page, and what went wrong on it or left the machine."""
+
+    page: Page
+    address: str
+    left: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+    def require_clean(self) -> None:
+        """Nothing was asked of another machine, and nothing failed in the page."""
+        assert self.left == []
+        assert self.faults == []
+
+    def _note_address(self, url: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in {"data", "blob"} and parts.netloc != urlsplit(self.address).netloc:
+            self.left.append(url)
+
+
+@asynccontextmanager
+async def watched_page(address: str, **options: Any) -> AsyncIterator[Watched]:
+    """A page in a browser of its own, before it has gone anywhere; without a browser the test fails."""
+    settings = load_settings()
+    async with open_browser(settings.data, settings.browser) as browser:
+        context = await browser.new_context(**options)
+        watched = Watched(await context.new_page(), address)
+        context.on("request", lambda request: watched._note_address(request.url))
+        watched.page.on("websocket", lambda socket: watched._note_address(socket.url))
+        watched.page.on("pageerror", lambda error: watched.faults.append(str(error)))
+        watched.page.on(
+            "console", lambda message: watched.faults.append(message.text) if message.type == "error" else None
+        )
+        yield watched
