@@ -5,7 +5,7 @@ import sys
 
 from bench.report import machine
 
-ALL = ("ingestion",)
+ALL = ("start", "execution", "ingestion")
 
 
 def main() -> int:

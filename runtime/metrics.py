@@ -44,7 +44,9 @@ class Metrics:
         )
         self.sockets = Gauge("palpite_websockets", "Open websockets", registry=self.registry)
         self.executions = Gauge("palpite_executions", "Executions by state", ["state"], registry=self.registry)
-        self.outbox_backlog = Gauge("palpite_outbox_backlog", "Messages that are due and not sent", registry=self.registry)
+        self.outbox_backlog = Gauge(
+            "palpite_outbox_backlog", "Messages that are due and not sent", registry=self.registry
+        )
         self.settlement_lag = Gauge(
             "palpite_settlement_lag_seconds", "Age of the oldest result that is not settled", registry=self.registry
         )

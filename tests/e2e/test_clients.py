@@ -135,7 +135,7 @@ async def test_a_member_joins_guesses_is_refused_after_the_lock_and_sees_the_boa
 
 
 async def follow_until(socket: Session, tournament: str, wanted: Any) -> dict[str, Any]:
-    """The first row, when the board that the stream's events add up to is as wanted. Deltas are applied by the rules."""
+    """The first row, once the board that the stream's events add up to is as wanted; deltas by the rules."""
     rows: dict[str, dict[str, Any]] = {}
     version = -1
     deltas = 0
