@@ -8,7 +8,7 @@ from uuid import UUID
 import strawberry
 
 from domain.ids import LeagueId, MemberId, RoundId, TournamentId
-from domain.leaderboard.model import BoardKey, RankedRow
+from domain.leaderboard.model import BoardHead, BoardKey, RankedRow
 from domain.leaderboard.service import OpenBoard
 from domain.member.model import Member
 from schema import ids
@@ -48,13 +48,18 @@ class RowBatch:
         board: OpenBoard,
         rows: Sequence[RankedRow],
         *,
+        head: BoardHead | None = None,
         guessed_matches: Mapping[MemberId, int] | None = None,
+        movement: Mapping[MemberId, int | None] | None = None,
         members: Mapping[MemberId, Member] | None = None,
     ) -> None:
+        """What is given needs no reading: events of streams bring it with them."""
         self.board = board
+        self.head = head or board.head
         self.members = members
         self._rows = rows
         self._guessed_matches = guessed_matches
+        self._movement = movement
         self._reads: dict[str, asyncio.Task[Any]] = {}
 
     async def guessed_matches(self, member_id: MemberId) -> int:
@@ -66,6 +71,8 @@ class RowBatch:
 
     async def movement(self, member_id: MemberId) -> int | None:
         """Ranks gained or lost since the current round began."""
+        if self._movement is not None:
+            return self._movement.get(member_id)
         found = await self._once("movement", lambda: self.board.movement(self._rows))
         return found.get(member_id)
 

@@ -135,7 +135,7 @@ class LeaderboardRow(Node):
     @classmethod
     def from_domain(cls, row: domain.RankedRow, batch: RowBatch) -> Self:
         """Shape a row; `batch` reads what rows of one page need, for all of them at once."""
-        head = batch.board.head
+        head = batch.head
         return cls(
             source=row,
             batch=batch,
@@ -253,9 +253,9 @@ class Leaderboard(Node):
         return [LeaderboardRow.from_domain(row, batch) for row in rows]
 
     @classmethod
-    def from_domain(cls, board: OpenBoard) -> Self:
-        """Shape a board."""
-        head = board.head
+    def from_domain(cls, board: OpenBoard, head: domain.BoardHead | None = None) -> Self:
+        """Shape a board; `head` as it was when its rows were read, where that is known."""
+        head = head or board.head
         return cls(
             board=board,
             id=board_id(head.key),

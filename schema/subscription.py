@@ -1,6 +1,7 @@
 """The root of streams. The hub of the process makes the events; here they are asked for and shaped."""
 
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Annotated
 
 import strawberry
@@ -54,9 +55,10 @@ class Subscription:
         key = board.key()
         allowed = right(lambda: leaderboards.watch(info.context, key=key))
         stream = info.context.hub.leaderboard(key, page_size(first), _position(after), allowed=allowed)
-        async for event in stream:
-            info.context.renew_loaders()
-            yield _leaderboard_update(event)
+        async with aclosing(stream):
+            async for event in stream:
+                info.context.renew_loaders()
+                yield _leaderboard_update(event)
 
     @strawberry.subscription(
         description="Matches as their kick-off, status, running score and result change. Open to anyone."
@@ -76,9 +78,10 @@ class Subscription:
     ) -> AsyncGenerator[MatchUpdate, None]:
         allowed = right(lambda: matches.watch(info.context))
         stream = info.context.hub.matches(scope.scope(), _position(after), allowed=allowed)
-        async for event in stream:
-            info.context.renew_loaders()
-            yield _match_update(event)
+        async with aclosing(stream):
+            async for event in stream:
+                info.context.renew_loaders()
+                yield _match_update(event)
 
     @strawberry.subscription(
         description=(
@@ -98,9 +101,10 @@ class Subscription:
     ) -> AsyncGenerator[Execution, None]:
         allowed = right(lambda: executions.watch(info.context))
         stream = info.context.hub.executions(_execution_ids(given(execution_ids)), allowed=allowed)
-        async for execution in stream:
-            info.context.renew_loaders()
-            yield Execution.from_domain(execution, info.context.services.report_url)
+        async with aclosing(stream):
+            async for execution in stream:
+                info.context.renew_loaders()
+                yield Execution.from_domain(execution, info.context.services.report_url)
 
 
 def _position(after: StreamPositionInput | None) -> events.StreamPosition | None:

@@ -59,11 +59,11 @@ class LeaderboardSnapshot(StreamEvent):
     @classmethod
     def from_event(cls, event: events.Snapshot) -> Self:
         """Shape a snapshot."""
-        batch = RowBatch(event.board, event.rows, guessed_matches=event.guessed_matches, members=event.members)
+        batch = _batch(event)
         return cls(
             epoch=event.epoch,
             version=event.version,
-            leaderboard=Leaderboard.from_domain(event.board),
+            leaderboard=Leaderboard.from_domain(event.board, event.head),
             rows=[LeaderboardRow.from_domain(row, batch) for row in event.rows],
         )
 
@@ -91,14 +91,14 @@ class LeaderboardDelta(StreamEvent):
     @classmethod
     def from_event(cls, event: events.Delta) -> Self:
         """Shape a delta."""
-        batch = RowBatch(event.board, event.rows, guessed_matches=event.guessed_matches, members=event.members)
+        batch = _batch(event)
         return cls(
             epoch=event.epoch,
             from_version=event.from_version,
             version=event.version,
-            leaderboard=Leaderboard.from_domain(event.board),
+            leaderboard=Leaderboard.from_domain(event.board, event.head),
             rows=[LeaderboardRow.from_domain(row, batch) for row in event.rows],
-            removed_row_ids=[row_id(event.board.head.key, member_id) for member_id in event.removed],
+            removed_row_ids=[row_id(event.head.key, member_id) for member_id in event.removed],
         )
 
 
@@ -182,3 +182,15 @@ MatchUpdate = Annotated[
     MatchSnapshot | MatchDelta | Resync | Heartbeat,
     strawberry.union("MatchUpdate", description="An event of `matchUpdates`."),
 ]
+
+
+def _batch(event: events.Snapshot | events.Delta) -> RowBatch:
+    """All that the rows of an event show comes with it: shaping it reads nothing."""
+    return RowBatch(
+        event.board,
+        event.rows,
+        head=event.head,
+        guessed_matches=event.guessed_matches,
+        movement=event.movement,
+        members=event.members,
+    )
