@@ -6,8 +6,9 @@ import random
 import secrets
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -31,6 +32,9 @@ from tasks.executor import Executor, Pace
 from tasks.handlers import DOMAINS, HANDLERS, Handler, Ports
 from tasks.loops import Wake, keep_running
 
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
 _log = structlog.get_logger(__name__)
 
 # Of the time between SIGTERM and SIGKILL, what running executions may take; the rest is for giving them back.
@@ -41,50 +45,40 @@ async def run(settings: Settings, handlers: Mapping[Operation, Handler] = HANDLE
     """Work until a signal says stop; then finish or give back what runs, within `stop_seconds`."""
     stop = stop_on_signals()
     queue_lost = Wake()
-    url = settings.required_redis_url()
-    async with _database(settings) as database:
-        executor = _executor(settings, database, handlers)
-        broker = create_broker(url, fetch=settings.worker_concurrency, on_new_queue=queue_lost)
-        async with _running(*_loops(settings, database, queue_lost)):
-            _log.info("worker_ready", concurrency=settings.worker_concurrency)
-            try:
-                await consume(
-                    broker,
-                    executor.deliver,
-                    stop,
-                    concurrency=settings.worker_concurrency,
-                    patience=settings.stop_seconds * _PATIENCE,
-                )
-            finally:
-                await executor.stop()
+    async with AsyncExitStack() as stack:
+        database = _database(settings)
+        stack.push_async_callback(database.close)
+        valkey = connect(settings.required_redis_url())
+        stack.push_async_callback(valkey.aclose)
+        await stack.enter_async_context(_running(*_loops(settings, database, valkey, queue_lost)))
+        executor = _executor(settings, database, valkey, handlers)
+        stack.push_async_callback(executor.stop)
+        _log.info("worker_ready", concurrency=settings.worker_concurrency)
+        await consume(
+            create_broker(settings.required_redis_url(), fetch=settings.worker_concurrency, on_new_queue=queue_lost),
+            executor.deliver,
+            stop,
+            concurrency=settings.worker_concurrency,
+            patience=settings.stop_seconds * _PATIENCE,
+        )
     _log.info("worker_stopped")
 
 
-@asynccontextmanager
-async def _database(settings: Settings) -> AsyncIterator[PostgresDatabase]:
+def _database(settings: Settings) -> PostgresDatabase:
     """A pool in which each execution finds two connections: for its transaction, and for its lease."""
-    database = PostgresDatabase.create(
+    return PostgresDatabase.create(
         settings.required_database_url(),
         pool_size=max(settings.pool_size, 2 * settings.worker_concurrency + 2),
         application_name="palpite-worker",
         statement_timeout=settings.statement_timeout_seconds,
     )
-    try:
-        yield database
-    finally:
-        await database.close()
 
 
-def _executor(settings: Settings, database: PostgresDatabase, handlers: Mapping[Operation, Handler]) -> Executor:
-    ports = Ports(
-        providers={
-            Provider.OPENFOOTBALL: OpenFootballProvider(
-                settings.openfootball_dir, replays_folder=settings.data / "replays"
-            )
-        },
-        projection=ValkeyProjection(connect(settings.required_redis_url())),
-        clock=utc_now,
-    )
+def _executor(
+    settings: Settings, database: PostgresDatabase, valkey: "Redis", handlers: Mapping[Operation, Handler]
+) -> Executor:
+    openfootball = OpenFootballProvider(settings.openfootball_dir, replays_folder=settings.data / "replays")
+    ports = Ports({Provider.OPENFOOTBALL: openfootball}, ValkeyProjection(valkey), utc_now)
     return Executor(
         database,
         FolderStore(settings.data / "files"),
@@ -104,11 +98,10 @@ def _bound(handler: Handler, ports: Ports) -> Callable[[Run], Awaitable[None]]:
     return work
 
 
-def _loops(settings: Settings, database: PostgresDatabase, queue_lost: Wake) -> list[Awaitable[None]]:
-    url = settings.required_redis_url()
-    ticks = ProjectorTicks(connect(url))
+def _loops(settings: Settings, database: PostgresDatabase, valkey: "Redis", queue_lost: Wake) -> list[Awaitable[None]]:
+    ticks = ProjectorTicks(valkey)
     projector = partial(
-        run_projector, database, ValkeyProjection(connect(url)), ticks, poll_seconds=settings.hub_poll_seconds
+        run_projector, database, ValkeyProjection(valkey), ticks, poll_seconds=settings.hub_poll_seconds
     )
     return [
         keep_running("ticks", ticks.run),

@@ -5,10 +5,10 @@ lost connections and a flushed server, a stream that holds only what waits, and 
 """
 
 import asyncio
-import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Any
 
+import structlog
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
@@ -29,7 +29,7 @@ _RETRY_SECONDS = 0.5
 _DEAD_CONSUMER_SECONDS = 300.0
 _RETRIES = Retry(ExponentialWithJitterBackoff(base=0.05, cap=1), 3)
 
-_log = logging.getLogger(__name__)
+_log = structlog.get_logger(__name__)
 
 
 def create_broker(url: str, *, fetch: int = 10, on_new_queue: Callable[[], None] | None = None) -> AsyncBroker:
@@ -79,7 +79,7 @@ class StreamBroker(RedisStreamBroker):
                 async with asyncio.timeout(2):
                     await self._hand_back()
             except (RedisError, TimeoutError) as error:
-                _log.info("jobs_not_handed_back", extra={"error": repr(error)})
+                _log.info("jobs_not_handed_back", error=repr(error))
         await super().shutdown()
 
     async def kick_many(self, messages: Sequence[BrokerMessage]) -> None:
@@ -94,7 +94,7 @@ class StreamBroker(RedisStreamBroker):
         while True:
             for message_id, fields in await self._fetch():
                 if b"data" not in fields:
-                    _log.warning("job_without_data", extra={"message": message_id.decode()})
+                    _log.warning("job_without_data", entry=message_id.decode())
                     await self._remove(message_id)
                     continue
                 yield AckableMessage(data=fields[b"data"], ack=self._ack_of(message_id))
@@ -111,22 +111,29 @@ class StreamBroker(RedisStreamBroker):
                 raise
             _log.warning("queue_vanished")
             await self._make_group()
+            self._tell_that_it_is_new()
         except RedisError as error:
-            _log.warning("queue_unreachable", extra={"error": repr(error)})
+            _log.warning("queue_unreachable", error=repr(error))
             await asyncio.sleep(_RETRY_SECONDS)
         return []
 
     async def _make_group(self) -> None:
+        """Begin with the oldest message. On a server that has just come up empty, what waits must be sent again."""
         try:
             async with Redis(connection_pool=self.connection_pool) as client:
+                is_new = not await client.exists(self.queue_name)
                 await client.xgroup_create(self.queue_name, _GROUP, id="0", mkstream=True)
         except ResponseError:  # BUSYGROUP: it is there
             await self._forget_dead_consumers()
         except RedisError as error:
-            _log.warning("queue_unreachable", extra={"error": repr(error)})
+            _log.warning("queue_unreachable", error=repr(error))
         else:
-            if self._on_new_queue is not None:
-                self._on_new_queue()
+            if is_new:
+                self._tell_that_it_is_new()
+
+    def _tell_that_it_is_new(self) -> None:
+        if self._on_new_queue is not None:
+            self._on_new_queue()
 
     def _ack_of(self, message_id: bytes) -> Callable[[], Awaitable[None]]:
         async def ack() -> None:
@@ -142,7 +149,7 @@ class StreamBroker(RedisStreamBroker):
                 pipeline.xdel(self.queue_name, message_id)
                 await pipeline.execute()
         except RedisError as error:  # the worst that follows is a second delivery, which finds nothing to claim
-            _log.warning("job_not_acknowledged", extra={"error": repr(error)})
+            _log.warning("job_not_acknowledged", error=repr(error))
 
     async def _hand_back(self) -> None:
         """Queue what was fetched and not begun once more, and leave the group."""

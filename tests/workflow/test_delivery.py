@@ -1,0 +1,385 @@
+"""From a committed command to its end through relay, queue and worker, with processes that are killed for real."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+from taskiq.message import TaskiqMessage
+
+from domain.execution.model import Command, ExecutionErrorCode, ExecutionState, Operation, Target
+from domain.execution.run import Run
+from domain.execution.service import accept_many, live_executions
+from domain.ids import ExecutionId
+from tasks.broker import create_broker, send
+from tests.support import worker_process
+from tests.support.executions import ended, moving, queue, read_one, running, until
+from tests.support.football import make_tournament
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+    from runtime.database import PostgresDatabase
+
+QUICK = Operation.SYNC_CURRENT_ROUND
+QUEUE = "palpite:jobs"
+
+
+async def nothing(run: Run) -> None:
+    async with run.step("nothing") as step:
+        step.unchanged += 1
+
+
+async def queue_matches(database: "PostgresDatabase", count: int) -> list[ExecutionId]:
+    """One SETTLE_MATCH for each match of a new tournament."""
+    made = await make_tournament(database, matches=count)
+    commands = [Command(Operation.SETTLE_MATCH, Target(made.id, None, match), {}) for match in made.matches]
+    async with database.begin() as connection:
+        return [one.execution.id for one in await accept_many(connection, commands, request_id="r")]
+
+
+async def all_ended(database: "PostgresDatabase", *, within: float = 30) -> None:
+    async def is_quiet() -> bool:
+        return not await live_executions(database)
+
+    await until(is_quiet, within=within)
+
+
+# ---------------------------------------------------------------- one process
+
+
+async def test_a_command_is_done_within_moments(database: "PostgresDatabase", valkey_url: str, tmp_path: Path) -> None:
+    async with running(database, valkey_url, tmp_path, nothing):
+        await ended(database, (await queue(database, operation=QUICK)).execution.id)  # warm
+        started = monotonic()
+        accepted = await queue(database, operation=QUICK)
+        execution = await ended(database, accepted.execution.id)
+        took = monotonic() - started
+
+    assert execution.state is ExecutionState.COMPLETED
+    assert took < 2  # bench/ measures it; without the wake-up it would take as long as a poll
+
+
+async def test_many_commands_are_each_done_once(
+    database: "PostgresDatabase", valkey: "Redis", valkey_url: str, tmp_path: Path
+) -> None:
+    done: Counter[ExecutionId] = Counter()
+
+    async def work(run: Run) -> None:
+        async with run.step("one"):
+            done[run.execution.id] += 1
+
+    ids = await queue_matches(database, 60)
+    async with running(database, valkey_url, tmp_path, work):
+        await all_ended(database)
+        await until(lambda: _is_empty(valkey))  # what is acknowledged is gone
+
+    assert done == Counter(ids)
+
+
+async def test_a_job_delivered_a_hundred_times_by_four_workers_has_one_effect(
+    database: "PostgresDatabase", valkey: "Redis", valkey_url: str, tmp_path: Path
+) -> None:
+    done: Counter[ExecutionId] = Counter()
+
+    async def work(run: Run) -> None:
+        async with run.step("one"):
+            done[run.execution.id] += 1
+
+    ids = await queue_matches(database, 5)
+    broker = create_broker(valkey_url)
+    jobs = [
+        {"jobId": str(n), "executionId": str(ids[n % 5]), "requestId": "r", "jobType": "SETTLE_MATCH"}
+        for n in range(500)
+    ]
+    await send(broker, jobs)
+    await broker.shutdown()
+    async with (
+        running(database, valkey_url, tmp_path, work),
+        running(database, valkey_url, tmp_path, work),
+        running(database, valkey_url, tmp_path, work),
+        running(database, valkey_url, tmp_path, work),
+    ):
+        await all_ended(database)
+        await until(lambda: _is_empty(valkey))
+
+    assert done == Counter(ids)
+
+
+async def test_a_flushed_server_between_accept_and_claim_loses_nothing(
+    database: "PostgresDatabase", valkey: "Redis", valkey_url: str, tmp_path: Path
+) -> None:
+    """The sweeper alone brings them back: no worker was there to see that the queue vanished."""
+    ids = await queue_matches(database, 100)
+    async with moving(database, valkey_url, tmp_path, resend_after=1):
+        await until(lambda: _has(valkey, 100))
+        await valkey.flushall()
+        async with running(database, valkey_url, tmp_path, nothing):
+            await all_ended(database)
+
+    assert {(await read_one(database, one)).state for one in ids} == {ExecutionState.COMPLETED}
+
+
+async def test_a_worker_that_finds_its_queue_gone_has_what_waits_sent_again(
+    database: "PostgresDatabase", valkey: "Redis", valkey_url: str, tmp_path: Path
+) -> None:
+    go_on = asyncio.Event()
+
+    async def work(run: Run) -> None:
+        await go_on.wait()
+        await nothing(run)
+
+    ids = await queue_matches(database, 30)
+    async with running(database, valkey_url, tmp_path, work, concurrency=2, resend_after=3600):
+        await until(lambda: _is_taken(database, 2))
+        await valkey.flushall()
+        go_on.set()
+        await all_ended(database)
+
+    assert {(await read_one(database, one)).attempt for one in ids} == {1}
+
+
+async def test_a_worker_outlives_its_connections(
+    database: "PostgresDatabase", valkey: "Redis", valkey_url: str, tmp_path: Path
+) -> None:
+    async with running(database, valkey_url, tmp_path, nothing):
+        for _ in range(4):
+            await valkey.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+            accepted = await queue(database, operation=QUICK)
+            assert (await ended(database, accepted.execution.id)).state is ExecutionState.COMPLETED
+
+
+async def test_what_a_worker_cannot_read_or_does_not_know_does_not_stop_it(
+    database: "PostgresDatabase", valkey: "Redis", valkey_url: str, tmp_path: Path
+) -> None:
+    broker = create_broker(valkey_url)
+    unknown = TaskiqMessage(task_id="1", task_name="of_tomorrow", labels={}, args=[{}], kwargs={})
+    await broker.kick(broker.formatter.dumps(unknown))
+    await valkey.xadd(QUEUE, {"data": "not json"})
+    await valkey.xadd(QUEUE, {"other": "field"})
+    await send(broker, [{"jobId": "2", "jobType": "OF_TOMORROW", "executionId": "x"}])
+    await send(broker, [{"jobId": "3", "jobType": "SETTLE_MATCH", "executionId": "not an id"}])
+    await send(broker, [{"jobId": "4", "jobType": "SETTLE_MATCH", "executionId": str(UUID(int=5))}])
+    await broker.shutdown()
+    async with running(database, valkey_url, tmp_path, nothing):
+        accepted = await queue(database, operation=QUICK)
+        assert (await ended(database, accepted.execution.id)).state is ExecutionState.COMPLETED
+        await until(lambda: _is_empty(valkey))
+
+
+async def test_an_operation_that_a_worker_does_not_know_waits_for_one_that_does(
+    database: "PostgresDatabase", valkey: "Redis", valkey_url: str, tmp_path: Path
+) -> None:
+    accepted = await queue(database, operation=QUICK)
+    async with running(database, valkey_url, tmp_path, {Operation.SETTLE_MATCH: nothing}):
+        known = await queue_matches(database, 1)
+        await ended(database, known[0])
+        await until(lambda: _is_empty(valkey))
+    before = await read_one(database, accepted.execution.id)
+    async with running(database, valkey_url, tmp_path, nothing, resend_after=0.2):
+        after = await ended(database, accepted.execution.id)
+
+    assert (before.state, before.attempt) == (ExecutionState.QUEUED, 0)
+    assert (after.state, after.attempt) == (ExecutionState.COMPLETED, 1)
+
+
+async def test_a_failing_try_is_repeated_through_the_queue(
+    database: "PostgresDatabase", valkey_url: str, tmp_path: Path
+) -> None:
+    tries = 0
+
+    async def work(run: Run) -> None:
+        nonlocal tries
+        async with run.step("one"):
+            tries += 1
+            if tries < 3:
+                raise RuntimeError("not yet")
+
+    accepted = await queue(database, operation=Operation.SETTLE_PENDING)  # waits half a second, then one and a half
+    async with running(database, valkey_url, tmp_path, work):
+        execution = await ended(database, accepted.execution.id)
+
+    assert (execution.state, execution.attempt, tries) == (ExecutionState.COMPLETED, 3, 3)
+    assert execution.error_code is None
+
+
+async def test_a_stopping_worker_hands_back_what_it_had_fetched(
+    database: "PostgresDatabase", valkey: "Redis", valkey_url: str, tmp_path: Path
+) -> None:
+    began = asyncio.Event()
+
+    async def stuck(_: Run) -> None:
+        began.set()
+        await asyncio.Event().wait()
+
+    ids = await queue_matches(database, 9)
+    async with moving(database, valkey_url, tmp_path, resend_after=3600):
+        async with running(database, valkey_url, tmp_path, stuck, concurrency=1, resend_after=3600):
+            await began.wait()
+        async with running(database, valkey_url, tmp_path, nothing, resend_after=3600):
+            await all_ended(database)
+
+    assert {(await read_one(database, one)).attempt for one in ids} == {1}
+    assert [consumer["pending"] for consumer in await valkey.xinfo_consumers(QUEUE, "workers")] == []
+
+
+# ---------------------------------------------------------------- real processes
+
+
+Start = Callable[[], Any]
+
+
+@pytest.fixture
+async def start_worker(
+    database: "PostgresDatabase", database_url: str, valkey_url: str, tmp_path: Path
+) -> AsyncIterator[Start]:
+    """Starts worker processes of `tests.support.worker_process`, and ends those that are left."""
+    async with database.begin() as connection:
+        for table in worker_process.TABLES:
+            await connection.execute(text(table))
+    processes: list[asyncio.subprocess.Process] = []
+    environment = {
+        **os.environ,
+        "DATABASE_URL": database_url,
+        "REDIS_URL": valkey_url,
+        "PALPITE_DATA": str(tmp_path / "data"),
+        "PALPITE_LEASE_SECONDS": "1",
+        "PALPITE_HEARTBEAT_SECONDS": "0.2",
+        "PALPITE_LOG_FORMAT": "json",
+    }
+
+    async def start() -> asyncio.subprocess.Process:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "tests.support.worker_process", env=environment
+        )
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def effects(database: "PostgresDatabase") -> list[tuple[str, int]]:
+    """What handlers committed: name and fence, in order."""
+    async with database.read() as connection:
+        rows = await connection.execute(text("SELECT name, fence FROM effects ORDER BY fence, name"))
+        return [(row.name, row.fence) for row in rows]
+
+
+async def open_gate(database: "PostgresDatabase") -> None:
+    async with database.begin() as connection:
+        await connection.execute(text("INSERT INTO gate VALUES (true)"))
+
+
+async def test_what_a_killed_worker_had_begun_another_one_finishes(
+    database: "PostgresDatabase", valkey_url: str, tmp_path: Path, start_worker: Start
+) -> None:
+    accepted = await queue(database, operation=Operation.SETTLE_PENDING)
+    async with moving(database, valkey_url, tmp_path):
+        first = await start_worker()
+        await until(lambda: _has_effects(database, 1), within=40)
+        first.kill()
+        await first.wait()
+        await open_gate(database)
+        await start_worker()
+        execution = await ended(database, accepted.execution.id, within=40)
+
+    assert (execution.state, execution.attempt, execution.counts.created) == (ExecutionState.COMPLETED, 2, 2)
+    # Fences: 1 the first claim, 2 the sweeper that took it away, 3 the second claim.
+    assert await effects(database) == [("first", 1), ("first", 3), ("second", 3)]
+
+
+async def test_a_worker_that_was_stopped_and_goes_on_cannot_write(
+    database: "PostgresDatabase", valkey_url: str, tmp_path: Path, start_worker: Start
+) -> None:
+    accepted = await queue(database, operation=Operation.SETTLE_PENDING)
+    async with moving(database, valkey_url, tmp_path, resend_after=1):  # the stopped one may be given its own job again
+        sleeper = await start_worker()
+        await until(lambda: _has_effects(database, 1), within=40)
+        sleeper.send_signal(signal.SIGSTOP)
+        await start_worker()
+        await until(lambda: _has_effects(database, 2), within=40)
+        await open_gate(database)
+        execution = await ended(database, accepted.execution.id, within=40)
+        sleeper.send_signal(signal.SIGCONT)
+        again = await queue(database, operation=QUICK)  # both workers live
+        await ended(database, again.execution.id)
+        sleeper.send_signal(signal.SIGTERM)
+        assert await sleeper.wait() == 0
+
+    assert (execution.state, execution.attempt) == (ExecutionState.COMPLETED, 2)
+    assert [effect for effect in await effects(database) if effect[0] != "only"] == [
+        ("first", 1),
+        ("first", 3),
+        ("second", 3),
+    ]
+    assert await read_one(database, execution.id) == execution
+
+
+async def test_a_job_that_kills_its_process_each_time_fails_and_others_go_on(
+    database: "PostgresDatabase", valkey_url: str, tmp_path: Path, start_worker: Start
+) -> None:
+    poison = await queue(database, operation=Operation.REBUILD_PROJECTION)
+    others = await queue_matches(database, 20)
+
+    async def respawn() -> None:
+        while True:
+            process = await start_worker()
+            assert await process.wait() == 9
+
+    async with moving(database, valkey_url, tmp_path, resend_after=1):
+        keeper = asyncio.create_task(respawn())
+        execution = await ended(database, poison.execution.id, within=100)
+        for one in others:
+            assert (await ended(database, one)).state is ExecutionState.COMPLETED
+        keeper.cancel()
+
+    assert (execution.state, execution.error_code) == (ExecutionState.FAILED, ExecutionErrorCode.WORKER_LOST)
+    assert execution.attempt == execution.max_attempts == 5
+    assert execution.report_key is not None
+    assert len(await effects(database)) == 20
+
+
+async def test_a_stopped_worker_leaves_at_once_and_gives_back(
+    database: "PostgresDatabase", valkey_url: str, tmp_path: Path, start_worker: Start
+) -> None:
+    accepted = await queue(database, operation=Operation.SETTLE_PENDING)
+    async with moving(database, valkey_url, tmp_path, sweep_every=3600):
+        process = await start_worker()
+        await until(lambda: _has_effects(database, 1), within=40)
+        started = monotonic()
+        process.send_signal(signal.SIGTERM)
+        assert await process.wait() == 0
+        took = monotonic() - started
+    execution = await read_one(database, accepted.execution.id)
+
+    assert (execution.state, execution.attempt) == (ExecutionState.QUEUED, 0)
+    assert took < 5
+
+
+async def _has_effects(database: "PostgresDatabase", count: int) -> bool:
+    return len(await effects(database)) >= count
+
+
+async def _is_taken(database: "PostgresDatabase", count: int) -> bool:
+    live = await live_executions(database)
+    return sum(one.state is ExecutionState.IN_PROGRESS for one in live) == count
+
+
+async def _is_empty(valkey: "Redis") -> bool:
+    return await valkey.xlen(QUEUE) == 0
+
+
+async def _has(valkey: "Redis", count: int) -> bool:
+    return await valkey.xlen(QUEUE) == count
