@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from domain.audit import service as audit
+from domain.audit.model import Act
 from domain.execution.run import Step
-from domain.guess.store import restore_guesses
+from domain.guess.store import Restored, restore_guesses
 from domain.ids import MatchId, RoundId, TeamId, TournamentId, new_id
 from domain.ingestion import mapping, rules, store
 from domain.ingestion.errors import PrerequisiteMissing
@@ -40,7 +42,7 @@ async def apply_matches(connection: "AsyncConnection", step: Step, reading: Read
     )
     gone = [key for key, match in stored.items() if key not in sorted_out.seen and not match.missing]
     await store.mark_missing(connection, gone)
-    await _follow_locks(connection, stored, sorted_out.changed, now)
+    await _follow_locks(connection, stored, sorted_out.changed, now, reading.request_id)
     await _accept_results(connection, sorted_out, reading.request_id)
     count(step, len(reading.snapshot.matches), len(sorted_out.new), len(sorted_out.changed))
     await _finish_matches(connection, reading, bool(sorted_out.new or sorted_out.changed or gone))
@@ -144,12 +146,32 @@ async def _follow_locks(
     stored: dict[MatchId, StoredMatch],
     changed: dict[MatchId, dict[str, Any]],
     now: datetime,
+    request_id: str,
 ) -> None:
     """Where a kick-off turned out to be earlier than the saves that we took: the last guess before the lock counts."""
     for match_id, row in changed.items():
         lock_at, before = row["lock_at"], stored[match_id].lock_at
         if lock_at is not None and lock_at <= now and lock_at != before:
-            await restore_guesses(connection, match_id, lock_at)
+            restored = await restore_guesses(connection, match_id, lock_at)
+            await _audit_restored(connection, match_id, restored, request_id)
+
+
+async def _audit_restored(
+    connection: "AsyncConnection", match_id: MatchId, restored: Restored, request_id: str
+) -> None:
+    if not (restored.restored or restored.removed):
+        return
+    act = Act(
+        "restoreGuesses",
+        None,
+        request_id,
+        subject_kind="MATCH",
+        subject_id=match_id,
+        reason="The kick-off was earlier than known: the last save before it counts.",
+        after={"restored": restored.restored, "removed": restored.removed},
+        system=True,
+    )
+    await audit.record(connection, act)
 
 
 async def _accept_results(connection: "AsyncConnection", found: _Sorted, request_id: str) -> None:

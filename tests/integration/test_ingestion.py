@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, text, update
 
+from domain.audit.tables import audit_log
 from domain.errors import DomainError
 from domain.execution.model import Operation, Target
 from domain.execution.run import Run, Step
@@ -289,7 +290,9 @@ async def test_the_last_guess_before_an_earlier_kick_off_counts(database: Postgr
     assert guess.late_goals == (4, 4)
     async with database.read() as connection:
         stored = (await connection.execute(select(guesses.c.home, guesses.c.saved_at))).one()
+        audited = await connection.execute(select(audit_log.c.after).where(audit_log.c.action == "restoreGuesses"))
     assert (stored.home, stored.saved_at) == (1, first.saved_at)
+    assert audited.scalar_one() == {"restored": 1, "removed": 0}
 
 
 def _replaced(item: Any, kick_off: datetime) -> Any:
