@@ -19,10 +19,12 @@ from domain.execution.model import Command, ExecutionErrorCode, ExecutionState, 
 from domain.execution.run import Run
 from domain.execution.service import accept_many, live_executions
 from domain.ids import ExecutionId
+from runtime.embedded.valkey import EmbeddedValkey
 from tasks.broker import create_broker, send
 from tests.support import worker_process
 from tests.support.executions import ended, moving, queue, read_one, running, until
 from tests.support.football import make_tournament
+from tests.support.servers import temporary_data
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from runtime.database import PostgresDatabase
 
 QUICK = Operation.SYNC_CURRENT_ROUND
+MANY = (Operation.SETTLE_PENDING, Operation.SYNC_CURRENT_ROUND, Operation.REBUILD_PROJECTION)
 QUEUE = "palpite:jobs"
 
 
@@ -145,6 +148,28 @@ async def test_a_worker_that_finds_its_queue_gone_has_what_waits_sent_again(
         await all_ended(database)
 
     assert {(await read_one(database, one)).attempt for one in ids} == {1}
+
+
+async def test_commands_are_accepted_without_a_queue_and_done_when_it_is_back(
+    database: "PostgresDatabase", tmp_path: Path
+) -> None:
+    with temporary_data() as folder:
+        server = EmbeddedValkey(folder, durable=False)
+        url = server.start()
+        try:
+            async with running(database, url, tmp_path, nothing, resend_after=3600):
+                await ended(database, (await queue(database, operation=QUICK)).execution.id)
+                server.stop()
+                started = monotonic()
+                ids = [(await queue(database, operation=operation)).execution.id for operation in MANY]
+                assert monotonic() - started < 5
+                await until(lambda: _is_postponed(database))
+                server.start()
+                await all_ended(database)
+        finally:
+            server.stop()
+
+    assert {(await read_one(database, one)).state for one in ids} == {ExecutionState.COMPLETED}
 
 
 async def test_a_worker_outlives_its_connections(
@@ -366,6 +391,12 @@ async def test_a_stopped_worker_leaves_at_once_and_gives_back(
 
     assert (execution.state, execution.attempt) == (ExecutionState.QUEUED, 0)
     assert took < 5
+
+
+async def _is_postponed(database: "PostgresDatabase") -> bool:
+    async with database.read() as connection:
+        found = await connection.execute(text("SELECT count(*) FROM outbox WHERE topic = 'JOB' AND attempts > 0"))
+        return found.scalar_one() == len(MANY)
 
 
 async def _has_effects(database: "PostgresDatabase", count: int) -> bool:

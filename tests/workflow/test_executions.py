@@ -11,6 +11,8 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
+from domain.audit import service as audit
+from domain.audit.model import Act
 from domain.audit.tables import audit_log
 from domain.clock import utc_now
 from domain.errors import InvalidInput, NotFound, WrongState
@@ -222,6 +224,23 @@ async def test_the_command_of_an_admin_is_audited_with_its_reason(database: "Pos
         "r-9",
         accepted.execution.id,
     )
+
+
+async def test_the_audit_log_is_never_changed(database: "PostgresDatabase") -> None:
+    async with database.begin() as connection:
+        await audit.record(connection, Act(action="tested", actor_id=None, request_id="r", system=True))
+        await audit.record(connection, Act(action="tested", actor_id=None, request_id="r"))
+    async with database.read() as connection:
+        kinds = (await connection.execute(select(audit_log.c.actor_kind).order_by(audit_log.c.id))).scalars().all()
+    assert kinds == ["SYSTEM", "OPERATOR"]
+
+    async def change(statement: str) -> None:
+        async with database.begin() as connection:
+            await connection.execute(text(statement))
+
+    for statement in ("UPDATE audit_log SET reason = 'x'", "DELETE FROM audit_log"):
+        with pytest.raises(DBAPIError, match="never changed"):
+            await change(statement)
 
 
 async def test_bad_commands_are_refused(database: "PostgresDatabase") -> None:

@@ -1,0 +1,262 @@
+"""Schedules: which slot runs when, when clocks change too, and each once however many schedulers run."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import pytest
+from sqlalchemy import select, text, update
+
+from domain.execution.model import Command, ExecutionState, ExecutionTrigger, Operation, Target
+from domain.execution.service import live_executions
+from domain.ids import ScheduleId, new_id
+from domain.match.lock import service as locks
+from domain.match.tables import matches
+from domain.outbox.tables import outbox
+from domain.schedule import service as schedules
+from domain.schedule import slots, store
+from domain.schedule.model import Schedule, ScheduleStatus
+from domain.schedule.tables import schedule_runs
+from domain.schedule.tables import schedules as schedules_table
+from domain.tournament.tables import tournaments
+from tasks.due import announce_locks_once, run_due_once
+from tests.support.football import make_tournament
+
+if TYPE_CHECKING:
+    from runtime.database import PostgresDatabase
+
+NOW = datetime(2026, 8, 1, 12, 0, 30, tzinfo=UTC)
+
+
+def schedule(
+    *,
+    cron: str | None = "* * * * *",
+    next_slot: datetime | None = NOW,
+    time_zone: str = "UTC",
+    name: str = "test",
+    operation: Operation = Operation.SETTLE_PENDING,
+) -> Schedule:
+    return Schedule(
+        id=ScheduleId(new_id()),
+        name=name,
+        command=Command(operation, Target(), {}),
+        cron=cron,
+        run_at=None if cron else next_slot,
+        time_zone=time_zone,
+        status=ScheduleStatus.ACTIVE if next_slot else ScheduleStatus.PAUSED,
+        next_slot=next_slot,
+    )
+
+
+def at(text_: str) -> datetime:
+    return datetime.fromisoformat(text_).replace(tzinfo=UTC)
+
+
+# ---------------------------------------------------------------- slots
+
+
+def test_the_latest_missed_slot_runs_and_the_others_are_counted() -> None:
+    due = slots.due(schedule(cron="*/5 * * * *", next_slot=at("2026-07-29T12:05")), NOW)
+
+    assert due == slots.Due(at("2026-08-01T12:00"), missed=3 * 24 * 12 - 1, next_slot=at("2026-08-01T12:05"))
+
+
+def test_a_slot_of_this_moment_runs_and_one_that_is_still_to_come_does_not() -> None:
+    assert slots.due(schedule(next_slot=NOW.replace(second=0)), NOW.replace(second=0)) == slots.Due(
+        at("2026-08-01T12:00"), 0, at("2026-08-01T12:01")
+    )
+    assert slots.due(schedule(next_slot=at("2026-08-01T12:01")), NOW) is None
+
+
+def test_a_rare_schedule_runs_however_long_nobody_was_there() -> None:
+    due = slots.due(schedule(cron="0 6 1 1 *", next_slot=at("2024-01-01T06:00")), NOW)
+
+    assert due == slots.Due(at("2026-01-01T06:00"), missed=2, next_slot=at("2027-01-01T06:00"))
+
+
+def test_years_of_missed_minutes_are_counted_over_the_last_week() -> None:
+    due = slots.due(schedule(next_slot=at("2020-01-01T00:00")), NOW)
+
+    assert due == slots.Due(at("2026-08-01T12:00"), missed=7 * 24 * 60 - 1, next_slot=at("2026-08-01T12:01"))
+
+
+def test_a_one_time_schedule_always_runs_and_then_never_again() -> None:
+    assert slots.due(schedule(cron=None, next_slot=at("2026-01-01T00:00")), NOW) == slots.Due(
+        at("2026-01-01T00:00"), 0, None
+    )
+
+
+@pytest.mark.parametrize(
+    ("cron", "after", "expected"),
+    [
+        # Spring in Berlin: 02:00 becomes 03:00 on 2026-03-29.
+        ("30 2 * * *", "2026-03-28T00:00", ["2026-03-28T01:30", "2026-03-29T01:00", "2026-03-30T00:30"]),
+        # Autumn: 03:00 becomes 02:00 on 2026-10-25, so 02:30 comes twice and counts once.
+        ("30 2 * * *", "2026-10-24T00:00", ["2026-10-24T00:30", "2026-10-25T00:30", "2026-10-26T01:30"]),
+        ("0 12 * * *", "2026-03-28T12:00", ["2026-03-29T10:00", "2026-03-30T10:00", "2026-03-31T10:00"]),
+        # Every half hour goes on in real time through the doubled hour.
+        ("*/30 * * * *", "2026-10-25T00:00", ["2026-10-25T00:30", "2026-10-25T01:00", "2026-10-25T01:30"]),
+        ("*/30 * * * *", "2026-03-29T00:30", ["2026-03-29T01:00", "2026-03-29T01:30", "2026-03-29T02:00"]),
+    ],
+)
+def test_slots_follow_the_clock_of_their_zone(cron: str, after: str, expected: list[str]) -> None:
+    instant, found = at(after), []
+    for _ in expected:
+        instant = slots.first_slot(cron, "Europe/Berlin", instant)
+        found.append(instant)
+
+    assert found == [at(one) for one in expected]
+
+
+def test_a_slot_never_lies_in_the_past() -> None:
+    """02:40 comes a second time; 02:30 of that day has been, though the clock shows it as still to come."""
+    second_0210 = at("2026-10-25T01:10")
+
+    assert slots.first_slot("30 2 * * *", "Europe/Berlin", second_0210) == at("2026-10-26T01:30")
+
+
+# ---------------------------------------------------------------- running
+
+
+async def put(database: "PostgresDatabase", *new: Schedule) -> None:
+    async with database.begin() as connection:
+        await store.insert_missing(connection, new)
+
+
+async def make_due(database: "PostgresDatabase", minutes: int = 0) -> datetime:
+    """Let all schedules have a slot this minute, `minutes` ago or since; the answer is the minute."""
+    async with database.begin() as connection:
+        minute: datetime = (
+            await connection.execute(text("SELECT date_trunc('minute', clock_timestamp())"))
+        ).scalar_one()
+        await connection.execute(
+            update(schedules_table)
+            .where(schedules_table.c.next_slot.is_not(None))
+            .values(next_slot=minute - timedelta(minutes=minutes))
+        )
+    return minute
+
+
+async def runs(database: "PostgresDatabase") -> list[tuple[str, int, UUID | None]]:
+    async with database.read() as connection:
+        rows = await connection.execute(select(schedule_runs).order_by(schedule_runs.c.slot))
+        return [(row.outcome, row.missed_slots, row.execution_id) for row in rows]
+
+
+async def test_a_due_slot_starts_an_execution_that_names_its_schedule(database: "PostgresDatabase") -> None:
+    mine = schedule()
+    await put(database, mine)
+    minute = await make_due(database, minutes=3)
+    await run_due_once(database)
+    (execution,) = await live_executions(database)
+
+    assert (execution.operation, execution.trigger) == (Operation.SETTLE_PENDING, ExecutionTrigger.SCHEDULE)
+    assert (execution.schedule_id, execution.target) == (mine.id, Target())
+    assert execution.request_id.startswith("schedule:test:")
+    ((outcome, missed, execution_id),) = await runs(database)
+    assert (outcome, execution_id) == ("STARTED", execution.id)
+    assert missed in {3, 4}  # the minute may end while the test runs
+    after = (await schedules.read_schedules(database, [mine.id]))[mine.id]
+    assert after.next_slot is not None
+    assert after.next_slot > minute
+
+
+async def test_twenty_schedulers_at_once_start_it_once(database: "PostgresDatabase") -> None:
+    mine = schedule(cron="0 0 1 1 *")
+    await put(database, mine)
+    for _ in range(5):
+        async with database.begin() as connection:
+            await connection.execute(text("DELETE FROM outbox"))
+            await connection.execute(text("TRUNCATE schedule_runs"))
+            await connection.execute(text("DELETE FROM executions"))
+            await connection.execute(update(schedules_table).values(next_slot=at("2026-01-01T00:00")))
+        started = await asyncio.gather(*(schedules.run_due_slot(database, mine.id) for _ in range(20)))
+
+        assert sum(one is not None for one in started) == 1
+        assert len(await live_executions(database)) == 1
+        assert len(await runs(database)) == 1
+
+
+async def test_a_slot_is_skipped_while_the_operation_still_lives(database: "PostgresDatabase") -> None:
+    await put(database, schedule())
+    await make_due(database)
+    await run_due_once(database)
+    await make_due(database, minutes=-0)
+    async with database.begin() as connection:  # the slot of this minute has run: let it be an older one
+        await connection.execute(text("UPDATE schedule_runs SET slot = slot - interval '1 day'"))
+    await run_due_once(database)
+
+    assert [outcome for outcome, _, _ in await runs(database)] == ["STARTED", "SKIPPED_OVERLAP"]
+    assert len(await live_executions(database)) == 1
+
+
+async def test_a_one_time_schedule_retires(database: "PostgresDatabase") -> None:
+    once = schedule(cron=None, next_slot=at("2026-01-01T00:00"))
+    await put(database, once)
+    await run_due_once(database)
+    await run_due_once(database)
+
+    assert len(await runs(database)) == 1
+    after = (await schedules.read_schedules(database, [once.id]))[once.id]
+    assert (after.status, after.next_slot) == (ScheduleStatus.RETIRED, None)
+
+
+async def test_a_schedule_that_cannot_run_does_not_keep_others_from_it(database: "PostgresDatabase") -> None:
+    await put(
+        database,
+        schedule(name="broken", next_slot=at("2026-01-01T00:00")),
+        schedule(name="good", operation=Operation.SYNC_CURRENT_ROUND, next_slot=at("2026-02-01T00:00")),
+    )
+    async with database.begin() as connection:
+        await connection.execute(text("UPDATE schedules SET cron = 'nonsense' WHERE name = 'broken'"))
+    await run_due_once(database)
+    (execution,) = await live_executions(database)
+
+    assert (execution.operation, execution.state) == (Operation.SYNC_CURRENT_ROUND, ExecutionState.QUEUED)
+
+
+async def test_default_schedules_are_installed_once_and_kept_as_they_were_set(database: "PostgresDatabase") -> None:
+    await asyncio.gather(*(schedules.install_defaults(database) for _ in range(5)))
+    async with database.begin() as connection:
+        await connection.execute(
+            text("UPDATE schedules SET status = 'PAUSED', next_slot = NULL WHERE name = 'settle-pending'")
+        )
+    await schedules.install_defaults(database)
+    async with database.read() as connection:
+        rows = (await connection.execute(select(schedules_table).order_by(schedules_table.c.name))).all()
+
+    assert [(row.name, row.operation, row.cron, row.time_zone, row.status) for row in rows] == [
+        ("settle-pending", "SETTLE_PENDING", "* * * * *", "UTC", "PAUSED"),
+        ("sync-current-round", "SYNC_CURRENT_ROUND", "*/10 * * * *", "UTC", "ACTIVE"),
+    ]
+
+
+# ---------------------------------------------------------------- locks
+
+
+async def test_a_passed_lock_is_told_once(database: "PostgresDatabase") -> None:
+    made = await make_tournament(database, matches=3)
+    async with database.begin() as connection:
+        await connection.execute(text("ALTER TABLE matches DISABLE TRIGGER keep_passed_lock"))
+        await connection.execute(text("UPDATE matches SET lock_at = NULL, lock_announced_at = NULL, version = 1"))
+        passed = update(matches).values(lock_at=at("2026-01-01T00:00"))
+        await connection.execute(passed.where(matches.c.id.in_(made.matches[:2])))
+        later = update(matches).values(lock_at=at("2126-01-01T00:00"))
+        await connection.execute(later.where(matches.c.id == made.matches[2]))
+        await connection.execute(text("DELETE FROM outbox"))
+        before = (await connection.execute(select(tournaments.c.match_version))).scalar_one()
+    told = await asyncio.gather(*(locks.announce(database) for _ in range(5)))
+
+    assert sum(told) == 2
+    assert not await announce_locks_once(database)
+    async with database.read() as connection:
+        rows = (
+            await connection.execute(select(matches.c.version, matches.c.lock_announced_at).order_by(matches.c.id))
+        ).all()
+        version = (await connection.execute(select(tournaments.c.match_version))).scalar_one()
+        ticks = (await connection.execute(select(outbox.c.message))).scalars().all()
+    assert sorted(row.version for row in rows) == [1, 2, 2]
+    assert {row.lock_announced_at for row in rows} == {None, at("2026-01-01T00:00")}
+    assert version > before
+    assert {tick["kind"] for tick in ticks} == {"matches"}
