@@ -1,6 +1,5 @@
 """Owns the embedded PostgreSQL of a data folder: create, start, recover, stop."""
 
-import os
 import shutil
 import signal
 import subprocess
@@ -12,7 +11,15 @@ from urllib.parse import quote
 import psutil
 
 from runtime.embedded.identity import open_the_way, server_identity
-from runtime.embedded.process import find_orphan, last_line, socket_folder, start_server, stop_process, wait_until
+from runtime.embedded.process import (
+    find_orphan,
+    last_line,
+    run_to_end,
+    socket_folder,
+    start_server,
+    stop_process,
+    wait_until,
+)
 from runtime.errors import SetupError
 
 _USER = "postgres"
@@ -157,16 +164,11 @@ class EmbeddedPostgres:
         open_the_way(_program("postgres"))
 
     def _run(self, name: str, *arguments: str) -> str:
-        outcome = subprocess.run(
-            [str(_program(name)), *arguments],
-            capture_output=True,
-            text=True,
-            check=False,
+        outcome = run_to_end(
+            [_program(name), *arguments],
+            identity=self._identity,
             cwd=self._data,
-            env={"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"},
-            user=self._identity.uid,
-            group=self._identity.gid,
-            extra_groups=None if self._identity.uid is None else [],
+            keep_waiting=lambda: self._waits,
         )
         if outcome.returncode:
             reason = (outcome.stderr.strip() or f"exit code {outcome.returncode}").splitlines()[-1]

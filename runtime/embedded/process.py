@@ -21,6 +21,7 @@ _PR_SET_PDEATHSIG = 1
 _LONGEST_SOCKET_PATH = 100  # the kernel takes 107 bytes on Linux and 103 on macOS
 _LOG_LIMIT = 10_000_000
 _POLL = 0.01
+_ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
 
 
 def die_with_parent(death_signal: int) -> Callable[[], None]:
@@ -53,13 +54,45 @@ def start_server(
             stdout=output,
             stderr=output,
             cwd=cwd,
-            env={"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"},
+            env=_ENVIRONMENT,
             user=identity.uid,
             group=identity.gid,
             extra_groups=None if identity.uid is None else [],
             start_new_session=True,
             preexec_fn=die_with_parent(death_signal),  # noqa: PLW1509 -- only prctl between fork and exec
         )
+
+
+def run_to_end(
+    command: Sequence[str | Path], *, identity: Identity, cwd: Path, keep_waiting: Callable[[], bool]
+) -> subprocess.CompletedProcess[str]:
+    """Run a tool of a server; when `keep_waiting` says no, it and what it started are killed.
+
+    Raises:
+        SetupError: it was given up.
+    """
+    with subprocess.Popen(
+        [str(part) for part in command],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=cwd,
+        env=_ENVIRONMENT,
+        user=identity.uid,
+        group=identity.gid,
+        extra_groups=None if identity.uid is None else [],
+        start_new_session=True,
+        preexec_fn=die_with_parent(signal.SIGKILL),  # noqa: PLW1509 -- only prctl between fork and exec
+    ) as process:
+        while True:
+            try:
+                output, errors = process.communicate(timeout=_POLL * 5)
+                return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
+            except subprocess.TimeoutExpired:
+                if not keep_waiting():
+                    os.killpg(process.pid, signal.SIGKILL)
+                    raise SetupError("The start was given up.") from None
 
 
 def wait_until(condition: Callable[[], bool], seconds: float) -> bool:

@@ -164,6 +164,22 @@ def test_a_first_start_that_was_killed_is_repaired(data: Path) -> None:
     assert not (data / "postgres.new").exists()
 
 
+def test_a_first_start_can_be_given_up(data: Path) -> None:
+    server = EmbeddedPostgres(data)
+    server.give_up_waiting()
+
+    with pytest.raises(SetupError, match=r"^The start was given up\.$"):
+        server.start()
+    assert [process for process in psutil.process_iter() if str(data) in _command_line(process)] == []
+
+
+def _command_line(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
+
+
 def test_a_folder_of_another_version_is_refused(data: Path) -> None:
     (data / "postgres").mkdir()
     (data / "postgres" / "PG_VERSION").write_text("15\n")
