@@ -82,7 +82,8 @@ class Installation:
         self._server_thread.shutdown(wait=False)
 
     def _child_settings(self) -> Settings:
-        as_text = "text" if self.settings.log_format == "auto" else self.settings.log_format
+        # The children write into a pipe, but a person reads it at our end.
+        as_text = "json" if self.settings.logs_as_json(to_terminal=True) else "text"
         wait = _START_WAIT if self._servers.replace_all else self.settings.start_wait_seconds
         return self.settings.changed(log_format=as_text, start_wait_seconds=wait)
 

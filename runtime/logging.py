@@ -23,7 +23,7 @@ _QUIET = ("sqlalchemy", "alembic.runtime.plugins", "taskiq", "asyncio", "uvicorn
 def configure_logging(settings: Settings, component: str, stream: TextIO | None = None) -> None:
     """Send every log line of this process to one stream (standard output); `component` names the process."""
     target = sys.stdout if stream is None else stream
-    as_json = settings.log_format == "json" or (settings.log_format == "auto" and not target.isatty())
+    as_json = settings.logs_as_json(to_terminal=target.isatty())
     shared = _shared_processors()
     handler = logging.StreamHandler(target)
     handler.setFormatter(

@@ -75,6 +75,12 @@ class Settings(BaseSettings):
     sign_up_limit: int = Field(default=100, ge=1)
     sign_up_window_seconds: Seconds = Field(default=3600, gt=0)
 
+    def logs_as_json(self, *, to_terminal: bool) -> bool:
+        """Whether log lines are JSON: as set, else in production and wherever no person reads along."""
+        if self.log_format == "auto":
+            return self.env == "production" or not to_terminal
+        return self.log_format == "json"
+
     @property
     def cookies_are_secure(self) -> bool:
         """Whether browsers may send our cookies over TLS only."""
@@ -124,9 +130,12 @@ def variable_name(field: str) -> str:
 
 def _checked(kind: type[_Kind], values: Mapping[str, Any]) -> _Kind:
     try:
-        return kind(**{_UNPREFIXED.get(name, name): value for name, value in values.items()})
+        settings = kind(**{_UNPREFIXED.get(name, name): value for name, value in values.items()})
     except ValidationError as problem:
         raise SetupError(" ".join(_sentences(problem))) from problem
+    if settings.demo and settings.env == "production":
+        raise SetupError("PALPITE_DEMO lets anybody sign in as anybody: not with PALPITE_ENV=production.")
+    return settings
 
 
 def _refuse_unknown_names(names: Iterable[str]) -> None:

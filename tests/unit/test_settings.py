@@ -79,6 +79,36 @@ def test_a_mistake_is_one_clear_line(monkeypatch: pytest.MonkeyPatch, name: str,
     assert str(caught.value) == line
 
 
+@pytest.mark.parametrize(
+    ("log_format", "env", "to_terminal", "as_json"),
+    [
+        ("auto", "local", True, False),
+        ("auto", "local", False, True),
+        ("auto", "production", True, True),
+        ("text", "production", False, False),
+        ("json", "local", True, True),
+    ],
+)
+def test_log_lines_are_json_where_no_person_reads_them(
+    log_format: str, env: str, to_terminal: bool, as_json: bool
+) -> None:
+    assert load_settings(log_format=log_format, env=env).logs_as_json(to_terminal=to_terminal) is as_json
+
+
+def test_the_sign_in_of_the_demo_is_refused_in_production(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PALPITE_DEMO", "true")
+    monkeypatch.setenv("PALPITE_ENV", "production")
+
+    with pytest.raises(SetupError, match=r"^PALPITE_DEMO lets anybody sign in as anybody"):
+        load_settings()
+
+
+def test_every_setting_is_documented() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "settings.md").read_text()
+
+    assert [name for name in map(variable_name, Settings.model_fields) if f"`{name}`" not in page] == []
+
+
 def test_an_empty_variable_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "")
     monkeypatch.setenv("PALPITE_PORT", "")
