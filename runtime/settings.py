@@ -66,7 +66,7 @@ class Settings(BaseSettings):
     stream_heartbeat_seconds: Seconds = Field(default=15, gt=0)
     socket_life_seconds: Seconds = Field(default=1800, gt=0)
     init_timeout_seconds: Seconds = Field(default=10, gt=0)
-    stop_seconds: Seconds = Field(default=2.5, gt=0)
+    stop_seconds: Seconds = Field(default=2.0, gt=0)
     start_wait_seconds: Seconds = Field(default=0, ge=0)
     session_days: float = Field(default=30, gt=0)
 

@@ -17,7 +17,8 @@ from runtime.embedded.process import find_orphan, last_line, socket_folder, star
 from runtime.errors import SetupError
 
 _SOCKET = "valkey.sock"
-_STOP_STEPS = ((signal.SIGTERM, 3.0),)
+_STOP_STEPS = ((signal.SIGTERM, 1.7),)
+_ORPHAN_STEPS = ((signal.SIGTERM, 20.0),)
 _MACHINES = {"amd64": "x86_64", "x86_64": "x86_64"}
 
 
@@ -49,7 +50,7 @@ class EmbeddedValkey:
         self._identity.own(self._folder)
         orphan = find_orphan(self._folder / "valkey.pid", name="valkey-server", folder=self._folder)
         if orphan is not None:
-            stop_process(orphan, _STOP_STEPS)
+            stop_process(orphan, _ORPHAN_STEPS)
         self._socket().unlink(missing_ok=True)
         self._launch()
         return self.url
