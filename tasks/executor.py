@@ -22,6 +22,7 @@ from domain.execution.ports import ObjectStore
 from domain.execution.report import CONTENT_TYPE, report, report_key
 from domain.execution.run import CancelRequested, LeaseLost, Run
 from domain.ids import ExecutionId
+from tasks.gate import Gate
 
 _log = structlog.get_logger(__name__)
 _WRITE_AGAIN_SECONDS = 0.2
@@ -65,6 +66,7 @@ class Executor:
         self._pace = pace
         self._clock = clock
         self._jitter = jitter
+        self._gate = Gate(patience=pace.lease)
         self._running: set[asyncio.Task[None]] = set()
 
     async def deliver(self, job: Mapping[str, Any]) -> None:
@@ -78,7 +80,8 @@ class Executor:
                 _log.warning("job_unknown")
                 return
             with structlog.contextvars.bound_contextvars(domain=self._domains[operation]):
-                await self._tracked(self._claim_and_run(ExecutionId(UUID(str(job["executionId"])))))
+                execution_id = ExecutionId(UUID(str(job["executionId"])))
+                await self._tracked(self._through_the_gate(execution_id, is_first=job.get("attempt") == 1))
 
     async def stop(self) -> None:
         """Give back what is still running, for other workers."""
@@ -93,6 +96,12 @@ class Executor:
             await asyncio.shield(task)
         finally:
             task.add_done_callback(self._running.discard)
+
+    async def _through_the_gate(self, execution_id: ExecutionId, *, is_first: bool) -> None:
+        """What may have ended its last worker runs alone: if it did, nobody else loses a try by it again."""
+        is_suspect = not is_first and await leases.lost_its_worker(self._database, execution_id)
+        async with self._gate.alone() if is_suspect else self._gate.together():
+            await self._claim_and_run(execution_id)
 
     async def _claim_and_run(self, execution_id: ExecutionId) -> None:
         execution = await leases.claim(self._database, execution_id, owner=self._owner, lease_seconds=self._pace.lease)

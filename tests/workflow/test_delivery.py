@@ -373,7 +373,8 @@ async def test_a_job_that_kills_its_process_each_time_fails_and_others_go_on(
     assert (execution.state, execution.error_code) == (ExecutionState.FAILED, ExecutionErrorCode.WORKER_LOST)
     assert execution.attempt == execution.max_attempts == 5
     assert execution.report_key is not None
-    assert len(await effects(database)) == 20
+    # What ran beside it lost one try; from then on each of them ran alone.
+    assert max([(await read_one(database, one)).attempt for one in others]) <= 2
 
 
 async def test_a_stopped_worker_leaves_at_once_and_gives_back(

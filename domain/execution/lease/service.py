@@ -3,9 +3,10 @@
 from domain.clock import Clock
 from domain.database import Database
 from domain.execution import jobs, rules
+from domain.execution import store as executions
 from domain.execution.lease import store
 from domain.execution.lease.store import Claim, Progress
-from domain.execution.model import Execution, ExecutionState, Failure
+from domain.execution.model import Execution, ExecutionErrorCode, ExecutionState, Failure
 from domain.execution.ports import ObjectStore
 from domain.execution.report import CONTENT_TYPE, report, report_key
 from domain.execution.run import LeaseLost
@@ -21,6 +22,13 @@ async def claim(database: Database, execution_id: ExecutionId, *, owner: str, le
         if execution is not None:
             await jobs.tell(connection, execution)
     return execution
+
+
+async def lost_its_worker(database: Database, execution_id: ExecutionId) -> bool:
+    """Whether the worker of its last try was lost, maybe because of it."""
+    async with database.read() as connection:
+        found = await executions.read(connection, [execution_id])
+    return any(execution.error_code is ExecutionErrorCode.WORKER_LOST for execution in found)
 
 
 async def keep(database: Database, claim: Claim, progress: Progress | None, *, lease_seconds: float) -> Execution:
