@@ -68,11 +68,13 @@ def install(place: Path, mark: str, fill: Callable[[Path], None]) -> Path:
         return place
     with _only_one(place):
         if not _is_whole(place, mark):
-            draft = Path(mkdtemp(prefix=f".{place.name}-", dir=place.parent))
+            _require_ours(place)
+            draft = _draft(place)
             fill(draft)
             (draft / ".ok").write_text(mark)
             draft.chmod(0o755)
-            shutil.rmtree(place, ignore_errors=True)
+            if place.exists():
+                place.rename(_draft(place) / "old")
             draft.rename(place)
     return place
 
@@ -87,6 +89,16 @@ def unpack(packages: list[Package], folder: Path) -> None:
             for source, target in package.files.items():
                 _write(content, f"package/{source}", folder / target)
     shutil.rmtree(downloads)
+
+
+def _require_ours(place: Path) -> None:
+    """A folder that holds something else is not replaced: a setting may have named it by mistake."""
+    if place.exists() and any(place.iterdir()) and not (place / ".ok").exists():
+        raise SetupError(f"{place} holds something else: name an empty folder, or one that does not exist.")
+
+
+def _draft(place: Path) -> Path:
+    return Path(mkdtemp(prefix=f".{place.name}-", dir=place.parent))
 
 
 def _is_whole(place: Path, mark: str) -> bool:

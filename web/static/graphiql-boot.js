@@ -20,7 +20,8 @@ async function known() {
   const [tournament] = await readTournaments();
   if (!tournament) return {};
   const found = (await ask("ExampleVariables", { tournament: tournament.id })).tournament;
-  const open = found.matches.edges.map((edge) => edge.node).find((match) => !match.isLocked);
+  // The last of them, so that there is time to read before its lock.
+  const open = found.matches.edges.map((edge) => edge.node).findLast((match) => !match.isLocked);
   return { tournament: tournament.id, match: open?.id, epoch: found.leaderboard?.streamPosition?.epoch };
 }
 

@@ -1,0 +1,156 @@
+"""GraphiQL and the other pages in a browser: queries and subscriptions run, and no request leaves the machine."""
+
+import re
+from collections.abc import Iterator
+
+import httpx2
+import pytest
+from playwright.async_api import Page, expect
+
+from runtime.browser import until
+from tests.support.browser import RunningDemo, running_demo, watched_page
+from tests.support.graphql_client import read_operation
+
+pytestmark = [pytest.mark.timeout(400), pytest.mark.xdist_group("demo")]
+
+EXAMPLES = [
+    *("Tournaments", "LiveBoard", "MyDashboard", "SaveGuess", "MyLeagues", "AdminExecutions"),
+    *("LeaderboardUpdates", "MatchUpdates"),
+]
+
+STORED_TAB = "JSON.parse(localStorage.getItem('graphiql:tabState'))?.activeTabIndex"
+TALL = {"viewport": {"width": 1280, "height": 4000}}  # the editors draw only the lines in view
+
+
+@pytest.fixture(scope="module")
+def demo() -> Iterator[RunningDemo]:
+    with running_demo("watch") as running:
+        yield running
+
+
+async def open_graphiql(page: Page, address: str) -> None:
+    await page.goto(f"{address}/graphiql")
+    await page.locator(".graphiql-query-editor", has_text="query Tournaments").wait_for()
+
+
+async def choose(page: Page, example: str) -> None:
+    await page.get_by_role("button", name=example, exact=True).click()
+    await page.locator(
+        ".graphiql-query-editor", has_text=re.compile(rf"(query|mutation|subscription)\s{example}\b")
+    ).wait_for()
+    # GraphiQL learns the name of the operation after it has drawn the query; it keeps the tab after both.
+    await until(page, f"{STORED_TAB} === {EXAMPLES.index(example)}", seconds=10)
+
+
+async def run(page: Page, example: str) -> None:
+    await choose(page, example)
+    await page.locator(".graphiql-execute-button").click()
+
+
+async def expect_answer(page: Page, *parts: str) -> None:
+    for part in parts:
+        await expect(page.locator(".graphiql-response")).to_contain_text(part, timeout=90_000)
+
+
+async def sign_in(page: Page, nick: str) -> None:
+    await page.get_by_role("button", name=f"Sign in as {nick}").click()
+    await page.locator("#who", has_text=f"Signed in as {nick}").wait_for()
+    await page.locator(".graphiql-execute-button").wait_for()
+
+
+async def test_a_query_and_a_subscription_run_and_nothing_leaves_the_machine(demo: RunningDemo) -> None:
+    async with watched_page(demo.address, **TALL) as watched:
+        page = watched.page
+        await open_graphiql(page, demo.address)
+        assert await page.locator(".graphiql-tab-button").all_inner_texts() == EXAMPLES
+        await run(page, "LiveBoard")
+        await expect_answer(page, '"label": "English Premier League"', '"settledMatches"')
+        await run(page, "LeaderboardUpdates")
+        await expect_answer(page, '"__typename": "LeaderboardSnapshot"')
+        await expect_answer(page, '"__typename": "LeaderboardDelta"')  # the season goes on
+        await page.locator(".graphiql-execute-button").click()
+        await run(page, "MatchUpdates")
+        await expect_answer(page, '"__typename": "MatchDelta"')
+        watched.require_clean()
+
+
+async def test_a_later_visit_finds_the_tabs_as_they_were_left(demo: RunningDemo) -> None:
+    async with watched_page(demo.address, **TALL) as watched:
+        page = watched.page
+        await open_graphiql(page, demo.address)
+        await choose(page, "MyLeagues")
+        await page.reload()
+        await page.locator(".graphiql-query-editor", has_text="query MyLeagues").wait_for()
+        assert await page.locator(".graphiql-tab-button").all_inner_texts() == EXAMPLES
+        assert "query=" not in page.url
+        watched.require_clean()
+
+
+async def test_a_member_of_the_demo_signs_in_and_saves_a_guess(demo: RunningDemo) -> None:
+    async with watched_page(demo.address, **TALL) as watched:
+        page = watched.page
+        await open_graphiql(page, demo.address)
+        await run(page, "MyDashboard")
+        await expect_answer(page, '"viewer": null')
+        await sign_in(page, "ana")
+        await run(page, "MyDashboard")
+        await expect_answer(page, '"nickName": "ana"', '"platformRole": "MEMBER"')
+        await run(page, "SaveGuess")
+        await expect_answer(page, '"errors": []', '"home": 2', '"away": 1')
+        await run(page, "AdminExecutions")
+        await expect_answer(page, "FORBIDDEN")
+        await page.get_by_role("button", name="Sign out").click()
+        await page.locator("#who", has_text="Not signed in").wait_for()
+        watched.require_clean()
+
+
+async def test_the_admin_of_the_demo_sees_the_executions(demo: RunningDemo) -> None:
+    async with watched_page(demo.address, **TALL) as watched:
+        page = watched.page
+        await page.goto(demo.address)
+        await sign_in(page, "admin")
+        await run(page, "AdminExecutions")
+        await expect_answer(page, '"trigger": "SYSTEM"', '"state": "COMPLETED"')
+        watched.require_clean()
+
+
+async def test_somebody_new_joins_a_league_by_its_invite(demo: RunningDemo) -> None:
+    address = _invite(demo.address)
+    async with watched_page(demo.address, **TALL) as watched:
+        page = watched.page
+        await page.goto(address)
+        await expect(page.get_by_role("heading", level=1)).to_have_text("Join Cup Night")
+        await expect(page.get_by_text("Founded by ana")).to_be_visible()
+        await page.get_by_label("Nick name").fill("x")
+        await page.get_by_label("E-mail").fill("not an address")
+        await page.get_by_label("Password").fill("short")
+        await page.get_by_role("button", name="Create the account").click()
+        await expect(page.get_by_role("alert")).to_have_count(3)  # all faults at once, each at its field
+        await page.get_by_label("Nick name").fill("Newcomer")
+        await page.get_by_label("E-mail").fill("newcomer@example.org")
+        await page.get_by_label("Password").fill("a long enough password")
+        await page.get_by_role("button", name="Create the account").click()
+        await page.get_by_role("button", name="Join the league").click()
+        await expect(page.get_by_role("heading", level=1)).to_have_text("You are in Cup Night.")
+        watched.require_clean()
+
+
+async def test_an_invite_that_cannot_be_used_says_so(demo: RunningDemo) -> None:
+    async with watched_page(demo.address, **TALL) as watched:
+        await watched.page.goto(f"{demo.address}/join/NOSUCHCODE")
+        await expect(watched.page.get_by_role("heading", level=1)).to_have_text("This invite cannot be used.")
+        watched.require_clean()
+
+
+def _invite(address: str) -> str:
+    """The page behind an invite to a new league of ana's."""
+    with httpx2.Client(base_url=address) as client:
+        client.post("/demo/sign-in", data={"nick": "ana", "next": "/"})
+
+        def send(name: str, variables: dict[str, object]) -> dict[str, dict[str, dict[str, str]]]:
+            answer = client.post("/graphql", json={"query": read_operation(name), "variables": variables}).json()
+            data: dict[str, dict[str, dict[str, str]]] = answer["data"]
+            return data
+
+        league = send("createLeague", {"input": {"name": "Cup Night"}})["createLeague"]["league"]
+        return send("createLeagueInvite", {"input": {"leagueId": league["id"]}})["createLeagueInvite"]["invite"]["url"]
