@@ -165,7 +165,7 @@ function Matches({ board }) {
         <h2 id="results-title">Last results</h2>
         <ul class="matches">
           ${results.map((match) => html`<${Result} key=${match.id} match=${match} />`)}
-          ${results.length === 0 ? html`<li class="note">No result in this round yet.</li>` : null}
+          ${results.length === 0 ? html`<li class="note">No recent result.</li>` : null}
         </ul>
       </section>
     </aside>

@@ -89,10 +89,11 @@ async function readResults(id) {
   const { tournament } = await ask("LiveRound", { id });
   const round = tournament?.currentRound;
   if (!round) return { round: null, results: [] };
-  const before = tournament.rounds.findLast((other) => other.position < round.position) ?? round;
-  const found = await ask("RoundResults", { id, round: round.slug, before: before.slug });
-  const both = merged([], [found.tournament.round, found.tournament.before].flatMap((one) => nodes(one?.matches)), []);
-  const over = byKickOff(both).filter((match) => match.status === "ENDED" && match.result?.goals);
+  const slugs = tournament.rounds.filter((one) => one.position <= round.position).map((one) => one.slug);
+  const [earlier, before, now] = [slugs.at(-3) ?? slugs[0], slugs.at(-2) ?? slugs[0], slugs.at(-1)];
+  const found = (await ask("RoundResults", { id, round: now, before, earlier })).tournament;
+  const matches = merged([], [found.round, found.before, found.earlier].flatMap((one) => nodes(one?.matches)), []);
+  const over = byKickOff(matches).filter((match) => match.status === "ENDED" && match.result?.goals);
   return { round, results: over.reverse().slice(0, SHOWN_RESULTS) };
 }
 
