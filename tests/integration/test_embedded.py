@@ -306,7 +306,12 @@ async def test_a_dead_server_is_started_again(settings: Settings) -> None:
 
     # The kernel hands a killed process over only when its last thread is gone.
     revived: list[str] = []
-    assert wait_until(lambda: bool(revived.extend(servers.revive()) or revived), 5)
+
+    def is_revived() -> bool:
+        revived.extend(servers.revive())
+        return bool(revived)
+
+    assert wait_until(is_revived, 5)
     assert revived == ["Valkey"]
     assert servers.revive() == []
     async with Redis.from_url(servers.settings().required_redis_url()) as client:
