@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Collection
-from contextlib import suppress
 from time import monotonic
 from uuid import UUID
 
@@ -42,7 +41,7 @@ class Hub:
         self._boards = Watch(BoardFeed(database, boards), self._pace, limit)
         self._matches = Watch(MatchFeed(database, boards), self._pace, limit)
         self._executions = ExecutionDesk(database, self._pace)
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
         self.is_subscribed = False
         """Whether ticks have been listened to at least once."""
         self._ticks_heard_at = monotonic()
@@ -51,16 +50,17 @@ class Hub:
         """Begin to listen and to compare."""
         self._ticks_heard_at = monotonic()
         runs = (self._ticks.listen(self), self._boards.run(), self._matches.run(), self._executions.run())
-        self._tasks = [asyncio.create_task(run) for run in runs]
+        self._tasks = {asyncio.create_task(run) for run in runs}
 
     async def stop(self) -> None:
         """End every stream in good order, then listen no more."""
         for part in (self._boards, self._matches, self._executions):
             await part.stop()
-        for task in self._tasks:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+        # Cancelled until they are over: Python 3.11's `wait_for`, which redis-py uses, may swallow a cancellation.
+        while self._tasks:
+            for task in self._tasks:
+                task.cancel()
+            _, self._tasks = await asyncio.wait(self._tasks, timeout=0.1)
 
     def leaderboard(
         self, key: BoardKey, first: int, after: StreamPosition | None, *, allowed: Allowed

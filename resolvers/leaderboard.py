@@ -9,7 +9,7 @@ from domain.leaderboard.rules import Score, pack
 from domain.leaderboard.service import OpenBoard
 from resolvers.context import Context
 from resolvers.pages import Cursors, Page, number, page_size
-from resolvers.permissions import allow, board_reader
+from resolvers.permissions import allow, board_reader, board_watcher
 
 WIDEST_RADIUS = 10
 
@@ -27,7 +27,7 @@ async def open_board(context: Context, *, key: BoardKey) -> OpenBoard:
     return board
 
 
-@allow(board_reader)
+@allow(board_watcher)
 async def watch(context: Context, *, key: BoardKey) -> None:
     """The right to follow a board."""
 

@@ -74,6 +74,7 @@ async def own_leagues(context: Context, *, first: int, after: str | None) -> Pag
     name_and_id = cursors.read(after, words, UUID) if after is not None else None
     place = (name_and_id[0], LeagueId(name_and_id[1])) if name_and_id else None
     rows = await leagues.page_of_member(context.database, context.member_id, page_size(first), place)
+    context.loaders.league.prime_many({row.id: row for row in rows})
     return cut(rows, first, after=after, cursor=lambda league: cursors.write(*rules.list_position(league)))
 
 

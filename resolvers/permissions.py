@@ -72,6 +72,13 @@ async def league_admin(context: Context, arguments: Mapping[str, Any]) -> None:
 async def board_reader(context: Context, arguments: Mapping[str, Any]) -> None:
     """Anyone for a tournament's board, members of the league for a league's (`key`)."""
     key: BoardKey = arguments["key"]
+    if key.league_id is not None and await context.loaders.league.load(key.league_id) is None:
+        raise NotFound("There is no such league.")
+
+
+async def board_watcher(context: Context, arguments: Mapping[str, Any]) -> None:
+    """The same for streams, which ask again and again: membership is read from the database each time."""
+    key: BoardKey = arguments["key"]
     if key.league_id is not None:
         await _league_role(context, key.league_id)
 

@@ -29,6 +29,7 @@ async def page(
         first=page_size(first),
         after=cursors.read(after, place, words, _tournament_id) if after is not None else None,
     )
+    context.loaders.tournament.prime_many({row.id: row for row in rows})
     return cut(rows, first, after=after, cursor=lambda row: cursors.write(*rules.list_position(row)))
 
 

@@ -12,8 +12,6 @@ from pathlib import Path
 
 import uvicorn
 from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -28,6 +26,7 @@ from domain.ids import new_id
 from domain.leaderboard.service import Boards
 from domain.member import service as members
 from integrations.object_store.folder import FolderStore
+from integrations.valkey.client import connect
 from integrations.valkey.projection import ValkeyProjection
 from integrations.valkey.ticks import TickReader
 from live.hub import Hub
@@ -96,10 +95,11 @@ async def _open_parts(settings: Settings, stack: AsyncExitStack) -> _Parts:
         statement_timeout=min(settings.statement_timeout_seconds, Limits().request_seconds),
     )
     stack.push_async_callback(database.close)
-    valkey = _valkey(settings)
+    valkey, listening = connect(settings.required_redis_url()), connect(settings.required_redis_url())
     stack.push_async_callback(valkey.aclose)
+    stack.push_async_callback(listening.aclose)
     boards = Boards(database, ValkeyProjection(valkey), utc_now)
-    ticks = TickReader(valkey)
+    ticks = TickReader(listening)
     hub = Hub(database, boards, ticks, pace=_pace(settings))
     links = FileLinks(settings.secret_key(), settings.public_url, utc_now)
     services = Services(
@@ -139,7 +139,7 @@ async def _run_beside(stack: AsyncExitStack, sockets: Sockets) -> None:
 
 
 def _application(settings: Settings, parts: _Parts) -> Starlette:
-    return Starlette(
+    app = Starlette(
         routes=_routes(settings, parts),
         middleware=[
             Middleware(CountRequests, metrics=parts.metrics),
@@ -147,6 +147,8 @@ def _application(settings: Settings, parts: _Parts) -> Starlette:
         ],
         exception_handlers={404: pages.not_found},
     )
+    app.state.database = parts.database
+    return app
 
 
 def _routes(settings: Settings, parts: _Parts) -> list[BaseRoute]:
@@ -191,17 +193,6 @@ def _assets(settings: Settings) -> Path:
         _log.warning("the files of the pages are missing: run `palpite assets`")
         place.mkdir(parents=True)
     return place
-
-
-def _valkey(settings: Settings) -> Redis:
-    """A server that is away is noticed at once: everything asked of it can be had without it."""
-    return Redis.from_url(
-        settings.required_redis_url(),
-        socket_timeout=2.0,
-        socket_connect_timeout=1.0,
-        retry=Retry(NoBackoff(), 1),
-        decode_responses=False,
-    )
 
 
 def _pace(settings: Settings) -> Pace:

@@ -5,9 +5,12 @@ import signal
 import sys
 from pathlib import Path
 
+from runtime.assets import ensure as ensure_assets
+from runtime.errors import SetupError
 from runtime.installation import Installation
 from runtime.output import merged_output, write_line
 from runtime.settings import Settings, load_settings
+from runtime.supervisor import Say
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -28,8 +31,9 @@ def up(*, port: int | None = None, host: str | None = None, data: Path | None = 
 
 
 async def _up(settings: Settings) -> None:
-    installation = Installation(settings, merged_output())
-    work = asyncio.create_task(_serve(installation))
+    say = merged_output()
+    installation = Installation(settings, say)
+    work = asyncio.create_task(_serve(installation, say))
     for number in _STOP_SIGNALS:
         asyncio.get_running_loop().add_signal_handler(number, work.cancel)
     try:
@@ -40,7 +44,12 @@ async def _up(settings: Settings) -> None:
         await installation.stop()
 
 
-async def _serve(installation: Installation) -> None:
+async def _serve(installation: Installation, say: Say) -> None:
+    settings = installation.settings
+    try:
+        await asyncio.to_thread(ensure_assets, settings.data, settings.assets)
+    except SetupError as problem:  # the API serves without its pages
+        say("up", str(problem))
     await installation.start()
     write_line(sys.stdout, f"ready {installation.address}")
     await installation.watch()

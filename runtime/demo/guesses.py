@@ -32,7 +32,7 @@ def guesses(nick_name: str, matches: Iterable[MatchSnapshot], strength: Mapping[
     taste = Random(nick_name).uniform(0.3, 1.3)  # noqa: S311 - a game
     given: dict[str, Goals] = {}
     for match in matches:
-        random = Random(f"{nick_name}/{match.key}")  # noqa: S311 - a game
+        random = Random(f"{nick_name}/{match.round_slug}/{match.home_label}/{match.away_label}")  # noqa: S311 - a game
         if match.home_team_key is None or match.away_team_key is None or random.random() < MISSED:
             continue
         edge = taste * (strength.get(match.home_team_key, 0) - strength.get(match.away_team_key, 0))

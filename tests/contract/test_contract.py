@@ -10,12 +10,14 @@ from graphql import (
     GraphQLEnumType,
     GraphQLNamedType,
     GraphQLSchema,
-    build_schema as read_sdl,
     find_breaking_changes,
     find_dangerous_changes,
     is_specified_scalar_type,
     parse,
     validate,
+)
+from graphql import (
+    build_schema as read_sdl,
 )
 
 from schema.build import SDL_FILE, build_schema, sdl

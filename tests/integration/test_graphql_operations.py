@@ -1,0 +1,93 @@
+"""Each operation file that runs, on real servers: its answer, and as many statements whatever the number of rows."""
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.api import PASSWORD, Api, running_api
+from tests.support.api_world import CODE, World, make_world
+from tests.support.graphql_client import CONTRACT, REDUCED, id_of, operation_names
+from tests.support.statements import recorded_statements
+
+Variables = Callable[[World], dict[str, Any]]
+
+
+@pytest.fixture
+async def api(database_url: str, valkey_url: str, tmp_path: Path) -> AsyncIterator[Api]:
+    async with running_api(database_url, valkey_url, tmp_path) as running:
+        yield running
+
+
+def _nothing(_: World) -> dict[str, Any]:
+    return {}
+
+
+# Who runs it, with what, how many different statements it takes (authenticating a member is the first of them), and how
+# often one of them may be sent a second time, because branches of an operation reach the same loader at other moments.
+READS: dict[str, tuple[str | None, Variables, int, int]] = {
+    "adminExecutions": ("root", _nothing, 6, 0),
+    "dashboard": ("ana", _nothing, 15, 2),
+    "league": ("ana", lambda world: {"id": world.league_id}, 10, 5),
+    "leagueInvite": (None, lambda _: {"code": CODE}, 1, 0),
+    "leagueLeaderboard": ("ana", lambda world: {"id": world.league_id}, 5, 2),
+    "liveScoreboard": (None, lambda world: {"id": world.tournament_id}, 8, 0),
+    "match": ("ana", lambda world: {"id": id_of("Match", world.settled)}, 11, 0),
+    "tournament": ("ana", lambda world: {"id": world.tournament_id}, 15, 0),
+    "tournamentLeaderboard": ("ana", lambda world: {"id": world.tournament_id, "round": world.round_id(0)}, 7, 2),
+    "tournaments": ("ana", _nothing, 4, 0),
+}
+
+
+@pytest.mark.parametrize("size", [(4, 0), (12, 20)], ids=["small", "large"])
+@pytest.mark.parametrize("name", READS)
+async def test_a_read_takes_a_fixed_number_of_statements(name: str, size: tuple[int, int], api: Api) -> None:
+    who, variables, different, again = READS[name]
+    world = await make_world(api, matches=size[0], crowd=size[1])
+    client = await world.client(getattr(world, who) if who else None)
+    folder = REDUCED if name in operation_names(REDUCED) else CONTRACT
+    await client.operation(name, folder, **variables(world))  # boards are ranked once a version
+
+    with recorded_statements(api.database) as statements:
+        answer = await client.operation(name, folder, **variables(world))
+
+    assert answer.data
+    assert len(set(statements)) == different, _shown(statements)
+    assert len(statements) - different <= again, _shown(statements)
+
+
+# A write does the same work for one row and for many; the number is of statements.
+WRITES: dict[str, tuple[str | None, Variables, int]] = {
+    "createLeague": ("eve", lambda world: {"name": "Family", "tournamentIds": [world.tournament_id]}, 18),
+    "createLeagueInvite": ("ana", lambda world: {"leagueId": world.league_id}, 5),
+    "joinLeague": ("eve", lambda _: {"code": CODE.lower()}, 23),
+    "joinTournament": ("eve", lambda world: {"tournamentId": world.tournament_id}, 10),
+    "runOperation": ("root", lambda _: {"operation": {"settlePending": {}}, "reason": "to be sure"}, 10),
+    "saveGuess": ("ana", lambda world: {"matchId": id_of("Match", world.open), "home": 3, "away": 1}, 7),
+    "saveGuesses": ("ana", lambda world: {"guesses": _guesses(world)}, 7),
+    "signIn": (None, lambda _: {"email": "new@example.org", "password": PASSWORD, "delivery": "TOKEN"}, 3),
+    "signUp": (None, lambda _: {"email": "other@example.org", "password": PASSWORD, "nickName": "Zed"}, 4),
+}
+
+
+@pytest.mark.parametrize("name", WRITES)
+async def test_a_write_takes_a_fixed_number_of_statements(name: str, api: Api) -> None:
+    who, variables, expected = WRITES[name]
+    world = await make_world(api, matches=12, crowd=5)
+    await api.sign_up("New")
+    client = await world.client(getattr(world, who) if who else None)
+
+    with recorded_statements(api.database) as statements:
+        answer = await client.operation(name, input=variables(world))
+
+    assert answer.data[name]["errors"] == []
+    assert len(statements) == expected, _shown(statements)
+
+
+def _guesses(world: World) -> list[dict[str, Any]]:
+    return [{"matchId": id_of("Match", match), "home": 1, "away": 1} for match in world.tournament.matches[2:]]
+
+
+def _shown(statements: list[str]) -> str:
+    return "\n".join(" ".join(statement.split())[:160] for statement in statements)

@@ -1,0 +1,215 @@
+"""Who may call what: every root field with every kind of client. A new root field without a row fails."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from graphql import GraphQLSchema
+from sqlalchemy import func, select
+
+from domain.execution.tables import executions
+from domain.guess.tables import guesses, tournament_members
+from domain.league.tables import league_invites, league_members, leagues
+from schema.build import build_schema
+from tests.support.api import Api, running_api
+from tests.support.api_world import CODE, World, make_world
+from tests.support.graphql_client import id_of
+
+ROLES = ("nobody", "eve", "vic", "bob", "ana", "root")
+OK, NULL = "OK", "NULL"
+UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, NOT_JOINED = "UNAUTHENTICATED", "FORBIDDEN", "NOT_FOUND", "NOT_JOINED"
+COUNTED = (executions, guesses, tournament_members, leagues, league_members, league_invites)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A call of a root field, and what comes of it for each role, in the order of `ROLES`."""
+
+    field: str
+    document: str
+    outcomes: tuple[str, str, str, str, str, str]
+    counts_as_write: bool = False
+
+
+def _everybody(outcome: str) -> tuple[str, str, str, str, str, str]:
+    return (outcome,) * 6  # type: ignore[return-value]
+
+
+MEMBERS = (UNAUTHENTICATED, OK, OK, OK, OK, OK)
+ADMINS = (UNAUTHENTICATED, FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN, OK)
+IN_LEAGUE = (NULL, NULL, OK, OK, OK, NULL)
+JOINED = (UNAUTHENTICATED, NOT_JOINED, OK, OK, OK, NOT_JOINED)
+LEAGUE_ADMINS = (UNAUTHENTICATED, NOT_FOUND, FORBIDDEN, FORBIDDEN, OK, NOT_FOUND)
+
+QUERIES = [
+    Case("tournaments", "{ tournaments { edges { node { id } } } }", _everybody(OK)),
+    Case("tournaments", "{ tournaments(joined: true) { edges { node { id } } } }", MEMBERS),
+    Case("tournament", '{ tournament(id: "TOURNAMENT") { id leaderboard { id } } }', _everybody(OK)),
+    Case("match", '{ match(id: "OPEN") { id } }', _everybody(OK)),
+    Case("viewer", "{ viewer { id } }", (NULL, OK, OK, OK, OK, OK)),
+    Case("league", '{ league(id: "LEAGUE") { id } }', IN_LEAGUE),
+    Case("leagueInvite", '{ leagueInvite(code: "CODE") { leagueName } }', _everybody(OK)),
+    Case("admin", "{ admin { executions { edges { node { id } } } } }", ADMINS),
+    Case("node", '{ node(id: "TOURNAMENT") { id } }', _everybody(OK)),
+    Case("node", '{ node(id: "LEAGUE") { id } }', IN_LEAGUE),
+    Case("node", '{ node(id: "LEAGUE_BOARD") { id } }', IN_LEAGUE),
+    Case("node", '{ node(id: "LEAGUE_ROW") { id } }', IN_LEAGUE),
+    Case("node", '{ node(id: "LEAGUE_LINK") { id } }', IN_LEAGUE),
+    Case("node", '{ node(id: "MEMBERSHIP") { id } }', IN_LEAGUE),
+    Case("node", '{ node(id: "INVITE") { id } }', (NULL, NULL, NULL, NULL, OK, NULL)),
+    Case("node", '{ node(id: "EXECUTION") { id } }', (NULL, NULL, NULL, NULL, NULL, OK)),
+    Case("node", '{ node(id: "BOBS_VIEW") { id } }', (NULL, NULL, NULL, OK, NULL, NULL)),
+    Case("node", '{ node(id: "BOBS_OPEN_GUESS") { id } }', (NULL, NULL, NULL, OK, NULL, NULL)),
+    Case("node", '{ node(id: "BOBS_LOCKED_GUESS") { id } }', (NULL, OK, OK, OK, OK, OK)),
+]
+MUTATIONS = [
+    Case("signOut", "mutation { signOut { errors { code } } }", MEMBERS),
+    Case(
+        "joinTournament",
+        'mutation { joinTournament(input: {tournamentId: "TOURNAMENT"}) { errors { code } } }',
+        MEMBERS,
+        counts_as_write=True,
+    ),
+    Case(
+        "saveGuess",
+        'mutation { saveGuess(input: {matchId: "OPEN", home: 1, away: 1}) { errors { code } } }',
+        JOINED,
+        counts_as_write=True,
+    ),
+    Case(
+        "saveGuesses",
+        "mutation { saveGuesses(input: {guesses: []}) { errors { code } } }",
+        (UNAUTHENTICATED, *("INVALID_INPUT",) * 5),
+        counts_as_write=True,
+    ),
+    Case(
+        "createLeague",
+        'mutation { createLeague(input: {name: "Five"}) { errors { code } } }',
+        MEMBERS,
+        counts_as_write=True,
+    ),
+    Case(
+        "createLeagueInvite",
+        'mutation { createLeagueInvite(input: {leagueId: "LEAGUE"}) { errors { code } } }',
+        LEAGUE_ADMINS,
+        counts_as_write=True,
+    ),
+    Case(
+        "joinLeague",
+        'mutation { joinLeague(input: {code: "CODE"}) { errors { code } } }',
+        MEMBERS,
+        counts_as_write=True,
+    ),
+    Case(
+        "runOperation",
+        'mutation { runOperation(input: {operation: {settlePending: {}}, reason: "test"}) { errors { code } } }',
+        ADMINS,
+        counts_as_write=True,
+    ),
+    # Of the two that need no session the answer does not depend on who asks.
+    Case(
+        "signIn",
+        'mutation { signIn(input: {email: "no@example.org", password: "no"}) { errors { code } } }',
+        _everybody("INVALID_CREDENTIALS"),
+    ),
+    Case(
+        "signUp",
+        'mutation { signUp(input: {email: "ana@example.org", password: "long enough words", nickName: "Ana"})'
+        " { errors { code } } }",
+        _everybody("EMAIL_IN_USE"),
+    ),
+]
+# Tested on sockets, in test_graphql_sockets.py.
+SUBSCRIPTIONS = {"leaderboardUpdates", "matchUpdates", "executionUpdates"}
+
+
+@pytest.fixture
+async def api(database_url: str, valkey_url: str, tmp_path: Path) -> AsyncIterator[Api]:
+    async with running_api(database_url, valkey_url, tmp_path) as running:
+        yield running
+
+
+def test_every_root_field_has_a_row() -> None:
+    schema: GraphQLSchema = build_schema()
+    assert schema.query_type
+    assert schema.mutation_type
+    assert schema.subscription_type
+
+    assert set(schema.query_type.fields) == {case.field for case in QUERIES}
+    assert set(schema.mutation_type.fields) == {case.field for case in MUTATIONS}
+    assert set(schema.subscription_type.fields) == SUBSCRIPTIONS
+
+
+async def test_queries_answer_whom_they_may(api: Api) -> None:
+    world = await make_world(api)
+    ids = await _ids(world)
+    found = {}
+    for number, role in enumerate(ROLES):
+        client = await world.client(getattr(world, role, None))
+        for case in QUERIES:
+            answer = await client.run(_filled(case.document, ids))
+            found[case.document, role] = (_query_outcome(answer.body), case.outcomes[number])
+
+    assert {place: pair for place, pair in found.items() if pair[0] != pair[1]} == {}
+
+
+@pytest.mark.parametrize("case", MUTATIONS, ids=lambda case: case.field)
+async def test_mutations_do_what_they_may_and_nothing_else(case: Case, api: Api) -> None:
+    world = await make_world(api)
+    ids = await _ids(world)
+    found = {}
+    for number, role in enumerate(ROLES):
+        client = await world.client(getattr(world, role, None))
+        before = await _rows(api)
+        answer = await client.run(_filled(case.document, ids))
+        found[role] = _payload_outcome(answer.data[case.field])
+        assert found[role] == case.outcomes[number], (case.document, role)
+        if found[role] != OK:
+            assert await _rows(api) == before
+
+
+def _query_outcome(body: dict[str, Any]) -> str:
+    if "errors" in body:
+        return str(body["errors"][0]["extensions"]["code"])
+    (value,) = body["data"].values()
+    return OK if value is not None else NULL
+
+
+def _payload_outcome(payload: dict[str, Any]) -> str:
+    return str(payload["errors"][0]["code"]) if payload["errors"] else OK
+
+
+async def _rows(api: Api) -> list[int]:
+    async with api.database.read() as connection:
+        return [(await connection.execute(select(func.count()).select_from(table))).scalar_one() for table in COUNTED]
+
+
+def _filled(document: str, ids: dict[str, str]) -> str:
+    for name, value in sorted(ids.items(), key=lambda pair: -len(pair[0])):
+        document = document.replace(f'"{name}"', f'"{value}"')
+    return document
+
+
+async def _ids(world: World) -> dict[str, str]:
+    async with world.api.database.read() as connection:
+        membership = (await connection.execute(select(league_members.c.id).limit(1))).scalar_one()
+        invite = (await connection.execute(select(league_invites.c.id))).scalar_one()
+        execution = (await connection.execute(select(executions.c.id))).scalar_one()
+    tournament = world.tournament.id
+    return {
+        "TOURNAMENT": world.tournament_id,
+        "OPEN": id_of("Match", world.open),
+        "LEAGUE": world.league_id,
+        "CODE": CODE,
+        "LEAGUE_BOARD": id_of("Leaderboard", world.league, tournament, None),
+        "LEAGUE_ROW": id_of("LeaderboardRow", world.league, None, None, world.bob),
+        "LEAGUE_LINK": id_of("LeagueTournament", world.league, tournament),
+        "MEMBERSHIP": id_of("LeagueMembership", world.league, membership),
+        "INVITE": id_of("LeagueInvite", world.league, invite),
+        "EXECUTION": id_of("Execution", execution),
+        "BOBS_VIEW": id_of("Viewer", world.bob),
+        "BOBS_OPEN_GUESS": id_of("Guess", tournament, world.open, world.bob),
+        "BOBS_LOCKED_GUESS": id_of("Guess", tournament, world.locked, world.bob),
+    }
