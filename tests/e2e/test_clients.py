@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ from gql.transport.aiohttp import AIOHTTPTransport
 from gql.transport.exceptions import TransportClosed, TransportError, TransportQueryError
 from gql.transport.websockets import WebsocketsTransport
 
-from tests.support.palpite import RunningPalpite, started_palpite
+from tests.support.palpite import RunningPalpite, run_palpite, started_palpite
 from tests.support.servers import temporary_data
 
 pytestmark = pytest.mark.timeout(240)
@@ -166,3 +167,67 @@ async def test_a_bad_token_is_refused_on_http_and_on_a_socket(server: str) -> No
         async with over_socket(server, "nonsense") as session:
             await session.execute(gql("{ viewer { id } }"))
     assert "4401" in repr(refused.value) + repr(refused.value.__cause__)
+
+
+EXECUTION = """
+subscription Follow($ids: [ID!]) {
+  executionUpdates(executionIds: $ids) {
+    state
+    counts { created updated unchanged failed }
+    tournament { id label }
+    reportUrl
+  }
+}
+"""
+
+
+async def run_and_follow(http: Session, socket: Session, **named: Any) -> dict[str, Any]:
+    """Run an operation as an admin does; the execution as it ended, told by the stream."""
+    run = operation("runOperation", input={"operation": named, "reason": "a first season"})
+    payload = (await http.execute(run))["runOperation"]
+    assert payload["errors"] == []
+    last: dict[str, Any] = {}
+    follow = GraphQLRequest(EXECUTION, variable_values={"ids": [payload["execution"]["id"]]})
+    async with asyncio.timeout(60):
+        async for event in socket.subscribe(follow):
+            last = event["executionUpdates"]
+    return last
+
+
+async def test_the_first_admin_ingests_a_season_twice(server: str, data: Path) -> None:
+    token = await sign_up(server, "boss")
+    source = {"provider": "OPENFOOTBALL", "competition": "worldcup", "season": "2022"}
+    async with over_http(server, token) as http, over_socket(server, token) as socket:
+        run = operation("runOperation", input={"operation": {"ingestTournament": {"source": source}}, "reason": "try"})
+        refused = (await http.execute(run))["runOperation"]
+        assert ([error["code"] for error in refused["errors"]], refused["execution"]) == (["FORBIDDEN"], None)
+        promoted = await asyncio.to_thread(
+            run_palpite, "members", "promote", "boss@example.org", PALPITE_DATA=str(data)
+        )
+        assert (promoted.returncode, promoted.stdout.strip()) == (0, "boss@example.org is an administrator now.")
+
+        ended = await run_and_follow(http, socket, ingestTournament={"source": source})
+        assert (ended["state"], ended["counts"]["created"]) == ("COMPLETED", 1)
+        assert ended["tournament"]["label"] == "World Cup"
+        scope = {"tournamentId": ended["tournament"]["id"]}
+        names = ("ingestRounds", "ingestTeams", "ingestMatches", "ingestStandings")
+        first = [await run_and_follow(http, socket, **{name: scope}) for name in names]
+        assert [execution["counts"]["created"] for execution in first] == [8, 32, 64, 32]
+        again = [await run_and_follow(http, socket, **{name: scope}) for name in names]
+        assert [execution["counts"] for execution in again] == [
+            {"created": 0, "updated": 0, "unchanged": count, "failed": 0} for count in (8, 32, 64, 32)
+        ]
+        report = await asyncio.to_thread(read_json, again[2]["reportUrl"])
+        assert report["state"] == "COMPLETED"
+
+
+def read_json(url: str) -> Any:
+    with urllib.request.urlopen(url, timeout=5) as answer:
+        return json.load(answer)
+
+
+def test_promoting_an_unknown_address_says_so(server: str, data: Path) -> None:
+    assert server
+    refused = run_palpite("members", "promote", "nobody@example.org", PALPITE_DATA=str(data))
+    assert refused.returncode == 2
+    assert "No member has the address nobody@example.org" in refused.stderr
