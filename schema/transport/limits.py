@@ -13,6 +13,8 @@ class Limits:
     tokens: int = 1_000
     nesting: int = 64
     """Of brackets in a document, and of arrays and objects in variables."""
+    list_items: int = 250
+    """In each list of the variables."""
     depth: int = 12
     introspection_depth: int = 20
     aliases: int = 20

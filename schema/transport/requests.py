@@ -29,7 +29,7 @@ def read_json(raw: bytes | str, limits: Limits) -> object:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError as problem:
         raise refused(Kind.MALFORMED, "This is not JSON in UTF-8.") from problem
-    _check_values(value, limits.nesting)
+    _check_values(value, limits)
     return value
 
 
@@ -74,16 +74,18 @@ def _object(value: Mapping[str, object], name: str) -> Mapping[str, Any]:
     return found
 
 
-def _check_values(value: object, levels: int) -> None:
-    """Refuse what no part behind this one could take: endless nesting, and NUL in text, which Postgres cannot hold."""
+def _check_values(value: object, limits: Limits) -> None:
+    """Refuse what no part behind this one takes: endless lists and nesting, and NUL, which Postgres cannot hold."""
     layer = [value]
-    for _ in range(levels + 1):
+    for _ in range(limits.nesting + 1):
+        if any(isinstance(item, list) and len(item) > limits.list_items for item in layer):
+            raise refused(Kind.MALFORMED, f"A list may have {limits.list_items} items.")
         if any(isinstance(item, str) and "\0" in item for item in layer):
             raise refused(Kind.MALFORMED, "Text must not have NUL characters.")
         layer = [item for outer in layer for item in _items(outer)]
         if not layer:
             return
-    raise refused(Kind.MALFORMED, f"JSON must not be nested more than {levels} deep.")
+    raise refused(Kind.MALFORMED, f"JSON must not be nested more than {limits.nesting} deep.")
 
 
 def _items(value: object) -> list[object]:

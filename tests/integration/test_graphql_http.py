@@ -176,10 +176,12 @@ async def test_queries_may_be_read_by_get_and_mutations_may_not(client: GraphQLC
 async def test_too_much_is_refused_before_it_is_read(client: GraphQLClient) -> None:
     body = await client.post(b'{"query":"' + b" " * 300_000 + b'{ __typename }"}')
     document = await client.run("#" + "x" * 17_000 + "\n" + NAME)
+    long_list = await client.send({"query": NAME, "variables": {"a": [0] * 251}})
     headers = await client.http.post("/graphql", json={"query": NAME}, headers={"x-filler": "x" * 17_000})
     many = await client.http.post("/graphql", json={"query": NAME}, headers={f"x-{n}": "y" for n in range(101)})
 
     assert (body.status, document.codes) == (413, ["TOO_COMPLEX"])
+    assert (long_list.status, long_list.codes) == (400, ["INVALID_INPUT"])
     assert (headers.status_code, many.status_code) == (431, 431)
 
 
