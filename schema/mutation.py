@@ -23,8 +23,9 @@ from resolvers import (
 )
 from resolvers.context import Context
 from schema import ids
+from schema.commands import RunOperationInput
 from schema.context import Info
-from schema.execution import Execution, ExecutionPayload, RunOperationInput
+from schema.execution import Execution, ExecutionPayload
 from schema.guess import (
     Guess,
     SaveGuessesInput,
