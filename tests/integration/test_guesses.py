@@ -255,7 +255,7 @@ async def test_around_the_lock_none_is_late_and_none_is_refused_early(wide_datab
     # All connections are open and warm before the clock starts.
     await asyncio.gather(*(save(wide_database, member, match_id, 0, 0) for member in members))
     async with wide_database.begin() as connection:
-        soon = func.clock_timestamp() + text("interval '300 milliseconds'")
+        soon = func.clock_timestamp() + text("interval '1500 milliseconds'")
         change = update(matches).values(kick_off=soon, lock_at=soon).returning(matches.c.lock_at)
         lock_at: datetime = (await connection.execute(change)).scalar_one()
 
