@@ -36,7 +36,7 @@ guesses = Table(
     CheckConstraint("home BETWEEN 0 AND 99 AND away BETWEEN 0 AND 99", name="goals"),
     postgresql_partition_by="HASH (tournament_id)",
 )
-# The fold of a league over a season reads members' guesses without touching the heap (PERFORMANCE.md 7).
+# The fold of a league over a season reads members' guesses without touching the heap.
 Index(
     "ix_guesses_member",
     guesses.c.member_id,

@@ -1,4 +1,4 @@
-"""Boards and their rows. Points order members; exact scores, goal differences and outcomes break ties (PRODUCT.md)."""
+"""Boards and their rows. Points order members; exact scores, goal differences and outcomes break ties."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""The one ranking: the order of members packed into a number, and rows built from it for every reader (PRODUCT.md)."""
+"""The one ranking: the order of members packed into a number, and rows built from it for every reader."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Facts of a guess, rulesets that weigh them, and the score they are judged on. Defined in PRODUCT.md."""
+"""Facts of a guess, rulesets that weigh them, and the score they are judged on."""
 
 from dataclasses import dataclass
 from enum import StrEnum

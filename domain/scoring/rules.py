@@ -1,4 +1,4 @@
-"""What a guess is worth: facts against a result, points under a ruleset, and the explanation of both (PRODUCT.md)."""
+"""What a guess is worth: facts against a result, points under a ruleset, and the explanation of both."""
 
 from dataclasses import dataclass
 

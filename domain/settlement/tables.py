@@ -61,7 +61,7 @@ settlement_scorelines = Table(
     CheckConstraint("NOT exact OR (outcome AND goal_difference AND home_goals AND away_goals)", name="exact"),
 )
 
-# No index but the key, room on each page: settlements update it in place (PERFORMANCE.md 4).
+# No index but the key, room on each page: settlements update it in place.
 member_scores = Table(
     "member_scores",
     metadata,

@@ -15,7 +15,7 @@ branch_labels = None
 depends_on = None
 
 PARTITIONS = 8
-# Settlements change a third of the rows of a page in place: leave them room (PERFORMANCE.md 4).
+# Settlements change a third of the rows of a page in place: leave them room.
 PARTITIONED = {"guesses": "", "guess_revisions": "", "member_scores": " WITH (fillfactor = 70)"}
 APPEND_ONLY = ("audit_log", "guess_revisions", "match_results", "rulesets")
 PRESETS = (  # code, label, then points for outcome, goal difference, home goals, away goals, exact

@@ -267,7 +267,7 @@ async def test_an_older_reading_does_not_undo_a_newer_one(database: PostgresData
 
 
 async def test_the_last_guess_before_an_earlier_kick_off_counts(database: PostgresDatabase, folder: Path) -> None:
-    """RISKS 24: the kick-off turns out to have been earlier than saves that were taken."""
+    """The kick-off turns out to have been earlier than saves that were taken."""
     ingester = Ingester(database, folder)
     far = datetime.now(UTC) + timedelta(days=20)
     coming = {"date": f"{far:%Y-%m-%d}", "time": "12:00", "score": {}}

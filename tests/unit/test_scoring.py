@@ -1,4 +1,4 @@
-"""Facts, points and explanations: the examples of PRODUCT.md, and what holds for every score."""
+"""Facts, points and explanations: the examples of the rules, and what holds for every score."""
 
 from datetime import UTC, datetime
 from uuid import UUID
