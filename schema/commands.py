@@ -31,11 +31,17 @@ describe(
     INGEST_ROUNDS="Create or update the rounds of a tournament.",
     INGEST_TEAMS="Create or update the teams of a tournament, with badges.",
     INGEST_MATCHES="Create or update all matches of a tournament.",
+    INGEST_ROUND_MATCHES="Create or update the matches of one round.",
+    INGEST_MATCH="Update one match.",
     INGEST_STANDINGS="Replace the team table of a tournament.",
+    INGEST_KNOCKOUT_ROUNDS="Find knockout rounds that appeared, with their teams and matches.",
     SYNC_CURRENT_ROUND="Set the current round.",
+    POLL_OPEN_MATCHES="Poll matches that should be in play or have just ended.",
     SETTLE_MATCH="Settle the latest accepted result of one match.",
     SETTLE_PENDING="Settle every match that has ended and is not settled.",
     REBUILD_PROJECTION="Rebuild projections from the database.",
+    VERIFY_PROJECTION="Compare projections with the database; report and repair what drifted.",
+    PRUNE_HISTORY="Remove what is past its retention.",
 )
 
 

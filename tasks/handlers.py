@@ -32,11 +32,17 @@ DOMAINS: Mapping[Operation, str] = {
     Operation.INGEST_ROUNDS: "ingestion",
     Operation.INGEST_TEAMS: "ingestion",
     Operation.INGEST_MATCHES: "ingestion",
+    Operation.INGEST_ROUND_MATCHES: "ingestion",
+    Operation.INGEST_MATCH: "ingestion",
     Operation.INGEST_STANDINGS: "ingestion",
+    Operation.INGEST_KNOCKOUT_ROUNDS: "ingestion",
     Operation.SYNC_CURRENT_ROUND: "ingestion",
+    Operation.POLL_OPEN_MATCHES: "ingestion",
     Operation.SETTLE_MATCH: "settlement",
     Operation.SETTLE_PENDING: "settlement",
     Operation.REBUILD_PROJECTION: "leaderboard",
+    Operation.VERIFY_PROJECTION: "leaderboard",
+    Operation.PRUNE_HISTORY: "execution",
 }
 
 

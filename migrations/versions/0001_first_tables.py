@@ -468,7 +468,7 @@ def _create_tables() -> None:
         ),
         sa.CheckConstraint("(status = 'ACTIVE') = (next_slot IS NOT NULL)", name=op.f("ck_schedules_next_slot")),
         sa.CheckConstraint(
-            "operation IN ('INGEST_TOURNAMENT', 'INGEST_ROUNDS', 'INGEST_TEAMS', 'INGEST_MATCHES', 'INGEST_STANDINGS', 'SYNC_CURRENT_ROUND', 'SETTLE_MATCH', 'SETTLE_PENDING', 'REBUILD_PROJECTION')",
+            "operation IN ('INGEST_TOURNAMENT', 'INGEST_ROUNDS', 'INGEST_TEAMS', 'INGEST_MATCHES', 'INGEST_ROUND_MATCHES', 'INGEST_MATCH', 'INGEST_STANDINGS', 'INGEST_KNOCKOUT_ROUNDS', 'SYNC_CURRENT_ROUND', 'POLL_OPEN_MATCHES', 'SETTLE_MATCH', 'SETTLE_PENDING', 'REBUILD_PROJECTION', 'VERIFY_PROJECTION', 'PRUNE_HISTORY')",
             name=op.f("ck_schedules_operation"),
         ),
         sa.CheckConstraint("status IN ('ACTIVE', 'PAUSED', 'RETIRED')", name=op.f("ck_schedules_status")),
@@ -667,7 +667,7 @@ def _create_tables() -> None:
             name=op.f("ck_executions_error_code"),
         ),
         sa.CheckConstraint(
-            "operation IN ('INGEST_TOURNAMENT', 'INGEST_ROUNDS', 'INGEST_TEAMS', 'INGEST_MATCHES', 'INGEST_STANDINGS', 'SYNC_CURRENT_ROUND', 'SETTLE_MATCH', 'SETTLE_PENDING', 'REBUILD_PROJECTION')",
+            "operation IN ('INGEST_TOURNAMENT', 'INGEST_ROUNDS', 'INGEST_TEAMS', 'INGEST_MATCHES', 'INGEST_ROUND_MATCHES', 'INGEST_MATCH', 'INGEST_STANDINGS', 'INGEST_KNOCKOUT_ROUNDS', 'SYNC_CURRENT_ROUND', 'POLL_OPEN_MATCHES', 'SETTLE_MATCH', 'SETTLE_PENDING', 'REBUILD_PROJECTION', 'VERIFY_PROJECTION', 'PRUNE_HISTORY')",
             name=op.f("ck_executions_operation"),
         ),
         sa.CheckConstraint("state <> 'FAILED' OR error_code IS NOT NULL", name=op.f("ck_executions_error")),
