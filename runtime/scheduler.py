@@ -1,7 +1,6 @@
 """Composition of the scheduler process: the relay, the sweeper, and what is due. Any number of them is harmless."""
 
-import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -17,7 +16,7 @@ from runtime.settings import Settings
 from runtime.signals import stop_on_signals
 from tasks import due, relay, sweeper
 from tasks.broker import create_broker
-from tasks.loops import Wake, keep_running, repeat
+from tasks.loops import Wake, background, keep_running, repeat
 from tasks.sender import BrokerSender
 
 _log = structlog.get_logger(__name__)
@@ -28,11 +27,9 @@ async def run(settings: Settings) -> None:
     stop = stop_on_signals()
     async with _database(settings) as database, _sender(settings) as sender:
         await schedules.install_defaults(database)
-        loops = asyncio.gather(*_loops(settings, database, sender))
-        _log.info("scheduler_ready")
-        await stop.wait()
-        loops.cancel()
-        await asyncio.gather(loops, return_exceptions=True)
+        async with background(*_loops(settings, database, sender)):
+            _log.info("scheduler_ready")
+            await stop.wait()
     _log.info("scheduler_stopped")
 
 
@@ -62,7 +59,7 @@ async def _sender(settings: Settings) -> AsyncIterator[BrokerSender]:
             await broker.shutdown()
 
 
-def _loops(settings: Settings, database: PostgresDatabase, sender: BrokerSender) -> "list[asyncio.Future[None]]":
+def _loops(settings: Settings, database: PostgresDatabase, sender: BrokerSender) -> list[Awaitable[None]]:
     wake, members_wake = Wake(), Wake()
 
     def wake_both() -> None:
@@ -72,12 +69,11 @@ def _loops(settings: Settings, database: PostgresDatabase, sender: BrokerSender)
     reports = FolderStore(settings.data / "files")
     sweep = partial(sweeper.sweep_once, database, reports, utc_now, resend_after=2 * settings.sweep_seconds)
     poll, pause = settings.relay_poll_seconds, settings.schedule_poll_seconds
-    loops = (
+    return [
         keep_running("listen", partial(relay.listen, database.dedicated, wake_both)),
         repeat("relay", partial(relay.relay_once, database, sender), every=poll, wake=wake),
         repeat("members", partial(relay.raise_boards_once, database), every=poll, wake=members_wake),
         repeat("sweeper", sweep, every=settings.sweep_seconds),
         repeat("schedules", partial(due.run_due_once, database), every=pause),
         repeat("locks", partial(due.announce_locks_once, database), every=pause),
-    )
-    return [asyncio.ensure_future(loop) for loop in loops]
+    ]

@@ -1,12 +1,11 @@
 """Composition of the worker process: it runs executions, and keeps the projection of boards."""
 
-import asyncio
 import os
 import random
 import secrets
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -30,7 +29,7 @@ from tasks.broker import create_broker
 from tasks.consumer import consume
 from tasks.executor import Executor, Pace
 from tasks.handlers import DOMAINS, HANDLERS, Handler, Ports
-from tasks.loops import Wake, keep_running
+from tasks.loops import Wake, background, keep_running
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -50,12 +49,17 @@ async def run(settings: Settings, handlers: Mapping[Operation, Handler] = HANDLE
         stack.push_async_callback(database.close)
         valkey = connect(settings.required_redis_url())
         stack.push_async_callback(valkey.aclose)
-        await stack.enter_async_context(_running(*_loops(settings, database, valkey, queue_lost)))
+        await stack.enter_async_context(background(*_loops(settings, database, valkey, queue_lost)))
         executor = _executor(settings, database, valkey, handlers)
         stack.push_async_callback(executor.stop)
         _log.info("worker_ready", concurrency=settings.worker_concurrency)
         await consume(
-            create_broker(settings.required_redis_url(), fetch=settings.worker_concurrency, on_new_queue=queue_lost),
+            create_broker(
+                settings.required_redis_url(),
+                fetch=settings.worker_concurrency,
+                on_new_queue=queue_lost,
+                stop=stop,
+            ),
             executor.deliver,
             stop,
             concurrency=settings.worker_concurrency,
@@ -115,14 +119,3 @@ async def _refill(database: PostgresDatabase, queue_lost: Wake) -> None:
     while True:
         await queue_lost.wait(None)
         _log.info("queue_refilled", count=await leases.send_all_waiting(database))
-
-
-@asynccontextmanager
-async def _running(*loops: Awaitable[None]) -> AsyncIterator[None]:
-    tasks = [asyncio.ensure_future(loop) for loop in loops]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

@@ -32,12 +32,19 @@ _RETRIES = Retry(ExponentialWithJitterBackoff(base=0.05, cap=1), 3)
 _log = structlog.get_logger(__name__)
 
 
-def create_broker(url: str, *, fetch: int = 10, on_new_queue: Callable[[], None] | None = None) -> AsyncBroker:
+def create_broker(
+    url: str,
+    *,
+    fetch: int = 10,
+    on_new_queue: Callable[[], None] | None = None,
+    stop: asyncio.Event | None = None,
+) -> AsyncBroker:
     """The broker of a URL. `fetch` is how many messages a worker takes at once.
 
-    `on_new_queue` is called when the queue had to be made anew: what it held is gone.
+    `on_new_queue` is called when the queue had to be made anew: what it held is gone. Once `stop` is set, no more
+    messages are taken.
     """
-    return StreamBroker(url, fetch=fetch, on_new_queue=on_new_queue)
+    return StreamBroker(url, fetch=fetch, on_new_queue=on_new_queue, stop=stop or asyncio.Event())
 
 
 async def send(broker: AsyncBroker, jobs: Sequence[dict[str, Any]]) -> None:
@@ -52,7 +59,7 @@ async def send(broker: AsyncBroker, jobs: Sequence[dict[str, Any]]) -> None:
 class StreamBroker(RedisStreamBroker):
     """See the module. Messages are acknowledged by removing them, so the stream's length is the queue's."""
 
-    def __init__(self, url: str, *, fetch: int, on_new_queue: Callable[[], None] | None) -> None:
+    def __init__(self, url: str, *, fetch: int, on_new_queue: Callable[[], None] | None, stop: asyncio.Event) -> None:
         super().__init__(
             url,
             queue_name=_QUEUE,
@@ -67,6 +74,7 @@ class StreamBroker(RedisStreamBroker):
             health_check_interval=15,
         )
         self._on_new_queue = on_new_queue
+        self._stop = stop
 
     async def startup(self) -> None:
         await super(RedisStreamBroker, self).startup()
@@ -90,8 +98,11 @@ class StreamBroker(RedisStreamBroker):
             await pipeline.execute()
 
     async def listen(self) -> AsyncGenerator[AckableMessage, None]:
-        """Messages for ever: while the server is away it waits, and when the queue has vanished it makes a new one."""
-        while True:
+        """Messages until told to stop; while the server is away it waits, and a queue that has vanished is made anew.
+
+        The receiver cancels it only once, and Python 3.11 may swallow that: hence the look at the event.
+        """
+        while not self._stop.is_set():
             for message_id, fields in await self._fetch():
                 if b"data" not in fields:
                     _log.warning("job_without_data", entry=message_id.decode())

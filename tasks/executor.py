@@ -23,10 +23,12 @@ from domain.execution.report import CONTENT_TYPE, report, report_key
 from domain.execution.run import CancelRequested, LeaseLost, Run
 from domain.ids import ExecutionId
 from tasks.gate import Gate
+from tasks.loops import end
 
 _log = structlog.get_logger(__name__)
 _WRITE_AGAIN_SECONDS = 0.2
 _REPORT_SECONDS = 10.0
+_GIVE_BACK_SECONDS = 1.0
 NOTHING_YET = Progress(Counts(), ())
 
 Work = Callable[[Run], Awaitable[None]]
@@ -85,9 +87,7 @@ class Executor:
 
     async def stop(self) -> None:
         """Give back what is still running, for other workers."""
-        for task in self._running:
-            task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        await end(self._running, again_after=_GIVE_BACK_SECONDS + 0.5)
 
     async def _tracked(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)
@@ -216,7 +216,7 @@ class Executor:
 
     async def _give_back(self, run: Run) -> None:
         try:
-            async with asyncio.timeout(1):
+            async with asyncio.timeout(_GIVE_BACK_SECONDS):
                 await leases.give_back(self._database, run.claim)
             _log.info("execution_given_back")
         except Exception as error:  # noqa: BLE001 then the lease runs out

@@ -1,7 +1,9 @@
 """Loops that never end by an error: they are waited for, woken, and begun again."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from typing import Any
 
 import structlog
 
@@ -56,3 +58,25 @@ async def keep_running(name: str, run: Callable[[], Awaitable[None]], *, pause: 
         except Exception as error:  # noqa: BLE001 an edge, as above
             _log.warning("loop_failed", loop=name, error=repr(error), exc_info=True)
         await asyncio.sleep(pause)
+
+
+@asynccontextmanager
+async def background(*loops: Awaitable[None]) -> AsyncIterator[None]:
+    """Run loops beside the block, and end them with it."""
+    tasks = [asyncio.ensure_future(loop) for loop in loops]
+    try:
+        yield
+    finally:
+        await end(tasks)
+
+
+async def end(tasks: Iterable[asyncio.Future[Any]], *, again_after: float = 0.1) -> None:
+    """Cancel tasks until they are over, once more every `again_after` seconds.
+
+    Once is not enough: Python 3.11's `wait_for`, which our drivers use, may swallow a cancellation.
+    """
+    left = set(tasks)
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=again_after)

@@ -7,7 +7,7 @@ from typing import Any
 
 import psutil
 import pytest
-from playwright.async_api import Page, WebSocketRoute, expect
+from playwright.async_api import Page, Route, WebSocketRoute, expect
 
 from runtime.browser import until
 from tests.support.browser import RunningDemo, running_demo, watched_page
@@ -97,7 +97,7 @@ async def test_results_and_counts_come_in_beside_the_board(demo: RunningDemo) ->
         settled = int((await page.locator(".progress p").inner_text()).split()[0])
         await until(page, f"document.querySelector('progress').value > {settled}", seconds=60)
         results = page.get_by_role("region", name="Last results").locator(".score")
-        await expect(results).to_have_count(8)
+        await expect(results).to_have_count(8, timeout=60_000)  # the first of the season come one by one
         assert all(re.fullmatch(r"\d+\u2013\d+", text) for text in await results.all_inner_texts())
         watched.require_clean()
 
@@ -139,6 +139,27 @@ async def test_a_lost_delta_is_noticed_and_made_good(demo: RunningDemo) -> None:
         compared = await page.evaluate(PAGE_AND_API)
         assert compared["page"] == compared["api"]
         watched.require_clean()
+
+
+@pytest.mark.parametrize(
+    "lost", ["**/operations/MatchUpdates.graphql", "**/operations/LiveTournaments.graphql", "**/graphql"]
+)
+async def test_the_page_begins_although_the_server_went_away_meanwhile(demo: RunningDemo, lost: str) -> None:
+    failed: list[str] = []
+
+    async def fail_once(route: Route) -> None:
+        if failed:
+            await route.continue_()
+        else:
+            failed.append(route.request.url)
+            await route.abort("connectionrefused")
+
+    async with watched_page(demo.address) as watched:
+        await watched.page.route(lost, fail_once)
+        await open_live(watched.page, demo.address)
+        await wait_for_news(watched.page)
+        assert len(failed) == 1
+        assert await watched.page.get_by_role("alert").count() == 0
 
 
 async def test_the_page_outlives_its_server(demo: RunningDemo) -> None:

@@ -15,9 +15,9 @@ from domain.outbox.model import Tick, TickKind, Topic
 from domain.outbox.tables import outbox
 from integrations.valkey import ticks
 from integrations.valkey.client import connect
-from tasks.loops import Wake, keep_running, repeat
+from tasks.loops import Wake, background, keep_running, repeat
 from tasks.relay import listen, raise_boards_once, relay_once
-from tests.support.executions import background, sending, until
+from tests.support.executions import sending, until
 from tests.support.football import make_tournament
 
 if TYPE_CHECKING:

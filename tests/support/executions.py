@@ -23,7 +23,7 @@ from tasks.broker import create_broker
 from tasks.consumer import consume
 from tasks.executor import Executor, Pace
 from tasks.handlers import DOMAINS
-from tasks.loops import Wake, keep_running, repeat
+from tasks.loops import Wake, background, keep_running, repeat
 from tasks.sender import BrokerSender
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ async def running(
         moving(database, valkey_url, folder, sweep_every=sweep_every, resend_after=resend_after),
         background(_refill(database, queue_lost)),
     ):
-        broker = create_broker(valkey_url, on_new_queue=queue_lost)
+        broker = create_broker(valkey_url, on_new_queue=queue_lost, stop=plant.stop)
         worker = asyncio.create_task(consume(broker, executor.deliver, plant.stop, concurrency=concurrency, patience=1))
         try:
             yield plant
@@ -144,18 +144,6 @@ async def moving(
         ),
     ):
         yield
-
-
-@asynccontextmanager
-async def background(*loops: Awaitable[None]) -> AsyncIterator[None]:
-    """Run loops beside the block."""
-    tasks = [asyncio.ensure_future(loop) for loop in loops]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def until(condition: Callable[[], Awaitable[bool]], *, within: float = 20) -> None:

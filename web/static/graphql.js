@@ -5,24 +5,41 @@ const texts = new Map();
 /** The text of a file in /operations, fetched once. */
 export function operation(name) {
   if (!texts.has(name)) {
-    texts.set(name, fetch(`/operations/${name}.graphql`).then((answer) => {
+    const text = reach(`/operations/${name}.graphql`).then((answer) => {
+      if (answer.status >= 500) throw new Unreachable(`The server answered ${answer.status}.`);
       if (!answer.ok) throw new Error(`The operation ${name} is not there.`);
       return answer.text();
-    }));
+    });
+    texts.set(name, text);
+    text.catch(() => texts.delete(name)); // a server that was away is asked again
   }
   return texts.get(name);
+}
+
+/** No answer, or none that can be read: the server is away, and waiting helps. */
+export class Unreachable extends Error {}
+
+function reach(address, options) {
+  return fetch(address, options).catch((problem) => {
+    throw new Unreachable("The server cannot be reached.", { cause: problem });
+  });
 }
 
 /** The data of an operation; throws with the server's first message when there are errors. */
 export async function ask(name, variables = {}) {
   const query = await operation(name);
-  const answer = await fetch("/graphql", {
+  const answer = await reach("/graphql", {
     method: "POST",
     headers: { "content-type": "application/json", accept: "application/json" },
     body: JSON.stringify({ query, variables, operationName: name.split("/").at(-1) }),
   });
-  const body = await answer.json().catch(() => ({ errors: [{ message: `The server answered ${answer.status}.` }] }));
-  if (body.errors?.length) throw new Error(body.errors[0].message);
+  const body = await answer.json().catch(() => {
+    throw new Unreachable(`The server answered ${answer.status}.`);
+  });
+  if (body.errors?.length) {
+    const [{ message, extensions }] = body.errors;
+    throw extensions?.code === "UNAVAILABLE" ? new Unreachable(message) : new Error(message);
+  }
   return body.data;
 }
 
@@ -36,6 +53,22 @@ function pause(ms) {
     const timer = setTimeout(resolve, ms);
     addEventListener("online", () => { clearTimeout(timer); resolve(); }, { once: true });
   });
+}
+
+const FIRST_TRY_PAUSE = 500; // ms
+const LONGEST_TRY_PAUSE = 10_000;
+
+/** Do `once`, again and again while the server cannot be reached; `waiting(problem)` hears of each failure. */
+export async function persist(once, waiting, isOver = () => false) {
+  for (let tries = 0; ; tries += 1) {
+    try {
+      return await once();
+    } catch (problem) {
+      if (!(problem instanceof Unreachable) || isOver()) throw problem;
+      waiting(problem);
+      await pause(jittered(Math.min(LONGEST_TRY_PAUSE, FIRST_TRY_PAUSE * 2 ** tries)));
+    }
+  }
 }
 
 /** Half to one and a half times `ms`, so that clients of a restarted server do not come back all at once. */

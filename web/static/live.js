@@ -2,7 +2,7 @@
 
 import { html, render, useEffect, useLayoutEffect, useRef, useState } from "/assets/htm/preact-standalone.module.js";
 import { settle } from "./flip.js";
-import { connect } from "./graphql.js";
+import { connect, persist } from "./graphql.js";
 import { followTournament, readTournaments } from "./scoreboard.js";
 
 const CONNECTION = { connecting: "Connecting", live: "Live", reconnecting: "Reconnecting", offline: "Offline" };
@@ -17,16 +17,19 @@ function App() {
   const [chosen, setChosen] = useState(chosenInAddress());
   const [connection, setConnection] = useState("connecting");
   const [board, setBoard] = useState(null);
+  const [listProblem, setListProblem] = useState(null);
   const client = useRef(null);
   client.current ??= connect(setConnection);
 
   useEffect(() => {
     const back = () => setChosen(chosenInAddress());
     addEventListener("popstate", back);
-    readTournaments().then((all) => {
+    const failed = (problem) => setListProblem(problem.message);
+    persist(readTournaments, failed).then((all) => {
+      setListProblem(null);
       setTournaments(all);
       setChosen((now) => now ?? all[0]?.id ?? null);
-    }, (problem) => setBoard({ problem: problem.message }));
+    }).catch(failed);
     return () => removeEventListener("popstate", back);
   }, []);
   useEffect(() => {
@@ -39,13 +42,14 @@ function App() {
     setChosen(id);
   }
 
+  const problem = board?.problem ?? (board ? null : listProblem);
   if (tournaments?.length === 0) {
     return html`<div class="empty"><h1>No tournament yet</h1><p>As soon as one is ingested, its board is here. Reload this page then.</p></div>`;
   }
   return html`
     <${Head} board=${board} connection=${connection} tournaments=${tournaments ?? []} chosen=${chosen} choose=${choose} />
-    ${board?.problem
-      ? html`<div class="empty"><p>${board.problem}</p><p><a href="/live">All tournaments</a></p></div>`
+    ${problem
+      ? html`<div class="empty" role="alert"><p>${problem}</p><p><a href="/live">All tournaments</a></p></div>`
       : html`<div class="columns"><${Board} board=${board} /><${Matches} board=${board} /></div>`}
   `;
 }

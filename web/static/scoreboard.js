@@ -1,6 +1,6 @@
 // What the live page knows about one tournament, kept true by two streams. Knows nothing of how it is drawn.
 
-import { ask, jittered, operation } from "./graphql.js";
+import { ask, jittered, operation, persist } from "./graphql.js";
 import { follow, merged } from "./stream.js";
 
 const SHOWN_RESULTS = 8;
@@ -44,9 +44,12 @@ export function followTournament(client, id, onChange) {
     change({ problem: "Your session has ended. Sign in again, then reload this page." });
   }
 
+  // All that is asked of the server comes first: a server that goes away in between is asked for all of it again.
   async function begin() {
-    const { tournament } = await ask("LiveScoreboard", { id });
+    const [{ tournament }, boardQuery, matchQuery] = await Promise.all(
+      [ask("LiveScoreboard", { id }), operation("LeaderboardUpdates"), operation("MatchUpdates")]);
     if (stopped) return;
+    change({ problem: null });
     if (!tournament?.leaderboard) return change({ problem: "This tournament does not exist." });
     const { leaderboard } = tournament;
     applyBoard("replace", { leaderboard, rows: nodes(leaderboard.rows) });
@@ -56,7 +59,7 @@ export function followTournament(client, id, onChange) {
     const common = { refused, renew: () => ask("Viewer").catch(() => {}) };
     ends.push(follow(client, {
       ...common,
-      query: await operation("LeaderboardUpdates"),
+      query: boardQuery,
       variables: { board: { tournamentId: id } },
       position: leaderboard.streamPosition,
       apply: applyBoard,
@@ -64,17 +67,21 @@ export function followTournament(client, id, onChange) {
     }));
     ends.push(follow(client, {
       ...common,
-      query: await operation("MatchUpdates"),
+      query: matchQuery,
       variables: { scope: { liveOfTournamentId: id } },
       apply: applyMatches,
     }));
   }
 
-  const starting = begin().catch((problem) => change({ problem: problem.message }));
+  function failed(problem) {
+    change({ problem: problem.message });
+  }
+
+  persist(begin, failed, () => stopped).catch(failed);
   return () => {
     stopped = true;
     clearTimeout(resultsTimer);
-    starting.then(() => ends.forEach((end) => end()));
+    ends.forEach((end) => end());
   };
 }
 
