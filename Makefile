@@ -64,7 +64,7 @@ screenshots: .venv/.ready-dev ## Take the pictures of the documentation anew
 lock: $(UV) ## Resolve the dependencies anew (the only place that makes a uv.lock, which git ignores)
 	$(UV) lock --upgrade
 	$(UV) export --quiet --frozen --no-emit-project --no-header --no-annotate --no-dev -o requirements.lock
-	$(UV) export --quiet --frozen --no-emit-project --no-header --no-annotate -o requirements-dev.lock
+	$(UV) export --quiet --frozen --no-emit-project --no-header --no-annotate --all-extras -o requirements-dev.lock
 
 clean: ## Remove what was installed; the data in .palpite stay
 	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
