@@ -15,8 +15,8 @@ from domain.ingestion.model import Reading, References, StoredMatch
 from domain.ingestion.snapshot import MatchSnapshot, TournamentSnapshot
 from domain.league.store import follow_tournament
 from domain.match.model import ResultKind, ResultState
+from domain.settlement.result.service import accept_results
 from domain.settlement.rules import NewResult
-from domain.settlement.service import accept_results
 from domain.tournament.model import TournamentStatus
 from domain.tournament.store import raise_versions
 

@@ -1,4 +1,4 @@
-"""Use cases of settlement: accept a result as a new revision, turn the latest revision into points, exactly once."""
+"""Use cases of settlement: turn the latest accepted result of a match into points, exactly once."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -6,15 +6,14 @@ from typing import TYPE_CHECKING
 
 from domain.database import Database
 from domain.errors import NotFound
-from domain.execution.model import Command, Operation, Target
 from domain.execution.run import Run, Step
-from domain.execution.service import accept_many
 from domain.ids import ExecutionId, MatchId, SettlementId, new_id
-from domain.match.model import Goals, ResultKind
+from domain.match.model import ResultKind
 from domain.scoring.rules import bases
 from domain.settlement import rules, store
 from domain.settlement.model import Settlement
-from domain.settlement.rules import AcceptedResult, NewResult
+from domain.settlement.result import store as results
+from domain.settlement.rules import AcceptedResult
 from domain.settlement.store import ActiveSettlement, LockedMatch
 from domain.tournament.store import raise_versions
 
@@ -29,46 +28,6 @@ class Settled:
     settlement: Settlement | None
     is_first: bool = False
     note: str | None = None
-
-
-async def accept_result(
-    connection: "AsyncConnection",
-    *,
-    match_id: MatchId,
-    kind: ResultKind,
-    regulation: Goals | None,
-    after_extra_time: Goals | None,
-    shoot_out: Goals | None,
-    cause: str = "PROVIDER",
-    source: str = "CONFIRMED",
-    request_id: str,
-) -> int | None:
-    """Accept one result; see `accept_results`. The answer is the new revision, None when it is no new one."""
-    result = NewResult(match_id, ResultKind(kind), regulation, after_extra_time, shoot_out, cause, source)
-    return (await accept_results(connection, [result], request_id=request_id)).get(match_id)
-
-
-async def accept_results(
-    connection: "AsyncConnection", found: Sequence[NewResult], *, request_id: str
-) -> dict[MatchId, int]:
-    """Accept results that differ from the latest accepted ones, and queue their settlement, in the same transaction.
-
-    Each match at most once. The answer holds the new revisions. The caller raises the tournament's versions: it holds
-    the match rows, and the tournament's row comes after all of them.
-    """
-    tournaments = await store.lock_matches(connection, [result.match_id for result in found])
-    known = [result for result in found if result.match_id in tournaments]
-    latest = await store.latest_results(connection, tournaments)
-    new = [result for result in known if rules.replaces(latest.get(result.match_id), result)]
-    revisions = await store.insert_results(connection, new, latest)
-    repeated = [result for result in known if result.match_id not in revisions]
-    current = new + [result for result in repeated if _repeats(latest[result.match_id], result)]
-    present = {match_id: result.revision for match_id, result in latest.items()} | revisions
-    await store.point_to_results(connection, current, present)
-    targets = [Target(tournament_id=tournaments[match_id], match_id=match_id) for match_id in sorted(revisions)]
-    commands = [Command(Operation.SETTLE_MATCH, target, {}) for target in targets]
-    await accept_many(connection, commands, request_id=request_id)
-    return revisions
 
 
 async def settle_match(run: Run, match_id: MatchId) -> None:
@@ -104,7 +63,7 @@ async def settle(connection: "AsyncConnection", match_id: MatchId, execution_id:
     if match is None:
         raise NotFound(f"There is no match {match_id}.")
     active = await store.active_settlement(connection, match_id)
-    newer = await store.results_after(connection, match_id, active.settlement.revision if active else 0)
+    newer = await results.results_after(connection, match_id, active.settlement.revision if active else 0)
     if newer:
         await store.insert_superseded_keys(connection, newer[:-1], execution_id)
         return await _apply(connection, match, newer[-1], active, execution_id)
@@ -169,12 +128,3 @@ async def _change_scores(
     written = await store.apply(connection, match, changes)
     if written != expected:
         raise RuntimeError(f"Settling match {match.id} wrote {written} scores where {expected} change.")
-
-
-def _repeats(latest: AcceptedResult, found: NewResult) -> bool:
-    """Whether a result that is no new revision says what the latest one does, and was not outranked by it."""
-    return found.kind is latest.kind and (
-        found.kind is ResultKind.VOID
-        or (found.regulation, found.after_extra_time, found.shoot_out)
-        == (latest.regulation, latest.after_extra_time, latest.shoot_out)
-    )

@@ -1,17 +1,17 @@
-"""SQL of results and settlements: the locks in their order, one set-based change of members' facts, and its proof."""
+"""SQL of settlements: the locks in their order, one set-based change of members' facts, and its proof."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Text, bindparam, case, func, insert, or_, select, text, update
+from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from domain.guess.tables import guesses
 from domain.ids import ExecutionId, MatchId, SettlementId, TournamentId
-from domain.match.model import Goals, ResultKind, ResultState
-from domain.match.tables import match_results, matches
+from domain.match.model import Goals, ResultState
+from domain.match.tables import matches
 from domain.scoring.model import Facts, GuessFact, ScoreBasis
 from domain.scoring.tables import FACTS
 from domain.settlement.model import ScoreVersionKind, Settlement
@@ -20,7 +20,6 @@ from domain.settlement.rules import (
     AcceptedResult,
     Delta,
     LedgerLine,
-    NewResult,
     Scoreline,
     idempotency_key,
 )
@@ -58,76 +57,6 @@ class ActiveSettlement:
     scorelines: list[Scoreline]
 
 
-# ---------------------------------------------------------------- results
-
-
-async def lock_matches(connection: "AsyncConnection", match_ids: Iterable[MatchId]) -> dict[MatchId, TournamentId]:
-    """Lock match rows in the order of their ids; the answer lacks those that do not exist."""
-    statement = (
-        select(matches.c.id, matches.c.tournament_id)
-        .where(among(matches.c.id, match_ids))
-        .order_by(matches.c.id)
-        .with_for_update()
-    )
-    return {MatchId(row.id): TournamentId(row.tournament_id) for row in await connection.execute(statement)}
-
-
-async def latest_results(connection: "AsyncConnection", match_ids: Iterable[MatchId]) -> dict[MatchId, AcceptedResult]:
-    """The latest accepted revision of each match; call it when their rows are locked."""
-    statement = (
-        select(match_results)
-        .distinct(match_results.c.match_id)
-        .where(among(match_results.c.match_id, match_ids))
-        .order_by(match_results.c.match_id, match_results.c.revision.desc())
-    )
-    results = [_result(row) for row in (await connection.execute(statement)).mappings()]
-    return {result.match_id: result for result in results}
-
-
-async def insert_results(
-    connection: "AsyncConnection", found: Sequence[NewResult], latest: Mapping[MatchId, AcceptedResult]
-) -> dict[MatchId, int]:
-    """Add revisions; their times rise strictly within a match, whatever the clock does."""
-    now: datetime = (await connection.execute(select(func.clock_timestamp()))).scalar_one()
-    rows = [_result_row(result, latest.get(result.match_id), now) for result in found]
-    if rows:
-        await connection.execute(insert(match_results), rows)
-    return {MatchId(row["match_id"]): row["revision"] for row in rows}
-
-
-async def point_to_results(
-    connection: "AsyncConnection", found: Iterable[NewResult], revisions: Mapping[MatchId, int]
-) -> None:
-    """Have matches tell their accepted results, where they do not yet. A match with a score takes no more guesses."""
-    rows = [_match_row(result, revisions[result.match_id]) for result in found]
-    statement = (
-        update(matches)
-        .where(
-            matches.c.id == bindparam("match_id"),
-            or_(
-                matches.c.result_state != bindparam("state", type_=Text),
-                matches.c.result_kind != bindparam("kind"),
-                matches.c.result_revision != bindparam("revision"),
-            ),
-        )
-        .values(
-            result_state=bindparam("state", type_=Text),
-            result_kind=bindparam("kind"),
-            result_revision=bindparam("revision"),
-            version=matches.c.version + 1,
-            lock_at=case(
-                (bindparam("state", type_=Text) == ResultState.VOID, matches.c.lock_at),
-                else_=func.least(matches.c.lock_at, func.clock_timestamp()),
-            ),
-        )
-    )
-    if rows:
-        await connection.execute(statement, rows)
-
-
-# ---------------------------------------------------------------- one settlement
-
-
 async def lock_match(connection: "AsyncConnection", match_id: MatchId) -> LockedMatch | None:
     """Take the lock of the match's tournament, then of its row; None when there is no such match.
 
@@ -145,16 +74,6 @@ async def lock_match(connection: "AsyncConnection", match_id: MatchId) -> Locked
     if row is None:
         return None
     return LockedMatch(MatchId(row.id), TournamentId(row.tournament_id), TournamentMode(row.mode))
-
-
-async def results_after(connection: "AsyncConnection", match_id: MatchId, revision: int) -> list[AcceptedResult]:
-    """Accepted revisions above `revision`, oldest first."""
-    statement = (
-        select(match_results)
-        .where(match_results.c.match_id == match_id, match_results.c.revision > revision)
-        .order_by(match_results.c.revision)
-    )
-    return [_result(row) for row in (await connection.execute(statement)).mappings()]
 
 
 async def active_settlement(connection: "AsyncConnection", match_id: MatchId) -> ActiveSettlement | None:
@@ -238,41 +157,15 @@ async def insert_settlement(
     execution_id: ExecutionId | None,
 ) -> None:
     """Write a settlement with its proof, its version, its idempotency key, and the match's new version."""
-    await connection.execute(
-        insert(settlements).values(
-            id=settlement.id,
-            tournament_id=settlement.tournament_id,
-            match_id=settlement.match_id,
-            revision=settlement.revision,
-            version=settlement.version,
-            status_at=status_at,
-            effect_digest=settlement.effect_digest,
-            guesses=settlement.guesses,
-            members_changed=settlement.members_changed,
-            execution_id=execution_id,
-            applied_at=settlement.applied_at,
-        )
-    )
+    row = _settlement_row(settlement) | {"status_at": status_at, "execution_id": execution_id}
+    await connection.execute(insert(settlements).values(row))
     if lines:
         rows = [_scoreline_row(settlement.id, line) for line in lines]
         await connection.execute(insert(settlement_scorelines), rows)
+    await connection.execute(insert(score_versions).values(_version_row(settlement, kind)))
+    key = idempotency_key(settlement.match_id, status_at)
     await connection.execute(
-        insert(score_versions).values(
-            tournament_id=settlement.tournament_id,
-            version=settlement.version,
-            kind=kind,
-            settlement_id=settlement.id,
-            digest=settlement.effect_digest,
-            at=settlement.applied_at,
-        )
-    )
-    await connection.execute(
-        insert(idempotency_keys).values(
-            key=idempotency_key(settlement.match_id, status_at),
-            execution_id=execution_id,
-            effect_digest=settlement.effect_digest,
-            status="APPLIED",
-        )
+        insert(idempotency_keys).values(_key_row(key, "APPLIED", settlement.effect_digest, execution_id))
     )
     raised = update(matches).where(matches.c.id == settlement.match_id).values(version=matches.c.version + 1)
     await connection.execute(raised)
@@ -289,15 +182,8 @@ async def insert_superseded_keys(
     connection: "AsyncConnection", results: Sequence[AcceptedResult], execution_id: ExecutionId | None
 ) -> None:
     """Note revisions that a later one overtook before they were settled."""
-    rows = [
-        {
-            "key": idempotency_key(result.match_id, result.status_at),
-            "execution_id": execution_id,
-            "effect_digest": "",
-            "status": "SUPERSEDED",
-        }
-        for result in results
-    ]
+    keys = [idempotency_key(result.match_id, result.status_at) for result in results]
+    rows = [_key_row(key, "SUPERSEDED", "", execution_id) for key in keys]
     if rows:
         await connection.execute(upsert(idempotency_keys).on_conflict_do_nothing(), rows)
 
@@ -367,49 +253,6 @@ def _facts(row: "RowMapping") -> Facts:
     return Facts(*(int(row[fact] or 0) for fact in FACTS))
 
 
-def _goals(row: "RowMapping", part: str) -> Goals | None:
-    home = row[f"home_{part}"]
-    return None if home is None else Goals(home, row[f"away_{part}"])
-
-
-def _result(row: "RowMapping") -> AcceptedResult:
-    return AcceptedResult(
-        match_id=MatchId(row["match_id"]),
-        revision=row["revision"],
-        kind=ResultKind(row["kind"]),
-        source=row["source"],
-        regulation=_goals(row, "regulation"),
-        after_extra_time=_goals(row, "extra_time"),
-        shoot_out=_goals(row, "shoot_out"),
-        status_at=row["status_at"],
-    )
-
-
-def _result_row(result: NewResult, latest: AcceptedResult | None, now: datetime) -> dict[str, Any]:
-    is_void = result.kind is ResultKind.VOID
-    parts = {
-        "regulation": result.regulation,
-        "extra_time": result.after_extra_time,
-        "shoot_out": result.shoot_out,
-    }
-    row: dict[str, Any] = {
-        "match_id": result.match_id,
-        "revision": latest.revision + 1 if latest else 1,
-        "kind": result.kind,
-        "source": result.source,
-        "cause": result.cause,
-        "status_at": max(now, latest.status_at + timedelta(microseconds=1)) if latest else now,
-    }
-    for name, goals in parts.items():
-        row[f"home_{name}"], row[f"away_{name}"] = (None, None) if goals is None or is_void else goals
-    return row
-
-
-def _match_row(result: NewResult, revision: int) -> dict[str, Any]:
-    state = ResultState.VOID if result.kind is ResultKind.VOID else ResultState.FINAL
-    return {"match_id": result.match_id, "state": state.value, "kind": result.kind.value, "revision": revision}
-
-
 def _settlement(row: "RowMapping") -> Settlement:
     return Settlement(
         id=SettlementId(row["id"]),
@@ -432,3 +275,32 @@ def _scoreline_row(settlement_id: SettlementId, line: Scoreline) -> dict[str, An
     right = {fact.value.lower(): bool(is_right) for fact, is_right in zip(GuessFact, line.facts, strict=True)}
     goals = {"home": line.goals.home, "away": line.goals.away}
     return {"settlement_id": settlement_id, "basis": line.basis, **goals, **right, "guesses": line.guesses}
+
+
+def _settlement_row(settlement: Settlement) -> dict[str, Any]:
+    return {
+        "id": settlement.id,
+        "tournament_id": settlement.tournament_id,
+        "match_id": settlement.match_id,
+        "revision": settlement.revision,
+        "version": settlement.version,
+        "effect_digest": settlement.effect_digest,
+        "guesses": settlement.guesses,
+        "members_changed": settlement.members_changed,
+        "applied_at": settlement.applied_at,
+    }
+
+
+def _version_row(settlement: Settlement, kind: ScoreVersionKind) -> dict[str, Any]:
+    return {
+        "tournament_id": settlement.tournament_id,
+        "version": settlement.version,
+        "kind": kind,
+        "settlement_id": settlement.id,
+        "digest": settlement.effect_digest,
+        "at": settlement.applied_at,
+    }
+
+
+def _key_row(key: str, status: str, digest: str, execution_id: ExecutionId | None) -> dict[str, Any]:
+    return {"key": key, "status": status, "effect_digest": digest, "execution_id": execution_id}

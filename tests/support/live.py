@@ -13,7 +13,8 @@ from domain.leaderboard.service import Boards
 from domain.match.model import Goals, MatchStatus, ResultKind
 from domain.outbox import store as outbox
 from domain.outbox.model import TickKind, Topic
-from domain.settlement.service import accept_result, settle
+from domain.settlement.result.service import accept_result
+from domain.settlement.service import settle
 from integrations.valkey.client import connect
 from integrations.valkey.ticks import BOARDS, TICKS, TickReader
 from live.hub import Hub

@@ -16,7 +16,8 @@ from domain.ids import ExecutionId, MatchId, MemberId, TournamentId
 from domain.match.model import Goals, MatchStatus, ResultKind
 from domain.match.tables import matches
 from domain.settlement import store
-from domain.settlement.service import accept_result, settle_match
+from domain.settlement.result.service import accept_result
+from domain.settlement.service import settle_match
 from domain.tournament.store import raise_versions
 
 if TYPE_CHECKING:
