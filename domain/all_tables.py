@@ -3,6 +3,7 @@
 import domain.audit.tables
 import domain.execution.tables
 import domain.guess.tables
+import domain.ingestion.breaker.tables
 import domain.league.tables
 import domain.match.tables
 import domain.member.tables

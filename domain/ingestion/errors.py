@@ -15,6 +15,16 @@ class ProviderBadData(DomainError):
     code = "PROVIDER_BAD_DATA"
 
 
+class ProviderBlocked(DomainError):
+    """The provider refuses us for now."""
+
+    code = "PROVIDER_BLOCKED"
+
+
+class ProviderRefused(ProviderBlocked):
+    """Our circuit breaker is open: the provider was not asked at all. The message says when it is tried again."""
+
+
 class ProviderUnavailable(DomainError):
     """The provider cannot be read at present."""
 

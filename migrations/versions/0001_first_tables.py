@@ -132,6 +132,7 @@ TABLES = (
     "installation",
     "members",
     "outbox",
+    "provider_states",
     "rulesets",
     "teams",
     "leagues",
@@ -142,11 +143,11 @@ TABLES = (
     "league_tournaments",
     "provider_refs",
     "rounds",
-    "schedules",
     "standings",
     "tournament_members",
     "matches",
     "member_scores",
+    "schedules",
     "executions",
     "guesses",
     "match_results",
@@ -235,6 +236,25 @@ def _create_tables() -> None:
         ["debounce_key"],
         unique=True,
         postgresql_where=sa.text("debounce_key IS NOT NULL"),
+    )
+    op.create_table(
+        "provider_states",
+        sa.Column("provider", sa.Text(), nullable=False),
+        sa.Column("breaker", sa.Text(), server_default="CLOSED", nullable=False),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("retry_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("last_good_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("failures", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("openings", sa.Integer(), server_default="0", nullable=False),
+        sa.CheckConstraint("(breaker = 'CLOSED') = (reason IS NULL)", name=op.f("ck_provider_states_open_reason")),
+        sa.CheckConstraint("(breaker = 'CLOSED') = (retry_at IS NULL)", name=op.f("ck_provider_states_retry_at")),
+        sa.CheckConstraint("breaker IN ('CLOSED', 'OPEN', 'HALF_OPEN')", name=op.f("ck_provider_states_breaker")),
+        sa.CheckConstraint("provider IN ('SOFASCORE', 'OPENFOOTBALL')", name=op.f("ck_provider_states_provider")),
+        sa.CheckConstraint(
+            "reason IN ('PROVIDER_BLOCKED', 'PROVIDER_UNAVAILABLE', 'PROVIDER_NOT_FOUND', 'PROVIDER_BAD_DATA', 'PREREQUISITE_MISSING', 'RESULT_INCOMPLETE', 'STALE_PREVIEW', 'WORKER_LOST', 'INTERNAL')",
+            name=op.f("ck_provider_states_reason"),
+        ),
+        sa.PrimaryKeyConstraint("provider", name=op.f("pk_provider_states")),
     )
     op.create_table(
         "rulesets",
@@ -452,35 +472,6 @@ def _create_tables() -> None:
         sa.UniqueConstraint("tournament_id", "slug", name="uq_rounds_slug"),
     )
     op.create_table(
-        "schedules",
-        sa.Column("id", sa.UUID(), nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("operation", sa.Text(), nullable=False),
-        sa.Column("tournament_id", sa.UUID(), nullable=True),
-        sa.Column("params", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
-        sa.Column("cron", sa.Text(), nullable=True),
-        sa.Column("run_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("time_zone", sa.Text(), server_default="UTC", nullable=False),
-        sa.Column("status", sa.Text(), nullable=False),
-        sa.Column("next_slot", sa.DateTime(timezone=True), nullable=True),
-        sa.Column(
-            "created_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
-        ),
-        sa.CheckConstraint("(status = 'ACTIVE') = (next_slot IS NOT NULL)", name=op.f("ck_schedules_next_slot")),
-        sa.CheckConstraint(
-            "operation IN ('INGEST_TOURNAMENT', 'INGEST_ROUNDS', 'INGEST_TEAMS', 'INGEST_MATCHES', 'INGEST_ROUND_MATCHES', 'INGEST_MATCH', 'INGEST_STANDINGS', 'INGEST_KNOCKOUT_ROUNDS', 'SYNC_CURRENT_ROUND', 'POLL_OPEN_MATCHES', 'SETTLE_MATCH', 'SETTLE_PENDING', 'REBUILD_PROJECTION', 'VERIFY_PROJECTION', 'PRUNE_HISTORY')",
-            name=op.f("ck_schedules_operation"),
-        ),
-        sa.CheckConstraint("status IN ('ACTIVE', 'PAUSED', 'RETIRED')", name=op.f("ck_schedules_status")),
-        sa.CheckConstraint("(cron IS NULL) <> (run_at IS NULL)", name=op.f("ck_schedules_kind")),
-        sa.ForeignKeyConstraint(["tournament_id"], ["tournaments.id"], name=op.f("fk_schedules_tournament_id")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_schedules")),
-        sa.UniqueConstraint("name", name=op.f("uq_schedules_name")),
-    )
-    op.create_index(
-        "ix_schedules_due", "schedules", ["next_slot"], unique=False, postgresql_where=sa.text("next_slot IS NOT NULL")
-    )
-    op.create_table(
         "standings",
         sa.Column("tournament_id", sa.UUID(), nullable=False),
         sa.Column("group_name", sa.Text(), nullable=False),
@@ -617,6 +608,39 @@ def _create_tables() -> None:
         ),
         sa.PrimaryKeyConstraint("tournament_id", "basis", "member_id", name=op.f("pk_member_scores")),
         postgresql_partition_by="HASH (tournament_id)",
+    )
+    op.create_table(
+        "schedules",
+        sa.Column("id", sa.UUID(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("operation", sa.Text(), nullable=False),
+        sa.Column("tournament_id", sa.UUID(), nullable=True),
+        sa.Column("round_id", sa.UUID(), nullable=True),
+        sa.Column("match_id", sa.UUID(), nullable=True),
+        sa.Column("params", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("cron", sa.Text(), nullable=True),
+        sa.Column("run_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("time_zone", sa.Text(), server_default="UTC", nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("next_slot", sa.DateTime(timezone=True), nullable=True),
+        sa.Column(
+            "created_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
+        ),
+        sa.CheckConstraint("(status = 'ACTIVE') = (next_slot IS NOT NULL)", name=op.f("ck_schedules_next_slot")),
+        sa.CheckConstraint(
+            "operation IN ('INGEST_TOURNAMENT', 'INGEST_ROUNDS', 'INGEST_TEAMS', 'INGEST_MATCHES', 'INGEST_ROUND_MATCHES', 'INGEST_MATCH', 'INGEST_STANDINGS', 'INGEST_KNOCKOUT_ROUNDS', 'SYNC_CURRENT_ROUND', 'POLL_OPEN_MATCHES', 'SETTLE_MATCH', 'SETTLE_PENDING', 'REBUILD_PROJECTION', 'VERIFY_PROJECTION', 'PRUNE_HISTORY')",
+            name=op.f("ck_schedules_operation"),
+        ),
+        sa.CheckConstraint("status IN ('ACTIVE', 'PAUSED', 'RETIRED')", name=op.f("ck_schedules_status")),
+        sa.CheckConstraint("(cron IS NULL) <> (run_at IS NULL)", name=op.f("ck_schedules_kind")),
+        sa.ForeignKeyConstraint(["match_id"], ["matches.id"], name=op.f("fk_schedules_match_id")),
+        sa.ForeignKeyConstraint(["round_id"], ["rounds.id"], name=op.f("fk_schedules_round_id")),
+        sa.ForeignKeyConstraint(["tournament_id"], ["tournaments.id"], name=op.f("fk_schedules_tournament_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_schedules")),
+        sa.UniqueConstraint("name", name=op.f("uq_schedules_name")),
+    )
+    op.create_index(
+        "ix_schedules_due", "schedules", ["next_slot"], unique=False, postgresql_where=sa.text("next_slot IS NOT NULL")
     )
     op.create_table(
         "executions",
