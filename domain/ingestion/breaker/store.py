@@ -45,9 +45,7 @@ async def write(connection: "AsyncConnection", state: ProviderState) -> None:
     """Keep the state of a provider that was taken."""
     values = asdict(state)
     del values["provider"]
-    await connection.execute(
-        update(provider_states).where(provider_states.c.provider == state.provider).values(values)
-    )
+    await connection.execute(update(provider_states).where(provider_states.c.provider == state.provider).values(values))
 
 
 def _state(row: Any) -> ProviderState:
