@@ -10,7 +10,6 @@ from domain.execution import model as domain
 from domain.execution.model import ExecutionErrorCode, ExecutionState, ExecutionTrigger, Operation
 from domain.schedule.model import Schedule as ScheduledCommand
 from domain.schedule.model import ScheduleStatus
-from resolvers import execution as resolvers
 from resolvers.pages import Page
 from schema import ids
 from schema import match as match_types
@@ -335,22 +334,6 @@ class ExecutionFilter:
             queued_since=given(self.queued_since),
             queued_before=given(self.queued_before),
         )
-
-
-@strawberry.type(description="Everything for platform admins, behind one check.")
-class Admin:
-    @strawberry.field(description="Executions, latest first.")
-    async def executions(
-        self,
-        info: Info,
-        first: int = 25,
-        after: str | None = strawberry.UNSET,
-        filter: ExecutionFilter | None = strawberry.UNSET,
-    ) -> ExecutionConnection:
-        page = await resolvers.page(
-            info.context, filter.to_domain() if filter else domain.ExecutionFilter(), first=first, after=given(after)
-        )
-        return ExecutionConnection.from_page(page, info.context.services.report_url)
 
 
 @strawberry.type(description="A command's execution.")

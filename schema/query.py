@@ -21,8 +21,8 @@ from resolvers import (
     tournament as tournaments,
 )
 from schema import ids
+from schema.admin import Admin
 from schema.context import Info
-from schema.execution import Admin
 from schema.league import League, LeagueInvitePreview
 from schema.match import Match
 from schema.nodes import find_node
