@@ -1,7 +1,7 @@
 # Two commands are enough: `make demo` and `make test`. Nothing is installed outside this folder.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test check bench screenshots lock clean
+.PHONY: help install demo up test campaign check bench screenshots lock clean
 
 PYTHON ?= python3
 ARGS ?=
@@ -54,6 +54,9 @@ check: .venv/.ready-dev ## Format, lint, types, layers, schema, migrations
 	@$(BIN)/deptry .
 	@$(BIN)/palpite schema --check
 	@$(BIN)/python -m pytest -q tests/integration/test_migrations.py
+
+campaign: .venv/.ready-dev ## Run the fault tests in full: kills, cuts, stops and flushes by the hundred
+	@PALPITE_TEST_CAMPAIGN=10 $(BIN)/python -m pytest -q tests/faults $(ARGS)
 
 bench: .venv/.ready-dev ## Measure against the limits
 	@$(BIN)/python -m bench $(ARGS)

@@ -1,0 +1,164 @@
+"""Worker processes to be killed, stopped and cut off. What an execution does is told by its params: `{"acts": [...]}`.
+
+As a program it is a nursery: it loads everything once, and forks a worker for each environment that it is sent, so
+that a test may kill a hundred of them. `tests.support.workers` speaks with it. It ends, and its workers with it, when
+its input ends.
+"""
+
+import asyncio
+import json
+import os
+import resource
+import select
+import signal
+import sys
+import traceback
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import text
+
+from domain.execution.model import Operation
+from domain.execution.run import Run
+from runtime.process import run_process
+from runtime.settings import Settings
+from runtime.worker import run as run_worker
+from tasks.handlers import HANDLERS, Ports
+from tests.support.executions import until
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+TABLES = (
+    "CREATE TABLE effects (execution_id uuid NOT NULL, fence bigint NOT NULL, step int NOT NULL, pid int NOT NULL)",
+    "ALTER TABLE effects ADD at timestamptz NOT NULL DEFAULT clock_timestamp()",
+    "CREATE TABLE gate (opened boolean)",
+)
+_MIB = 2**20
+
+
+async def obey(run: Run, _: Ports) -> None:
+    """Do the acts of the execution, each in a step of its own."""
+    for number, act in enumerate(run.execution.params.get("acts", ["write"]), start=1):
+        async with run.step(act) as step:
+            await _act(run, number, act)
+            step.created += 1
+
+
+async def _act(run: Run, number: int, act: str) -> None:
+    match act:
+        case "write":
+            async with run.begin() as connection:
+                await _write(connection, run, number)
+        case "slow":  # a transaction that is open for a while, to be hit
+            async with run.begin() as connection:
+                await _write(connection, run, number)
+                await asyncio.sleep(0.1)
+            await asyncio.sleep(0.1)
+        case "wait":
+            await until(lambda: _gate_is_open(run), within=600)
+        case "exit":
+            os._exit(9)
+        case "spin":
+            while True:
+                pass
+        case "hog":
+            resource.setrlimit(resource.RLIMIT_AS, (4096 * _MIB, resource.RLIM_INFINITY))
+            hoard = []
+            while True:
+                hoard.append(bytearray(256 * _MIB))
+        case _:
+            raise ValueError(act)
+
+
+async def _write(connection: "AsyncConnection", run: Run, number: int) -> None:
+    await connection.execute(
+        text("INSERT INTO effects (execution_id, fence, step, pid) VALUES (:id, :fence, :step, :pid)"),
+        {"id": run.execution.id, "fence": run.execution.fence, "step": number, "pid": os.getpid()},
+    )
+
+
+async def _gate_is_open(run: Run) -> bool:
+    async with run.database.read() as connection:
+        return bool((await connection.execute(text("SELECT count(*) FROM gate"))).scalar_one())
+
+
+async def run_obedient(settings: Settings) -> None:
+    """A worker whose executions do as they are told."""
+    await run_worker(settings, dict.fromkeys(Operation, obey))
+
+
+async def run_old(settings: Settings) -> None:
+    """A worker of a time when matches were not settled."""
+    known = {operation: obey for operation in Operation if operation is not Operation.SETTLE_MATCH}
+    await run_worker(settings, known)
+
+
+async def run_real(settings: Settings) -> None:
+    """A worker as it is shipped."""
+    await run_worker(settings, HANDLERS)
+
+
+class Nursery:
+    """Forks workers as its input says, and tells on its output when each began and ended, a JSON line each."""
+
+    def __init__(self) -> None:
+        self._alive: set[int] = set()
+
+    def serve(self) -> None:
+        try:
+            while self._take_order():
+                self._bury()
+        finally:
+            for pid in self._alive:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+    def _take_order(self) -> bool:
+        if not select.select([sys.stdin], [], [], 0.02)[0]:
+            return True
+        line = sys.stdin.readline()
+        if line:
+            self._bear(json.loads(line))
+        return bool(line)
+
+    def _bear(self, order: dict[str, Any]) -> None:
+        pid = os.fork()
+        if pid == 0:
+            _be_worker(order)
+        self._alive.add(pid)
+        _tell({"began": pid})
+
+    def _bury(self) -> None:
+        while self._alive:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                return
+            self._alive.discard(pid)
+            _tell({"ended": pid, "code": os.waitstatus_to_exitcode(status)})
+
+
+def _be_worker(order: dict[str, Any]) -> None:
+    code = 1
+    try:
+        log = os.open(Path(order["log"]), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        empty = os.open(os.devnull, os.O_RDONLY)
+        for source, target in ((empty, 0), (log, 1), (log, 2)):
+            os.dup2(source, target)
+        os.environ.update(order["environment"])
+        run_process("worker", order["place"])
+        code = 0
+    except BaseException:  # noqa: BLE001 the end of a process, not of the nursery's loop
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
+def _tell(words: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(words) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    Nursery().serve()

@@ -1,0 +1,156 @@
+"""Worker processes of a test: started, killed, stopped, watched; those that are left end with the block."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import text, update
+
+from domain.execution.model import Command, Operation, Target
+from domain.execution.service import accept_many, live_executions
+from domain.execution.tables import executions
+from domain.ids import ExecutionId, MatchId
+from tests.support import fault_worker
+from tests.support.executions import until
+from tests.support.palpite import environment
+
+if TYPE_CHECKING:
+    from runtime.database import PostgresDatabase
+
+OBEDIENT = "tests.support.fault_worker:run_obedient"
+OLD = "tests.support.fault_worker:run_old"
+REAL = "tests.support.fault_worker:run_real"
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A process; its exit code is negative when a signal ended it."""
+
+    pid: int
+    ended: "asyncio.Future[int]"
+
+    def send(self, number: int) -> None:
+        """Signal it, if it is there."""
+        if not self.ended.done():
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    async def wait(self, within: float = 60) -> int:
+        async with asyncio.timeout(within):
+            return await asyncio.shield(self.ended)
+
+
+@dataclass
+class Workers:
+    """Starts workers from a nursery."""
+
+    nursery: asyncio.subprocess.Process
+    settings: dict[str, str]
+    log: Path
+    running: dict[int, Worker] = field(default_factory=dict)
+    began: "asyncio.Queue[int]" = field(default_factory=asyncio.Queue)
+
+    async def start(self, place: str = OBEDIENT, **settings: str) -> Worker:
+        """A worker of its own; settings are environment variables."""
+        assert self.nursery.stdin is not None
+        order = {"place": place, "log": str(self.log), "environment": {**self.settings, **settings}}
+        self.nursery.stdin.write(json.dumps(order).encode() + b"\n")
+        async with asyncio.timeout(60):
+            return self.running[await self.began.get()]
+
+    async def keep(self, place: str = OBEDIENT, **settings: str) -> None:
+        """A worker that is started again whenever it ends, for ever."""
+        while True:
+            await (await self.start(place, **settings)).wait(within=3600)
+
+    def lines(self, event: str) -> list[dict[str, object]]:
+        """What all workers logged under this name."""
+        found = [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+        return [line for line in found if line.get("message") == event]
+
+    async def listen(self) -> None:
+        """Keep the books; ends with the nursery."""
+        assert self.nursery.stdout is not None
+        while line := await self.nursery.stdout.readline():
+            words = json.loads(line)
+            if "began" in words:
+                self.running[words["began"]] = Worker(words["began"], asyncio.get_running_loop().create_future())
+                self.began.put_nowait(words["began"])
+            else:
+                self.running.pop(words["ended"]).ended.set_result(words["code"])
+
+
+@asynccontextmanager
+async def workers(
+    database: "PostgresDatabase", database_url: str, valkey_url: str, data: Path, **settings: str
+) -> AsyncIterator[Workers]:
+    """Workers with short leases on these servers, and the tables in which they leave their marks."""
+    async with database.begin() as connection:
+        for table in fault_worker.TABLES:
+            await connection.execute(text(table))
+    log = data / "workers.log"
+    log.touch()
+    nursery = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "tests.support.fault_worker",
+        env=environment({}),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        start_new_session=True,
+    )
+    chosen = {
+        "DATABASE_URL": database_url,
+        "REDIS_URL": valkey_url,
+        "PALPITE_DATA": str(data / "data"),
+        "PALPITE_LEASE_SECONDS": "2",
+        "PALPITE_HEARTBEAT_SECONDS": "0.4",
+        "PALPITE_LOG_FORMAT": "json",
+        **settings,
+    }
+    found = Workers(nursery, chosen, log)
+    books = asyncio.create_task(found.listen())
+    try:
+        yield found
+    finally:
+        for worker in found.running.values():
+            worker.send(signal.SIGKILL)
+        assert nursery.stdin is not None
+        nursery.stdin.close()
+        await books
+        await nursery.wait()
+        sys.stderr.write(log.read_text()[-20_000:])  # shown when the test fails
+
+
+async def open_gate(database: "PostgresDatabase") -> None:
+    """Let go on what waits at the gate."""
+    async with database.begin() as connection:
+        await connection.execute(text("INSERT INTO gate VALUES (true)"))
+
+
+async def queue_acts(
+    database: "PostgresDatabase", matches: Sequence[MatchId], acts: Sequence[str], *, tries: int = 1000
+) -> list[ExecutionId]:
+    """An execution for each match that does these acts; with so many tries that kills alone never end it."""
+    commands = [Command(Operation.SETTLE_MATCH, Target(match_id=match), {"acts": list(acts)}) for match in matches]
+    async with database.begin() as connection:
+        ids = [one.execution.id for one in await accept_many(connection, commands, request_id="fault")]
+        chosen = update(executions).where(executions.c.id.in_(ids))
+        await connection.execute(chosen.values(max_attempts=tries))
+    return ids
+
+
+async def all_over(database: "PostgresDatabase", *, within: float = 60) -> None:
+    """Wait until nothing is queued or running."""
+
+    async def is_quiet() -> bool:
+        return not await live_executions(database, 1)
+
+    await until(is_quiet, within=within)
