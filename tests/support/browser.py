@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.async_api import Page
+from playwright.async_api import Page, expect
 
 from runtime.browser import open_browser
 from runtime.settings import load_settings
@@ -60,6 +60,7 @@ class Watched:
 async def watched_page(address: str, **options: Any) -> AsyncIterator[Watched]:
     """A page in a browser of its own, before it has gone anywhere; without a browser the test fails."""
     settings = load_settings()
+    expect.set_options(timeout=30_000)  # ms; a busy machine is no fault of the page
     async with open_browser(settings.data, settings.browser) as browser:
         context = await browser.new_context(**options)
         watched = Watched(await context.new_page(), address)
