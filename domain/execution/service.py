@@ -50,7 +50,7 @@ async def accept(
         raise NotFound("What the command is about does not exist.")
     origin = Origin(trigger, request_id, actor_id, reason, schedule_id)
     accepted = (await _accept(connection, [replace(command, target=target)], origin))[0]
-    if trigger is ExecutionTrigger.ADMIN:
+    if trigger is ExecutionTrigger.ADMIN and schedule_id is None:  # else the schedule's command records it
         await audit.record(connection, _act(command, accepted, origin))
     return accepted
 

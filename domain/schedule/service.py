@@ -1,16 +1,21 @@
-"""Schedules: the ones that every installation has, and the running of slots that are due."""
+"""Schedules: the ones that every installation has, the reading of all, and the running of slots that are due."""
 
 from collections.abc import Collection
 from datetime import datetime
 from typing import TYPE_CHECKING
+from uuid import UUID
 
+from domain.audit import service as audit
+from domain.audit.model import Act
 from domain.database import Database
-from domain.errors import WrongState
+from domain.errors import NotFound, WrongState
 from domain.execution.model import Command, ExecutionTrigger, Operation, Target
 from domain.execution.service import accept
 from domain.ids import ExecutionId, ScheduleId, new_id
 from domain.schedule import slots, store
-from domain.schedule.model import Schedule, ScheduleStatus
+from domain.schedule.model import Schedule, ScheduleRun, ScheduleRunOutcome, ScheduleStatus
+from domain.tournament import store as tournament_store
+from domain.tournament.model import TournamentStatus
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -20,6 +25,7 @@ DEFAULTS = (
     ("settle-pending", Operation.SETTLE_PENDING, "* * * * *"),
     ("sync-current-round", Operation.SYNC_CURRENT_ROUND, "*/10 * * * *"),
 )
+_SHOWN = (ScheduleStatus.ACTIVE, ScheduleStatus.PAUSED)
 
 
 async def install_defaults(database: Database) -> None:
@@ -35,6 +41,44 @@ async def read_schedules(database: Database, ids: Collection[ScheduleId]) -> dic
         return {schedule.id: schedule for schedule in await store.read(connection, ids)}
 
 
+async def by_name(database: Database, name: str) -> Schedule | None:
+    """The schedule of this name."""
+    async with database.read() as connection:
+        return await store.read_by_name(connection, name)
+
+
+async def page(
+    database: Database,
+    *,
+    statuses: Collection[ScheduleStatus] | None = None,
+    first: int,
+    after: tuple[str, UUID] | None = None,
+) -> list[Schedule]:
+    """Up to `first + 1` schedules by name, then by id; of all statuses but retired when none are named."""
+    async with database.read() as connection:
+        return await store.page(connection, _SHOWN if statuses is None else statuses, first + 1, after)
+
+
+async def runs_page(
+    database: Database, schedule_id: ScheduleId, *, first: int, after: datetime | None = None
+) -> list[ScheduleRun]:
+    """Up to `first + 1` slots of a schedule, latest first, earlier than the slot `after`."""
+    async with database.read() as connection:
+        return await store.runs_page(connection, schedule_id, first + 1, after)
+
+
+async def last_runs(database: Database, ids: Collection[ScheduleId]) -> dict[ScheduleId, ScheduleRun]:
+    """The latest slot of each schedule; those that have had none are left out."""
+    async with database.read() as connection:
+        return {run.schedule_id: run for run in await store.last_runs(connection, ids)}
+
+
+async def read_run(database: Database, schedule_id: ScheduleId, slot: datetime) -> ScheduleRun | None:
+    """What became of a slot; None when nothing did."""
+    async with database.read() as connection:
+        return await store.read_run(connection, schedule_id, slot)
+
+
 async def due(database: Database) -> list[ScheduleId]:
     """Schedules that have something to run."""
     async with database.read() as connection:
@@ -44,7 +88,9 @@ async def due(database: Database) -> list[ScheduleId]:
 async def run_due_slot(database: Database, schedule_id: ScheduleId) -> ExecutionId | None:
     """Run the latest slot that has passed, once however many schedulers try; the execution that it started.
 
-    None when there is nothing to do, or when the operation still lives: then the slot is skipped, and recorded.
+    None when there is nothing to do, or when the operation still lives: then a recurring schedule skips the slot, which
+    is recorded, and a one-time schedule waits. A schedule whose tournament was cancelled, or whose target is gone, is
+    paused.
     """
     async with database.begin() as connection:
         schedule = await store.take_for_update(connection, schedule_id)
@@ -53,17 +99,36 @@ async def run_due_slot(database: Database, schedule_id: ScheduleId) -> Execution
         slot = slots.due(schedule, await store.now(connection))
         if slot is None:
             return None
-        started = await _start(connection, schedule, slot)
-        await store.insert_run(
-            connection,
-            schedule.id,
-            slot.slot,
-            outcome="SKIPPED_OVERLAP" if started is None else "STARTED",
-            missed=slot.missed,
-            execution_id=started,
-        )
+        return await _run_slot(connection, schedule, slot)
+
+
+async def problem_of_target(connection: "AsyncConnection", target: Target) -> str | None:
+    """Why nothing is to be run on a target, in words for people."""
+    if target.tournament_id is None:
+        return None
+    found = await tournament_store.read_tournaments(connection, [target.tournament_id])
+    cancelled = any(tournament.status is TournamentStatus.CANCELLED for tournament in found)
+    return "The tournament is cancelled." if cancelled else None
+
+
+async def _run_slot(connection: "AsyncConnection", schedule: Schedule, slot: slots.Due) -> ExecutionId | None:
+    if await store.has_run(connection, schedule.id, slot.slot):  # the clock was set back
         await store.move_on(connection, schedule.id, slot.next_slot)
-        return started
+        return None
+    if (problem := await problem_of_target(connection, schedule.command.target)) is not None:
+        await _pause(connection, schedule, slot, problem)
+        return None
+    try:
+        started = await _start(connection, schedule, slot)
+    except NotFound as refusal:
+        await _pause(connection, schedule, slot, refusal.message)
+        return None
+    if started is None and schedule.cron is None:  # a single run is not skipped: it waits until it may start
+        return None
+    outcome = ScheduleRunOutcome.SKIPPED_OVERLAP if started is None else ScheduleRunOutcome.STARTED
+    await store.insert_run(connection, ScheduleRun(schedule.id, slot.slot, outcome, slot.missed, started))
+    await store.move_on(connection, schedule.id, slot.next_slot)
+    return started
 
 
 async def _start(connection: "AsyncConnection", schedule: Schedule, slot: slots.Due) -> ExecutionId | None:
@@ -72,12 +137,31 @@ async def _start(connection: "AsyncConnection", schedule: Schedule, slot: slots.
             connection,
             schedule.command,
             trigger=ExecutionTrigger.SCHEDULE,
-            request_id=f"schedule:{schedule.name}:{slot.slot:%Y-%m-%dT%H:%MZ}",
+            request_id=_request_id(schedule, slot),
             schedule_id=schedule.id,
         )
     except WrongState:
         return None
     return None if accepted.already_live else accepted.execution.id
+
+
+async def _pause(connection: "AsyncConnection", schedule: Schedule, slot: slots.Due, problem: str) -> None:
+    """An admin sees it paused, with the reason in the audit log, instead of one failure a slot."""
+    paused = Act(
+        action="pauseSchedule",
+        actor_id=None,
+        system=True,
+        request_id=_request_id(schedule, slot),
+        subject_kind="SCHEDULE",
+        subject_id=schedule.id,
+        reason=problem,
+    )
+    await store.pause(connection, schedule.id)
+    await audit.record(connection, paused)
+
+
+def _request_id(schedule: Schedule, slot: slots.Due) -> str:
+    return f"schedule:{schedule.name}:{slot.slot:%Y-%m-%dT%H:%MZ}"
 
 
 def _default(name: str, operation: Operation, cron: str, now: datetime) -> Schedule:

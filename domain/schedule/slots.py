@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from cronsim import CronSim
+from cronsim import CronSim, CronSimError
 
 from domain.schedule.model import Schedule
 
 _COUNTED = timedelta(days=7)
+_FIELDS = 5
+_LONGEST_CRON = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +26,19 @@ class Due:
     next_slot: datetime | None
 
 
+def cron_problem(cron: str, time_zone: str, now: datetime) -> str | None:
+    """What is wrong with a cron expression, in words for people."""
+    if len(cron) > _LONGEST_CRON or len(cron.split()) != _FIELDS:
+        return "A cron expression has five fields: minute, hour, day of the month, month, day of the week."
+    try:
+        comes = next(_slots(cron, time_zone, now), None) is not None
+    except CronSimError as problem:
+        return f"{problem}: see `man 5 crontab` for what its five fields may hold."
+    return None if comes else "No date ever fits this cron expression."
+
+
 def first_slot(cron: str, time_zone: str, after: datetime) -> datetime:
-    """The first slot later than `after`."""
+    """The first slot later than `after`, of an expression without problems."""
     return next(_slots(cron, time_zone, after))
 
 

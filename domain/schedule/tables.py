@@ -4,7 +4,7 @@ from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, Integer, Tabl
 from sqlalchemy.dialects.postgresql import JSONB
 
 from domain.execution.model import Operation
-from domain.schedule.model import ScheduleStatus
+from domain.schedule.model import ScheduleRunOutcome, ScheduleStatus
 from domain.tables import Instant, Uuid, created_at, metadata, one_of, text
 
 schedules = Table(
@@ -14,6 +14,8 @@ schedules = Table(
     text("name", unique=True),
     text("operation"),
     Column("tournament_id", Uuid, ForeignKey("tournaments.id")),
+    Column("round_id", Uuid, ForeignKey("rounds.id")),
+    Column("match_id", Uuid, ForeignKey("matches.id")),
     Column("params", JSONB, nullable=False),
     text("cron", nullable=True),
     Column("run_at", Instant),
@@ -37,5 +39,5 @@ schedule_runs = Table(
     Column("missed_slots", Integer, nullable=False, server_default="0"),
     Column("execution_id", Uuid, ForeignKey("executions.id")),
     created_at("at"),
-    CheckConstraint("outcome IN ('STARTED', 'SKIPPED_OVERLAP')", name="outcome"),
+    one_of("outcome", ScheduleRunOutcome),
 )
