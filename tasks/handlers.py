@@ -68,12 +68,34 @@ async def _ingest_matches(run: Run, ports: Ports) -> None:
     await ingestion.ingest_matches(run, ports.providers, ports.clock)
 
 
+async def _ingest_round_matches(run: Run, ports: Ports) -> None:
+    round_id = run.execution.target.round_id
+    if round_id is None:
+        raise TargetMissing("Say which round to ingest the matches of.")
+    await ingestion.ingest_round_matches(run, ports.providers, ports.clock, round_id)
+
+
+async def _ingest_match(run: Run, ports: Ports) -> None:
+    match_id = run.execution.target.match_id
+    if match_id is None:
+        raise TargetMissing("Say which match to ingest.")
+    await ingestion.ingest_match(run, ports.providers, ports.clock, match_id)
+
+
 async def _ingest_standings(run: Run, ports: Ports) -> None:
     await ingestion.ingest_standings(run, ports.providers, ports.clock)
 
 
+async def _ingest_knockout_rounds(run: Run, ports: Ports) -> None:
+    await ingestion.ingest_knockout_rounds(run, ports.providers, ports.clock)
+
+
 async def _sync_current_round(run: Run, _: Ports) -> None:
     await ingestion.sync_current_round(run)
+
+
+async def _poll_open_matches(run: Run, ports: Ports) -> None:
+    await ingestion.poll_open_matches(run, ports.providers, ports.clock)
 
 
 async def _settle_match(run: Run, _: Ports) -> None:
@@ -96,8 +118,12 @@ HANDLERS: Mapping[Operation, Handler] = {
     Operation.INGEST_ROUNDS: _ingest_rounds,
     Operation.INGEST_TEAMS: _ingest_teams,
     Operation.INGEST_MATCHES: _ingest_matches,
+    Operation.INGEST_ROUND_MATCHES: _ingest_round_matches,
+    Operation.INGEST_MATCH: _ingest_match,
     Operation.INGEST_STANDINGS: _ingest_standings,
+    Operation.INGEST_KNOCKOUT_ROUNDS: _ingest_knockout_rounds,
     Operation.SYNC_CURRENT_ROUND: _sync_current_round,
+    Operation.POLL_OPEN_MATCHES: _poll_open_matches,
     Operation.SETTLE_MATCH: _settle_match,
     Operation.SETTLE_PENDING: _settle_pending,
     Operation.REBUILD_PROJECTION: _rebuild_projection,

@@ -17,6 +17,8 @@ class StoredMatch:
     values: dict[str, Any]
     result_state: ResultState
     missing: bool
+    checked_at: datetime | None
+    """When the reading was made that changed it last; None when that is not known."""
 
     @property
     def lock_at(self) -> datetime | None:

@@ -227,7 +227,7 @@ async def read_matches_for_update(
     """All matches of a tournament, locked in the order of their ids, as every writer locks them."""
     columns = [matches.c[name] for name in MATCH_COLUMNS]
     statement = (
-        select(matches.c.id, matches.c.result_state, matches.c.missing_since, *columns)
+        select(matches.c.id, matches.c.result_state, matches.c.missing_since, matches.c.last_checked_at, *columns)
         .where(matches.c.tournament_id == tournament_id)
         .order_by(matches.c.id)
         .with_for_update()
@@ -236,16 +236,17 @@ async def read_matches_for_update(
 
 
 def _stored(row: Any) -> StoredMatch:
-    values = dict(zip(MATCH_COLUMNS, row[3:], strict=True))
-    return StoredMatch(MatchId(row.id), values, ResultState(row.result_state), row.missing_since is not None)
+    values = dict(zip(MATCH_COLUMNS, row[4:], strict=True))
+    is_missing = row.missing_since is not None
+    return StoredMatch(MatchId(row.id), values, ResultState(row.result_state), is_missing, row.last_checked_at)
 
 
-async def insert_matches(connection: "AsyncConnection", rows: list[dict[str, Any]]) -> None:
+async def insert_matches(connection: "AsyncConnection", rows: list[dict[str, Any]], checked_at: datetime) -> None:
     if rows:
-        await connection.execute(insert(matches), rows)
+        await connection.execute(insert(matches), [{**row, "last_checked_at": checked_at} for row in rows])
 
 
-async def update_matches(connection: "AsyncConnection", rows: list[dict[str, Any]]) -> None:
+async def update_matches(connection: "AsyncConnection", rows: list[dict[str, Any]], checked_at: datetime) -> None:
     """Each row: `match_id`, every column of MATCH_COLUMNS, and `result_state`."""
     if not rows:
         return
@@ -253,7 +254,7 @@ async def update_matches(connection: "AsyncConnection", rows: list[dict[str, Any
     statement = (
         update(matches)
         .where(matches.c.id == bindparam("match_id", type_=matches.c.id.type))
-        .values(**values, version=matches.c.version + 1, missing_since=None)
+        .values(**values, version=matches.c.version + 1, missing_since=None, last_checked_at=checked_at)
     )
     named = [{key if key == "match_id" else f"new_{key}": value for key, value in row.items()} for row in rows]
     await connection.execute(statement, named)
@@ -270,9 +271,10 @@ async def mark_missing(connection: "AsyncConnection", ids: list[MatchId]) -> Non
 async def read_kick_offs(
     connection: "AsyncConnection", tournament_id: TournamentId
 ) -> tuple[list[RoundKickOffs], list[tuple[MatchStatus, datetime | None]]]:
-    """Rounds with their kick-offs (dates too), and status and kick-off of every match."""
+    """Rounds with their kick-offs (dates too), and status and kick-off of every match that is still listed."""
+    about = (matches.c.kick_off, matches.c.kick_off_precision, matches.c.status, matches.c.missing_since)
     statement = (
-        select(rounds.c.id, rounds.c.position, matches.c.kick_off, matches.c.kick_off_precision, matches.c.status)
+        select(rounds.c.id, rounds.c.position, *about)
         .select_from(rounds.outerjoin(matches, matches.c.round_id == rounds.c.id))
         .where(rounds.c.tournament_id == tournament_id)
         .order_by(rounds.c.position)
@@ -286,7 +288,8 @@ async def read_kick_offs(
             continue
         if row.kick_off is not None and row.kick_off_precision != KickOffPrecision.UNKNOWN:
             kick_offs.append(row.kick_off)
-        played.append((MatchStatus(row.status), row.kick_off))
+        if row.missing_since is None:
+            played.append((MatchStatus(row.status), row.kick_off))
     return [RoundKickOffs(*key, tuple(kick_offs)) for key, kick_offs in known.items()], played
 
 

@@ -75,7 +75,8 @@ def after_failure(
 def wait_of(policy: BreakerPolicy, openings: int) -> timedelta:
     """How long it stays open after having opened so often already."""
     # Beyond that the bound holds anyway, and the power would be a very long number.
-    return min(policy.first_wait * policy.factor ** min(openings, 32), policy.longest_wait)
+    times: int = policy.factor ** min(openings, 32)
+    return min(policy.first_wait * times, policy.longest_wait)
 
 
 def _counts(state: ProviderState, admitted: ProviderState) -> bool:

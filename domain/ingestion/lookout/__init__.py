@@ -1,0 +1,1 @@
+"""What is worth asking a provider for: matches in play, knockout rounds that appear."""
