@@ -1,6 +1,7 @@
 """Imports every subject's tables, so that `metadata` is whole: for migrations and tests."""
 
 import domain.audit.tables
+import domain.execution.dead_letter.tables
 import domain.execution.tables
 import domain.guess.tables
 import domain.ingestion.breaker.tables

@@ -17,6 +17,7 @@ LeagueId = NewType("LeagueId", UUID)
 LeagueMembershipId = NewType("LeagueMembershipId", UUID)
 LeagueInviteId = NewType("LeagueInviteId", UUID)
 ExecutionId = NewType("ExecutionId", UUID)
+DeadLetterId = NewType("DeadLetterId", UUID)
 ScheduleId = NewType("ScheduleId", UUID)
 
 

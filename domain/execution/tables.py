@@ -46,9 +46,13 @@ executions = Table(
     Column("retry_of", Uuid, ForeignKey("executions.id")),
     Column("attempt", Integer, nullable=False, server_default="0"),
     Column("max_attempts", Integer, nullable=False),
+    # Tries that ended with the loss of their worker.
+    Column("losses", Integer, nullable=False, server_default="0"),
     Column("not_before", Instant, nullable=False),
     text("lease_owner", nullable=True),
     Column("lease_until", Instant),
+    # The job that brought the present try, or the last one, to its worker.
+    Column("job_id", Uuid),
     # Rises with every claim; each write of a worker names the one it was given, so a lost worker cannot write.
     Column("fence", BigInteger, nullable=False, server_default="0"),
     Column("cancel_requested_at", Instant),
@@ -69,6 +73,7 @@ executions = Table(
     CheckConstraint("(state IN ('COMPLETED', 'FAILED', 'CANCELLED')) = (finished_at IS NOT NULL)", name="finished"),
     CheckConstraint("state <> 'FAILED' OR error_code IS NOT NULL", name="error"),
     CheckConstraint("attempt BETWEEN 0 AND max_attempts", name="attempt"),
+    CheckConstraint("state <> 'QUEUED' OR cancel_requested_at IS NULL", name="cancel"),
 )
 # At most one live execution a command. What the system starts is equal only to one that no worker has had, so
 # that a change accepted while its predecessor runs, or waits for a retry, is not missed (contract, Commands).

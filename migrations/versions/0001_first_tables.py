@@ -96,6 +96,10 @@ def upgrade() -> None:
             f"CREATE TRIGGER refuse_change BEFORE UPDATE OR DELETE ON {table} "
             "FOR EACH ROW EXECUTE FUNCTION refuse_change()"
         )
+        op.execute(
+            f"CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON {table} "
+            "FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"
+        )
     _seed()
 
 
@@ -152,6 +156,7 @@ TABLES = (
     "guesses",
     "match_results",
     "audit_log",
+    "dead_letters",
     "execution_steps",
     "idempotency_keys",
     "schedule_runs",
@@ -662,9 +667,11 @@ def _create_tables() -> None:
         sa.Column("retry_of", sa.UUID(), nullable=True),
         sa.Column("attempt", sa.Integer(), server_default="0", nullable=False),
         sa.Column("max_attempts", sa.Integer(), nullable=False),
+        sa.Column("losses", sa.Integer(), server_default="0", nullable=False),
         sa.Column("not_before", sa.DateTime(timezone=True), nullable=False),
         sa.Column("lease_owner", sa.Text(), nullable=True),
         sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("job_id", sa.UUID(), nullable=True),
         sa.Column("fence", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("cancel_requested_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("error_code", sa.Text(), nullable=True),
@@ -700,6 +707,7 @@ def _create_tables() -> None:
         ),
         sa.CheckConstraint("trigger IN ('ADMIN', 'SCHEDULE', 'SYSTEM', 'MEMBER')", name=op.f("ck_executions_trigger")),
         sa.CheckConstraint("attempt BETWEEN 0 AND max_attempts", name=op.f("ck_executions_attempt")),
+        sa.CheckConstraint("state <> 'QUEUED' OR cancel_requested_at IS NULL", name=op.f("ck_executions_cancel")),
         sa.ForeignKeyConstraint(["actor_id"], ["members.id"], name=op.f("fk_executions_actor_id")),
         sa.ForeignKeyConstraint(["match_id"], ["matches.id"], name=op.f("fk_executions_match_id")),
         sa.ForeignKeyConstraint(["retry_of"], ["executions.id"], name=op.f("fk_executions_retry_of")),
@@ -822,7 +830,56 @@ def _create_tables() -> None:
     op.create_index(
         "ix_audit_log_at", "audit_log", [sa.literal_column("at DESC"), sa.literal_column("id DESC")], unique=False
     )
-    op.create_index("ix_audit_log_subject", "audit_log", ["subject_kind", "subject_id"], unique=False)
+    for column in ("actor", "subject", "action"):
+        name = "action" if column == "action" else f"{column}_id"
+        op.create_index(
+            f"ix_audit_log_{column}",
+            "audit_log",
+            [name, sa.literal_column("at DESC"), sa.literal_column("id DESC")],
+            unique=False,
+        )
+    op.create_table(
+        "dead_letters",
+        sa.Column("id", sa.UUID(), nullable=False),
+        sa.Column("execution_id", sa.UUID(), nullable=False),
+        sa.Column("operation", sa.Text(), nullable=False),
+        sa.Column("message", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("error_code", sa.Text(), nullable=False),
+        sa.Column("error_message", sa.Text(), nullable=False),
+        sa.Column("trace", sa.Text(), nullable=True),
+        sa.Column("died_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False),
+        sa.Column("resolution", sa.Text(), nullable=True),
+        sa.Column("resolved_by", sa.UUID(), nullable=True),
+        sa.Column("resolved_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.CheckConstraint(
+            "operation IN ('INGEST_TOURNAMENT', 'INGEST_ROUNDS', 'INGEST_TEAMS', 'INGEST_MATCHES', 'INGEST_ROUND_MATCHES', 'INGEST_MATCH', 'INGEST_STANDINGS', 'INGEST_KNOCKOUT_ROUNDS', 'SYNC_CURRENT_ROUND', 'POLL_OPEN_MATCHES', 'SETTLE_MATCH', 'SETTLE_PENDING', 'REBUILD_PROJECTION', 'VERIFY_PROJECTION', 'PRUNE_HISTORY')",
+            name=op.f("ck_dead_letters_operation"),
+        ),
+        sa.CheckConstraint(
+            "error_code IN ('PROVIDER_BLOCKED', 'PROVIDER_UNAVAILABLE', 'PROVIDER_NOT_FOUND', 'PROVIDER_BAD_DATA', 'PREREQUISITE_MISSING', 'RESULT_INCOMPLETE', 'STALE_PREVIEW', 'WORKER_LOST', 'INTERNAL')",
+            name=op.f("ck_dead_letters_error_code"),
+        ),
+        sa.CheckConstraint("resolution IN ('REPLAYED', 'DISCARDED')", name=op.f("ck_dead_letters_resolution")),
+        sa.CheckConstraint(
+            "(resolution IS NULL) = (resolved_at IS NULL) AND (resolution IS NULL) = (reason IS NULL)"
+            " AND (resolution IS NOT NULL OR resolved_by IS NULL)",
+            name=op.f("ck_dead_letters_resolved"),
+        ),
+        sa.ForeignKeyConstraint(["execution_id"], ["executions.id"], name=op.f("fk_dead_letters_execution_id")),
+        sa.ForeignKeyConstraint(["resolved_by"], ["members.id"], name=op.f("fk_dead_letters_resolved_by")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_dead_letters")),
+        sa.UniqueConstraint("execution_id", name=op.f("uq_dead_letters_execution_id")),
+    )
+    op.create_index("ix_dead_letters_died_at", "dead_letters", [sa.literal_column("died_at DESC"), "id"], unique=False)
+    op.create_index(
+        "ix_dead_letters_open",
+        "dead_letters",
+        [sa.literal_column("died_at DESC"), "id"],
+        unique=False,
+        postgresql_where=sa.text("resolution IS NULL"),
+    )
     op.create_table(
         "execution_steps",
         sa.Column("execution_id", sa.UUID(), nullable=False),
