@@ -6,8 +6,7 @@ from uuid import UUID
 from domain.execution import service as executions
 from domain.execution.model import Command, Execution, ExecutionFilter
 from domain.execution.service import Accepted
-from domain.ids import ExecutionId, ScheduleId
-from domain.schedule.model import Schedule
+from domain.ids import ExecutionId
 from resolvers.context import Context
 from resolvers.pages import Cursors, Page, cut, instant, page_size
 from resolvers.permissions import allow, platform_admin
@@ -35,12 +34,6 @@ async def run(context: Context, *, command: Command, reason: str) -> Accepted:
 async def read(context: Context, *, execution_id: ExecutionId) -> Execution | None:
     """One execution."""
     return await context.loaders.execution.load(execution_id)
-
-
-@allow(platform_admin)
-async def read_schedule(context: Context, *, schedule_id: ScheduleId) -> Schedule | None:
-    """One schedule."""
-    return await context.loaders.schedule.load(schedule_id)
 
 
 async def page(context: Context, wanted: ExecutionFilter, *, first: int, after: str | None) -> Page[Execution]:

@@ -28,7 +28,7 @@ from domain.match.model import Match
 from domain.member import service as members
 from domain.member.model import Member
 from domain.schedule import service as schedules
-from domain.schedule.model import Schedule
+from domain.schedule.model import Schedule, ScheduleRun
 from domain.scoring.model import Ruleset
 from domain.settlement import service as settlements
 from domain.settlement.model import Settlement
@@ -72,6 +72,7 @@ class Loaders:
         self.execution: DataLoader[ExecutionId, Execution | None] = read(executions.read_executions)
         self.steps: DataLoader[ExecutionId, list[ExecutionStep] | None] = read(executions.read_steps)
         self.schedule: DataLoader[ScheduleId, Schedule | None] = read(schedules.read_schedules)
+        self.last_run: DataLoader[ScheduleId, ScheduleRun | None] = read(schedules.last_runs)
 
 
 def _loader(read: Callable[[list[K]], Awaitable[Mapping[K, V]]]) -> DataLoader[K, V | None]:

@@ -1,11 +1,19 @@
 """The root of what platform admins read."""
 
+from typing import Annotated
+
 import strawberry
 
+from domain.audit.model import AuditFilter as WholeLog
 from domain.execution.model import ExecutionFilter as AllExecutions
+from domain.schedule.model import ScheduleStatus
+from resolvers import audit
 from resolvers import execution as executions
+from resolvers import schedule as schedules
+from schema.audit import AuditEntryConnection, AuditFilter
 from schema.context import Info
 from schema.execution import ExecutionConnection, ExecutionFilter
+from schema.schedule import ScheduleConnection
 from schema.shared import given
 
 
@@ -23,3 +31,30 @@ class Admin:
             info.context, filter.to_domain() if filter else AllExecutions(), first=first, after=given(after)
         )
         return ExecutionConnection.from_page(page, info.context.services.report_url)
+
+    @strawberry.field(description="Schedules by name.")
+    async def schedules(
+        self,
+        info: Info,
+        first: int = 25,
+        after: str | None = strawberry.UNSET,
+        statuses: Annotated[
+            list[ScheduleStatus] | None,
+            strawberry.argument(description="Only these statuses; default all but retired."),
+        ] = strawberry.UNSET,
+    ) -> ScheduleConnection:
+        page = await schedules.page(info.context, statuses=given(statuses), first=first, after=given(after))
+        return ScheduleConnection.from_page(page)
+
+    @strawberry.field(description="Who did what, latest first. Entries are never changed or removed.")
+    async def audit_log(
+        self,
+        info: Info,
+        first: int = 25,
+        after: str | None = strawberry.UNSET,
+        filter: AuditFilter | None = strawberry.UNSET,
+    ) -> AuditEntryConnection:
+        page = await audit.page(
+            info.context, filter.to_domain() if filter else WholeLog(), first=first, after=given(after)
+        )
+        return AuditEntryConnection.from_page(page)

@@ -1,4 +1,4 @@
-"""Executions and schedules, for platform admins."""
+"""Executions, for platform admins."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -8,17 +8,17 @@ import strawberry
 
 from domain.execution import model as domain
 from domain.execution.model import ExecutionErrorCode, ExecutionState, ExecutionTrigger, Operation
-from domain.schedule.model import Schedule as ScheduledCommand
-from domain.schedule.model import ScheduleStatus
+from domain.execution.service import Accepted
 from resolvers.pages import Page
 from schema import ids
 from schema import match as match_types
+from schema import schedule as schedule_types
 from schema import tournament as tournament_types
 from schema.context import Info
 from schema.describe import describe
 from schema.ids import global_id, optional_id
 from schema.member import Member
-from schema.references import MatchRef, RoundRef, TournamentRef
+from schema.references import MatchRef, RoundRef, ScheduleRef, TournamentRef
 from schema.shared import Node, PageInfo, UserError, given, there
 
 describe(
@@ -142,55 +142,6 @@ class SettlementEffect:
     )
 
 
-describe(
-    ScheduleStatus,
-    "Whether a schedule runs.",
-    ACTIVE="Runs.",
-    PAUSED="Does not run for now.",
-    RETIRED="Does not run any more; a one-time schedule retires after its run.",
-)
-
-
-@strawberry.type(description="A recurring or one-time trigger of an operation.")
-class Schedule(Node):
-    source: strawberry.Private[ScheduledCommand]
-    id: strawberry.ID = strawberry.field(description="Opaque id.")
-    name: str = strawberry.field(description="Unique name.")
-    operation: Operation = strawberry.field(description="What it runs.")
-    cron: str | None = strawberry.field(description="Five-field cron expression; null for a one-time schedule.")
-    time_zone: str = strawberry.field(description="IANA zone of `cron`.")
-    run_at: datetime | None = strawberry.field(description="When a one-time schedule runs; null for a recurring one.")
-    status: ScheduleStatus = strawberry.field(description="Whether it runs.")
-    next_run_at: datetime | None = strawberry.field(description="Next slot; null when paused or retired.")
-
-    @strawberry.field(description="The tournament that it is about; null for all active ones.")
-    async def tournament(self, info: Info) -> TournamentRef | None:
-        return await tournament_of_target(info, self.source.command.target)
-
-    @strawberry.field(description="The round that it is about.")
-    async def round(self, info: Info) -> RoundRef | None:
-        return await round_of_target(info, self.source.command.target)
-
-    @strawberry.field(description="The match that it is about.")
-    async def match(self, info: Info) -> MatchRef | None:
-        return await match_of_target(info, self.source.command.target)
-
-    @classmethod
-    def from_domain(cls, schedule: ScheduledCommand) -> Self:
-        """Shape a schedule."""
-        return cls(
-            source=schedule,
-            id=global_id("Schedule", schedule.id),
-            name=schedule.name,
-            operation=schedule.command.operation,
-            cron=schedule.cron,
-            time_zone=schedule.time_zone,
-            run_at=schedule.run_at,
-            status=schedule.status,
-            next_run_at=schedule.next_slot,
-        )
-
-
 @strawberry.type(description="One run of an operation.")
 class Execution(Node):
     source: strawberry.Private[domain.Execution]
@@ -232,10 +183,12 @@ class Execution(Node):
         return Member.from_domain(there(await info.context.loaders.member.load(self.source.actor_id)))
 
     @strawberry.field(description="The schedule that started it.")
-    async def schedule(self, info: Info) -> Schedule | None:
+    async def schedule(self, info: Info) -> ScheduleRef | None:
         if self.source.schedule_id is None:
             return None
-        return Schedule.from_domain(there(await info.context.loaders.schedule.load(self.source.schedule_id)))
+        return schedule_types.Schedule.from_domain(
+            there(await info.context.loaders.schedule.load(self.source.schedule_id))
+        )
 
     @strawberry.field(description="The tournament that it is about; null for several or none.")
     async def tournament(self, info: Info) -> TournamentRef | None:
@@ -345,6 +298,14 @@ class ExecutionPayload:
         )
     )
     errors: list[UserError] = strawberry.field(description="Refusals; empty on success.")
+
+    @classmethod
+    def from_outcome(cls, accepted: Accepted | None, errors: list[UserError], report_url: Callable[[str], str]) -> Self:
+        """Shape what a command gave."""
+        if accepted is None:
+            return cls(execution=None, already_live=False, errors=errors)
+        shown = Execution.from_domain(accepted.execution, report_url)
+        return cls(execution=shown, already_live=accepted.already_live, errors=errors)
 
 
 async def tournament_of_target(info: Info, target: domain.Target) -> tournament_types.Tournament | None:

@@ -3,6 +3,7 @@
 import base64
 import binascii
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from domain.ids import ExecutionId, LeagueId, MatchId, MemberId, RoundId, Rulese
 
 T = TypeVar("T")
 _LONGEST = 300
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class MalformedId(ValueError):
@@ -96,6 +98,26 @@ def schedule_id(text: str) -> ScheduleId | None:
     return _one(text, "Schedule", ScheduleId)
 
 
+def instant_text(instant: datetime) -> str:
+    """An instant as a part of an id: microseconds since 1970."""
+    return str((instant - _EPOCH) // timedelta(microseconds=1))
+
+
+def instant_part(text: str) -> datetime:
+    """A part that is an instant in its one spelling.
+
+    Raises:
+        MalformedId: it is not.
+    """
+    try:
+        found = _EPOCH + timedelta(microseconds=int(text))
+    except (ValueError, OverflowError) as problem:
+        raise MalformedId(text) from problem
+    if instant_text(found) != text:
+        raise MalformedId(text)
+    return found
+
+
 def required(found: T | None, what: str, *field: str) -> T:
     """An id that was given must name an object of its kind.
 
@@ -131,6 +153,17 @@ def uuid_part(text: str) -> UUID:
     if found.hex != text:
         raise MalformedId(text)
     return found
+
+
+def number_part(text: str) -> int:
+    """A part that is a number of the database in its one spelling.
+
+    Raises:
+        MalformedId: it is not.
+    """
+    if not (text.isascii() and text.isdecimal() and str(int(text[:20])) == text and int(text) < 2**63):
+        raise MalformedId(text)
+    return int(text)
 
 
 def _one(text: str, kind: str, make: Callable[[UUID], T]) -> T | None:

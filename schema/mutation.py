@@ -19,13 +19,16 @@ from resolvers import (
     member as members,
 )
 from resolvers import (
+    schedule as schedules,
+)
+from resolvers import (
     tournament as tournaments,
 )
 from resolvers.context import Context
 from schema import ids
 from schema.commands import RunOperationInput
 from schema.context import Info
-from schema.execution import Execution, ExecutionPayload
+from schema.execution import ExecutionPayload
 from schema.guess import (
     Guess,
     SaveGuessesInput,
@@ -44,6 +47,13 @@ from schema.league import (
     LeaguePayload,
 )
 from schema.outcome import outcome, user_errors
+from schema.schedule import (
+    CreateScheduleInput,
+    RunScheduleNowInput,
+    SchedulePayload,
+    UpdateScheduleInput,
+    required_schedule,
+)
 from schema.sessions import session_payload
 from schema.shared import given
 from schema.tournament import JoinTournamentInput, Tournament, TournamentPayload
@@ -171,10 +181,35 @@ class Mutation:
         accepted, errors = await outcome(
             lambda: executions.run(info.context, command=input.operation.command(), reason=input.reason)
         )
-        if accepted is None:
-            return ExecutionPayload(execution=None, already_live=False, errors=errors)
-        shown = Execution.from_domain(accepted.execution, info.context.services.report_url)
-        return ExecutionPayload(execution=shown, already_live=accepted.already_live, errors=[])
+        return ExecutionPayload.from_outcome(accepted, errors, info.context.services.report_url)
+
+    @strawberry.mutation(description="Create a recurring or one-time schedule of an operation. Platform admins.")
+    async def create_schedule(self, info: Info, input: CreateScheduleInput) -> SchedulePayload:
+        created, errors = await outcome(
+            lambda: schedules.create(info.context, new=input.to_domain(), reason=input.reason)
+        )
+        return SchedulePayload.from_outcome(created, errors)
+
+    @strawberry.mutation(description="Change, pause, resume or retire a schedule. Platform admins.")
+    async def update_schedule(self, info: Info, input: UpdateScheduleInput) -> SchedulePayload:
+        updated, errors = await outcome(
+            lambda: schedules.update(
+                info.context,
+                schedule_id=required_schedule(input.schedule_id),
+                change=input.change(),
+                reason=input.reason,
+            )
+        )
+        return SchedulePayload.from_outcome(updated, errors)
+
+    @strawberry.mutation(description="Run a schedule's operation now, apart from its slots. Platform admins.")
+    async def run_schedule_now(self, info: Info, input: RunScheduleNowInput) -> ExecutionPayload:
+        accepted, errors = await outcome(
+            lambda: schedules.run_now(
+                info.context, schedule_id=required_schedule(input.schedule_id), reason=input.reason
+            )
+        )
+        return ExecutionPayload.from_outcome(accepted, errors, info.context.services.report_url)
 
 
 def _guess_input(item: SaveGuessInput) -> GuessInput:

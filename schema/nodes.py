@@ -18,6 +18,9 @@ from domain.ids import (
     TournamentId,
 )
 from resolvers import (
+    audit as audit_log,
+)
+from resolvers import (
     execution as executions,
 )
 from resolvers import (
@@ -36,12 +39,15 @@ from resolvers import (
     member as members,
 )
 from resolvers import (
+    schedule as schedules,
+)
+from resolvers import (
     tournament as tournaments,
 )
-from schema import execution, guess, leaderboard, league, match, member, ruleset, tournament, viewer
+from schema import audit, execution, guess, leaderboard, league, match, member, ruleset, schedule, tournament, viewer
 from schema.boards import RowBatch, board_key
 from schema.context import Info
-from schema.ids import MalformedId, split, uuid_part
+from schema.ids import MalformedId, instant_part, number_part, split, uuid_part
 from schema.shared import Node
 
 Finder: TypeAlias = Callable[[Info, Sequence[str]], Awaitable[Node | None]]
@@ -158,8 +164,22 @@ async def _execution(info: Info, parts: Sequence[str]) -> Node | None:
 
 async def _schedule(info: Info, parts: Sequence[str]) -> Node | None:
     (part,) = _exactly(parts, 1)
-    found = await executions.read_schedule(info.context, schedule_id=ScheduleId(uuid_part(part)))
-    return execution.Schedule.from_domain(found) if found else None
+    found = await schedules.read(info.context, schedule_id=ScheduleId(uuid_part(part)))
+    return schedule.Schedule.from_domain(found) if found else None
+
+
+async def _schedule_run(info: Info, parts: Sequence[str]) -> Node | None:
+    schedule_part, slot_part = _exactly(parts, 2)
+    found = await schedules.read_run(
+        info.context, schedule_id=ScheduleId(uuid_part(schedule_part)), slot=instant_part(slot_part)
+    )
+    return schedule.ScheduleRun.from_domain(found) if found else None
+
+
+async def _audit_entry(info: Info, parts: Sequence[str]) -> Node | None:
+    (part,) = _exactly(parts, 1)
+    found = await audit_log.read(info.context, entry_id=number_part(part))
+    return audit.AuditEntry.from_domain(found) if found else None
 
 
 def _exactly(parts: Sequence[str], count: int) -> Sequence[str]:
@@ -185,4 +205,6 @@ FINDERS: Mapping[str, Finder] = {
     "LeagueInvite": _league_invite,
     "Execution": _execution,
     "Schedule": _schedule,
+    "AuditEntry": _audit_entry,
+    "ScheduleRun": _schedule_run,
 }

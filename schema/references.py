@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import strawberry
 
 if TYPE_CHECKING:
+    from schema.execution import Execution
     from schema.guess import Guess, GuessConnection
     from schema.leaderboard import Leaderboard
     from schema.league import League, LeagueConnection
     from schema.match import Match, MatchConnection, Settlement
+    from schema.schedule import Schedule
     from schema.tournament import Round, Team, Tournament
 
 TournamentRef: TypeAlias = Annotated["Tournament", strawberry.lazy("schema.tournament")]
@@ -20,5 +22,7 @@ SettlementRef: TypeAlias = Annotated["Settlement", strawberry.lazy("schema.match
 GuessRef: TypeAlias = Annotated["Guess", strawberry.lazy("schema.guess")]
 GuessConnectionRef: TypeAlias = Annotated["GuessConnection", strawberry.lazy("schema.guess")]
 LeaderboardRef: TypeAlias = Annotated["Leaderboard", strawberry.lazy("schema.leaderboard")]
+ExecutionRef: TypeAlias = Annotated["Execution", strawberry.lazy("schema.execution")]
+ScheduleRef: TypeAlias = Annotated["Schedule", strawberry.lazy("schema.schedule")]
 LeagueRef: TypeAlias = Annotated["League", strawberry.lazy("schema.league")]
 LeagueConnectionRef: TypeAlias = Annotated["LeagueConnection", strawberry.lazy("schema.league")]
