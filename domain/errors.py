@@ -60,6 +60,10 @@ class LimitReached(DomainError):
     code = "LIMIT_REACHED"
 
 
+class InvariantBroken(DomainError):
+    """What must always hold of stored data does not. People must look; no further try heals it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One fault of an input; all faults of one input are reported together."""

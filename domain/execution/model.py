@@ -24,6 +24,8 @@ class Operation(StrEnum):
     REBUILD_PROJECTION = "REBUILD_PROJECTION"
     VERIFY_PROJECTION = "VERIFY_PROJECTION"
     PRUNE_HISTORY = "PRUNE_HISTORY"
+    CORRECT_RESULT = "CORRECT_RESULT"
+    REPLAY_SETTLEMENT = "REPLAY_SETTLEMENT"
 
 
 class ExecutionState(StrEnum):
@@ -159,3 +161,5 @@ class Failure:
 
     code: ExecutionErrorCode
     message: str
+    is_final: bool = False
+    """Whether no other try follows, whatever the operation's policy says of the code."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
-from domain.errors import DomainError
+from domain.errors import DomainError, InvariantBroken
 from domain.execution.model import (
     Command,
     Counts,
@@ -64,6 +64,8 @@ POLICIES: Mapping[Operation, RetryPolicy] = {
     Operation.REBUILD_PROJECTION: _OWN_WORK,
     Operation.VERIFY_PROJECTION: _OWN_WORK,
     Operation.PRUNE_HISTORY: _OWN_WORK,
+    Operation.CORRECT_RESULT: _OWN_WORK,
+    Operation.REPLAY_SETTLEMENT: _OWN_WORK,
 }
 
 
@@ -88,13 +90,15 @@ def retry_delay(policy: RetryPolicy, attempt: int, jitter: float) -> float:
 
 def may_retry(policy: RetryPolicy, failure: Failure, attempt: int, max_attempts: int) -> bool:
     """Whether another try follows the failed try number `attempt`."""
-    return attempt < max_attempts and failure.code not in policy.final
+    return attempt < max_attempts and not failure.is_final and failure.code not in policy.final
 
 
 def failure_of(error: BaseException, request_id: str) -> Failure:
     """What may be said of an exception: expected ones in their own words, others only where to look."""
     if isinstance(error, DomainError) and error.code in _SPOKEN:
         return Failure(ExecutionErrorCode(error.code), error.message)
+    if isinstance(error, InvariantBroken):
+        return Failure(ExecutionErrorCode.INTERNAL, error.message, is_final=True)
     return Failure(ExecutionErrorCode.INTERNAL, f"Unexpected error; see the logs under the request id {request_id}.")
 
 

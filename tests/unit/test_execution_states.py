@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.errors import NotFound
+from domain.errors import InvariantBroken, NotFound
 from domain.execution import rules
 from domain.execution.jobs import job_message
 from domain.execution.model import (
@@ -127,6 +127,13 @@ def test_delays_grow_until_the_longest() -> None:
 )
 def test_only_expected_errors_speak_for_themselves(error: Exception, code: ExecutionErrorCode, message: str) -> None:
     assert rules.failure_of(error, "r-1") == Failure(code, message)
+
+
+def test_a_broken_invariant_is_told_and_not_tried_again() -> None:
+    failure = rules.failure_of(InvariantBroken("the ledger is off by 3"), "r-1")
+
+    assert (failure.code, failure.message) == (ExecutionErrorCode.INTERNAL, "the ledger is off by 3")
+    assert not rules.may_retry(rules.POLICIES[Operation.VERIFY_PROJECTION], failure, 1, 5)
 
 
 def test_final_errors_and_spent_tries_are_not_tried_again() -> None:
