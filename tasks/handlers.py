@@ -10,6 +10,7 @@ from domain.execution.run import Run
 from domain.ingestion import service as ingestion
 from domain.ingestion.ports import Provider
 from domain.leaderboard import projector
+from domain.leaderboard.audit import service as board_audit
 from domain.leaderboard.ports import Projection
 from domain.settlement import service as settlement
 from domain.tournament.model import Provider as ProviderName
@@ -43,6 +44,8 @@ DOMAINS: Mapping[Operation, str] = {
     Operation.REBUILD_PROJECTION: "leaderboard",
     Operation.VERIFY_PROJECTION: "leaderboard",
     Operation.PRUNE_HISTORY: "execution",
+    Operation.CORRECT_RESULT: "correction",
+    Operation.REPLAY_SETTLEMENT: "correction",
 }
 
 
@@ -113,6 +116,10 @@ async def _rebuild_projection(run: Run, ports: Ports) -> None:
     await projector.rebuild_projection(run, ports.projection)
 
 
+async def _verify_projection(run: Run, ports: Ports) -> None:
+    await board_audit.verify_projection(run, ports.projection)
+
+
 HANDLERS: Mapping[Operation, Handler] = {
     Operation.INGEST_TOURNAMENT: _ingest_tournament,
     Operation.INGEST_ROUNDS: _ingest_rounds,
@@ -127,4 +134,5 @@ HANDLERS: Mapping[Operation, Handler] = {
     Operation.SETTLE_MATCH: _settle_match,
     Operation.SETTLE_PENDING: _settle_pending,
     Operation.REBUILD_PROJECTION: _rebuild_projection,
+    Operation.VERIFY_PROJECTION: _verify_projection,
 }

@@ -47,6 +47,17 @@ class Projection(Protocol):
         """Replace the whole board at once; False when a later state of the same epoch is there already."""
         ...
 
+    async def differences(self, tournament_id: TournamentId, table: ScoreTable, ranking: Ranking) -> list[str] | None:
+        """Which parts of the board differ from what `write` would put there; None when it shows another state or none.
+
+        Reads the whole board, so it takes as long as `write` does.
+        """
+        ...
+
+    async def forget(self, tournament_id: TournamentId) -> None:
+        """Have the board count as missing until it is written again."""
+        ...
+
     async def announce(self, tournament_id: TournamentId, version: int) -> None:
         """Tell everyone who watches boards that the projection holds `version`."""
         ...

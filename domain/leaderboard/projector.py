@@ -11,10 +11,10 @@ from domain.database import Database
 from domain.execution.run import Run
 from domain.ids import TournamentId
 from domain.leaderboard import store
-from domain.leaderboard.model import BoardKey
+from domain.leaderboard.fold import store as fold
+from domain.leaderboard.model import BoardKey, BoardState, Part
 from domain.leaderboard.ports import BoardTicks, Projection, ProjectionUnavailable
 from domain.leaderboard.ranking import Ranking, ScoreTable, Stamp, read_copy, weigh
-from domain.leaderboard.store import BoardState, Part
 from domain.scoring.model import ScoreBasis
 
 _log = logging.getLogger(__name__)
@@ -25,17 +25,26 @@ async def project(database: Database, projection: Projection, tournament_id: Tou
 
     Raises ProjectionUnavailable.
     """
+    loaded = await load(database, tournament_id)
+    if loaded is None:
+        return None
+    version, table, ranking = loaded
+    await projection.write(tournament_id, table, ranking)
+    return version
+
+
+async def load(database: Database, tournament_id: TournamentId) -> tuple[int, ScoreTable, Ranking] | None:
+    """A tournament's board as it is now: its version, and what the projection is to hold."""
     async with store.snapshot(database) as connection:
         state = await store.read_state(connection, BoardKey(tournament_id=tournament_id))
         if state is None:
             return None
         (part,) = state.parts
         copies = {
-            basis: await store.copy(connection, store.head_facts(None, tournament_id, basis)) for basis in part.bases
+            basis: await fold.copy(connection, fold.present_facts(None, tournament_id, basis)) for basis in part.bases
         }
     table, ranking = await asyncio.to_thread(_rank, state, part, copies)
-    await projection.write(tournament_id, table, ranking)
-    return state.version
+    return state.version, table, ranking
 
 
 async def rebuild_projection(run: Run, projection: Projection) -> None:

@@ -29,6 +29,7 @@ from domain.leaderboard.rules import PageOfBoard, rows_of
 from domain.outbox.model import Tick, TickKind
 from domain.scoring.model import Facts, ScoreBasis
 from integrations.valkey import scripts
+from integrations.valkey.comparison import differs, entries_differ
 from integrations.valkey.ticks import BOARDS, publish
 
 if TYPE_CHECKING:
@@ -157,6 +158,42 @@ class ValkeyProjection:
             is_written = await self._in_time(cast("Awaitable[Any]", self._swap(keys=keys, args=[*state, *counts])))
         return bool(is_written)
 
+    async def differences(self, tournament_id: TournamentId, table: ScoreTable, ranking: Ranking) -> list[str] | None:
+        async with self._answering(once=False):
+            before = await self._held(tournament_id)
+            if before is None or not _is_same_state(before, table.stamp):
+                return None
+            distinct = ranking.distinct
+            differing = {
+                "order": await differs(
+                    self._client, key(tournament_id, "order"), table.ids.tobytes(), self._in_time
+                ),
+                "facts": await differs(self._client, key(tournament_id, "facts"), _facts(table), self._in_time),
+                "master_scores": await entries_differ(
+                    self._client, key(tournament_id, "master_scores"), ranking.ids, -ranking.packed, self._in_time
+                ),
+                "distinct": await entries_differ(
+                    self._client,
+                    key(tournament_id, "distinct"),
+                    distinct.astype(">i8").view("S8"),
+                    -distinct,
+                    self._in_time,
+                ),
+                "stamp": before.members != table.stamp.members,
+            }
+            if await self._held(tournament_id) != before:
+                return None
+        return [name for name, is_different in differing.items() if is_different]
+
+    async def forget(self, tournament_id: TournamentId) -> None:
+        await self._drop_stamp(tournament_id)
+
+    async def _held(self, tournament_id: TournamentId) -> Stamp | None:
+        try:
+            return _stamp(await self._in_time(self._client.hmget(key(tournament_id, "stamp"), list(STAMP_FIELDS))))
+        except ResponseError:
+            return None
+
     async def announce(self, tournament_id: TournamentId, version: int) -> None:
         message = {"kind": TickKind.BOARD.value, "id": str(tournament_id), "version": version}
         async with self._answering():
@@ -217,6 +254,12 @@ def _stamp(answer: Any) -> Stamp | None:
         return None
     epoch, settled_version, board_version, computed_at, members = (value.decode() for value in answer[:5])
     return Stamp(epoch, int(settled_version), int(board_version), datetime.fromisoformat(computed_at), int(members))
+
+
+def _is_same_state(one: Stamp, other: Stamp) -> bool:
+    """Whether two stamps name one state of the database, whenever they were made."""
+    states = [(stamp.epoch, stamp.settled_version, stamp.board_version) for stamp in (one, other)]
+    return states[0] == states[1]
 
 
 def _table(stamp: Stamp, bases: bytes, order: Any, facts: Any) -> ScoreTable | None:

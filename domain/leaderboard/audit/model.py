@@ -1,0 +1,32 @@
+"""What an audit finds."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+LEDGER_STEP = "Ledger"
+"""The step of an execution whose rejected items are breaches of the ledger; `palpite_invariant_breaches` counts it."""
+
+
+class Invariant(StrEnum):
+    """What must always hold."""
+
+    LEDGER = "LEDGER"
+    """Points of members add up to those of the scorelines of active settlements, for each basis."""
+    SCORES = "SCORES"
+    """Each member's facts are the fold of guesses, active settlements and scorelines."""
+    VERSIONS = "VERSIONS"
+    """The versions of a tournament's scores have no gaps."""
+    ACTIVE = "ACTIVE"
+    """One settlement of a match pays, once it has any."""
+    SETTLED_IN_TIME = "SETTLED_IN_TIME"
+    """An accepted result is settled soon."""
+    EXECUTIONS_MOVE = "EXECUTIONS_MOVE"
+    """An execution that is not over is taken up when it is due, and kept by a live worker."""
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """An invariant that does not hold, in words for people."""
+
+    invariant: Invariant
+    message: str

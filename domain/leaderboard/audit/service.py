@@ -1,0 +1,113 @@
+"""The operation that checks boards: the ledger, what should have moved, and each projection, which it repairs."""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from datetime import timedelta
+
+from domain.errors import InvariantBroken
+from domain.execution.run import Run, Step
+from domain.ids import TournamentId
+from domain.leaderboard import store as boards
+from domain.leaderboard.audit import rules, store
+from domain.leaderboard.audit.model import LEDGER_STEP, Breach
+from domain.leaderboard.ports import Projection
+from domain.leaderboard.projector import load, project
+from domain.settlement.store import points_ledger
+
+_log = logging.getLogger(__name__)
+
+SETTLED_WITHIN = timedelta(minutes=15)
+TAKEN_UP_WITHIN = timedelta(minutes=15)
+# A projector that is at work has caught up by then.
+_LOOKS, _PAUSE_SECONDS = 4, 0.5
+
+
+async def verify_projection(run: Run, projection: Projection) -> None:
+    """Check the target's tournament, or all that are not over.
+
+    Delays are told. A projection that differs from the database is rebuilt and counted as updated. A ledger that does
+    not add up cannot be repaired by rebuilding: raises InvariantBroken, when everything has been checked.
+    """
+    target = run.execution.target.tournament_id
+    async with run.database.read() as connection:
+        tournaments = [target] if target else list(await boards.boards_in_play(connection))
+    broken: list[Breach] = []
+    async with run.step(LEDGER_STEP, total=len(tournaments)) as step:
+        for tournament_id in tournaments:
+            broken += await _check_ledger(run, step, tournament_id)
+    async with run.step("Delays") as step:
+        _report(step, await _delays(run, target), run)
+    async with run.step("Projections", total=len(tournaments)) as step:
+        for tournament_id in tournaments:
+            await _check_projection(run, step, projection, tournament_id)
+    if broken:
+        raise InvariantBroken(
+            f"The ledger of points is broken in {len(broken)} place{'s' if len(broken) > 1 else ''}: "
+            f"{broken[0].message}. No rebuild repairs that; see the report and the runbook."
+        )
+
+
+async def _check_ledger(run: Run, step: Step, tournament_id: TournamentId) -> list[Breach]:
+    async with boards.snapshot(run.database) as connection:
+        found = [
+            *rules.ledger_breaches(await points_ledger(connection, tournament_id)),
+            *rules.score_breaches(await store.unfolded_scores(connection, tournament_id)),
+            *rules.version_breaches(*await store.versions(connection, tournament_id)),
+            *rules.active_breaches(await store.not_once_active(connection, tournament_id)),
+        ]
+    _report(step, found, run, where=f"tournament {tournament_id}, ")
+    step.unchanged += not found
+    return found
+
+
+async def _delays(run: Run, target: TournamentId | None) -> list[Breach]:
+    async with run.database.read() as connection:
+        late = await store.late_settlements(connection, target, SETTLED_WITHIN)
+        stuck = await store.stuck_executions(connection, TAKEN_UP_WITHIN) if target is None else []
+    return rules.delays(late, stuck)
+
+
+async def _check_projection(run: Run, step: Step, projection: Projection, tournament_id: TournamentId) -> None:
+    drift = await _drift(run, projection, tournament_id)
+    if drift is None:
+        step.unchanged += 1
+        return
+    _log.warning("projection_drift: tournament=%s %s", tournament_id, drift)
+    await projection.forget(tournament_id)
+    version = await project(run.database, projection, tournament_id)
+    if version is not None:
+        await projection.announce(tournament_id, version)
+    step.updated += 1
+    line = f"Tournament {tournament_id}: {drift}; rebuilt."
+    step.note = line if step.note is None else f"{step.note}\n{line}"
+
+
+async def _drift(run: Run, projection: Projection, tournament_id: TournamentId) -> str | None:
+    """What is wrong with a projection; None when it shows the database as it is."""
+    for look in range(_LOOKS):
+        loaded = await load(run.database, tournament_id)
+        if loaded is None:
+            return None
+        _, table, ranking = loaded
+        differences = await projection.differences(tournament_id, table, ranking)
+        if differences is not None:
+            return f"differs in {', '.join(differences)}" if differences else None
+        if look < _LOOKS - 1:
+            await asyncio.sleep(_PAUSE_SECONDS)
+    stamp = (await projection.stamps([tournament_id])).get(tournament_id)
+    if stamp is None:
+        return "is missing"
+    return f"shows version {stamp.board_version} where {table.stamp.board_version} is present"
+
+
+def _report(step: Step, found: Iterable[Breach], run: Run, where: str = "") -> None:
+    for breach in found:
+        step.reject(f"{breach.invariant}: {where}{breach.message}")
+        _log.error(
+            "invariant_broken: invariant=%s requestId=%s %s%s",
+            breach.invariant,
+            run.execution.request_id,
+            where,
+            breach.message,
+        )
