@@ -2,6 +2,7 @@
 
 import domain.audit.tables
 import domain.execution.dead_letter.tables
+import domain.execution.status.tables
 import domain.execution.tables
 import domain.guess.tables
 import domain.ingestion.breaker.tables
@@ -11,6 +12,7 @@ import domain.member.tables
 import domain.outbox.tables
 import domain.schedule.tables
 import domain.scoring.tables
+import domain.settlement.result.tables
 import domain.settlement.tables
 import domain.tournament.tables  # noqa: F401
 from domain.tables import metadata

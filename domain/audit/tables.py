@@ -23,4 +23,8 @@ audit_log = Table(
     CheckConstraint("actor_kind IN ('MEMBER', 'SYSTEM', 'OPERATOR')", name="actor_kind"),
 )
 Index("ix_audit_log_at", audit_log.c.at.desc(), audit_log.c.id.desc())
-Index("ix_audit_log_subject", audit_log.c.subject_kind, audit_log.c.subject_id)
+# One for each filter that may find few among many.
+_LATEST_FIRST = (audit_log.c.at.desc(), audit_log.c.id.desc())
+Index("ix_audit_log_actor", audit_log.c.actor_id, *_LATEST_FIRST)
+Index("ix_audit_log_subject", audit_log.c.subject_id, *_LATEST_FIRST)
+Index("ix_audit_log_action", audit_log.c.action, *_LATEST_FIRST)

@@ -60,6 +60,8 @@ executions = Table(
     text("error_message", nullable=True),
     *_counts(),
     text("report_key", nullable=True),
+    # What a correction or replay would change, or has changed, in scores; its digest is what an apply must name.
+    Column("effect", JSONB(none_as_null=True)),
     # When a job message for it was last put into the outbox: the sweeper sends another when that one got lost.
     created_at("enqueued_at"),
     created_at("queued_at"),
@@ -90,6 +92,7 @@ Index(
     postgresql_where=sql("trigger = 'SYSTEM' AND state = 'QUEUED' AND fence = 0"),
 )
 Index("ix_executions_queued_at", executions.c.queued_at.desc(), executions.c.id)
+Index("ix_executions_finished_at", executions.c.finished_at, postgresql_where=executions.c.finished_at.is_not(None))
 Index("ix_executions_tournament", executions.c.tournament_id, executions.c.queued_at.desc())
 Index(
     "ix_executions_live",

@@ -136,6 +136,7 @@ TABLES = (
     "installation",
     "members",
     "outbox",
+    "processes",
     "provider_states",
     "rulesets",
     "teams",
@@ -155,6 +156,7 @@ TABLES = (
     "executions",
     "guesses",
     "match_results",
+    "pending_results",
     "audit_log",
     "dead_letters",
     "execution_steps",
@@ -242,6 +244,15 @@ def _create_tables() -> None:
         unique=True,
         postgresql_where=sa.text("debounce_key IS NOT NULL"),
     )
+    op.create_table(
+        "processes",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("seen_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False),
+        sa.CheckConstraint("kind IN ('WORKER', 'SCHEDULER')", name=op.f("ck_processes_kind")),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_processes")),
+    )
+    op.create_index("ix_processes_seen_at", "processes", ["kind", "seen_at"], unique=False)
     op.create_table(
         "provider_states",
         sa.Column("provider", sa.Text(), nullable=False),
@@ -633,7 +644,7 @@ def _create_tables() -> None:
         ),
         sa.CheckConstraint("(status = 'ACTIVE') = (next_slot IS NOT NULL)", name=op.f("ck_schedules_next_slot")),
         sa.CheckConstraint(
-            "operation IN ('INGEST_TOURNAMENT', 'INGEST_ROUNDS', 'INGEST_TEAMS', 'INGEST_MATCHES', 'INGEST_ROUND_MATCHES', 'INGEST_MATCH', 'INGEST_STANDINGS', 'INGEST_KNOCKOUT_ROUNDS', 'SYNC_CURRENT_ROUND', 'POLL_OPEN_MATCHES', 'SETTLE_MATCH', 'SETTLE_PENDING', 'REBUILD_PROJECTION', 'VERIFY_PROJECTION', 'PRUNE_HISTORY')",
+            "operation IN ('INGEST_TOURNAMENT', 'INGEST_ROUNDS', 'INGEST_TEAMS', 'INGEST_MATCHES', 'INGEST_ROUND_MATCHES', 'INGEST_MATCH', 'INGEST_STANDINGS', 'INGEST_KNOCKOUT_ROUNDS', 'SYNC_CURRENT_ROUND', 'POLL_OPEN_MATCHES', 'SETTLE_MATCH', 'SETTLE_PENDING', 'REBUILD_PROJECTION', 'VERIFY_PROJECTION', 'PRUNE_HISTORY', 'CORRECT_RESULT', 'REPLAY_SETTLEMENT')",
             name=op.f("ck_schedules_operation"),
         ),
         sa.CheckConstraint("status IN ('ACTIVE', 'PAUSED', 'RETIRED')", name=op.f("ck_schedules_status")),
@@ -682,6 +693,7 @@ def _create_tables() -> None:
         sa.Column("unchanged", sa.Integer(), server_default="0", nullable=False),
         sa.Column("failed", sa.Integer(), server_default="0", nullable=False),
         sa.Column("report_key", sa.Text(), nullable=True),
+        sa.Column("effect", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
         sa.Column(
             "enqueued_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
         ),
@@ -698,7 +710,7 @@ def _create_tables() -> None:
             name=op.f("ck_executions_error_code"),
         ),
         sa.CheckConstraint(
-            "operation IN ('INGEST_TOURNAMENT', 'INGEST_ROUNDS', 'INGEST_TEAMS', 'INGEST_MATCHES', 'INGEST_ROUND_MATCHES', 'INGEST_MATCH', 'INGEST_STANDINGS', 'INGEST_KNOCKOUT_ROUNDS', 'SYNC_CURRENT_ROUND', 'POLL_OPEN_MATCHES', 'SETTLE_MATCH', 'SETTLE_PENDING', 'REBUILD_PROJECTION', 'VERIFY_PROJECTION', 'PRUNE_HISTORY')",
+            "operation IN ('INGEST_TOURNAMENT', 'INGEST_ROUNDS', 'INGEST_TEAMS', 'INGEST_MATCHES', 'INGEST_ROUND_MATCHES', 'INGEST_MATCH', 'INGEST_STANDINGS', 'INGEST_KNOCKOUT_ROUNDS', 'SYNC_CURRENT_ROUND', 'POLL_OPEN_MATCHES', 'SETTLE_MATCH', 'SETTLE_PENDING', 'REBUILD_PROJECTION', 'VERIFY_PROJECTION', 'PRUNE_HISTORY', 'CORRECT_RESULT', 'REPLAY_SETTLEMENT')",
             name=op.f("ck_executions_operation"),
         ),
         sa.CheckConstraint("state <> 'FAILED' OR error_code IS NOT NULL", name=op.f("ck_executions_error")),
@@ -722,6 +734,13 @@ def _create_tables() -> None:
         ["state", "not_before"],
         unique=False,
         postgresql_where=sa.text("state IN ('QUEUED', 'IN_PROGRESS')"),
+    )
+    op.create_index(
+        "ix_executions_finished_at",
+        "executions",
+        ["finished_at"],
+        unique=False,
+        postgresql_where=sa.text("finished_at IS NOT NULL"),
     )
     op.create_index("ix_executions_queued_at", "executions", [sa.literal_column("queued_at DESC"), "id"], unique=False)
     op.create_index(
@@ -786,6 +805,12 @@ def _create_tables() -> None:
         sa.Column(
             "accepted_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
         ),
+        sa.Column("actor_id", sa.UUID(), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.CheckConstraint(
+            "cause <> 'CORRECTION' OR (actor_id IS NOT NULL AND reason IS NOT NULL)",
+            name=op.f("ck_match_results_correction"),
+        ),
         sa.CheckConstraint(
             "cause IN ('PROVIDER', 'CORRECTION', 'REPLAY', 'MATCH_VOIDED')", name=op.f("ck_match_results_cause")
         ),
@@ -804,10 +829,64 @@ def _create_tables() -> None:
             name=op.f("ck_match_results_shoot_out"),
         ),
         sa.CheckConstraint("revision > 0", name=op.f("ck_match_results_revision")),
+        sa.ForeignKeyConstraint(["actor_id"], ["members.id"], name=op.f("fk_match_results_actor_id")),
         sa.ForeignKeyConstraint(["match_id"], ["matches.id"], name=op.f("fk_match_results_match_id")),
         sa.PrimaryKeyConstraint("match_id", "revision", name=op.f("pk_match_results")),
         sa.UniqueConstraint("match_id", "status_at", name=op.f("uq_match_results_match_id_status_at")),
     )
+    op.create_table(
+        "pending_results",
+        sa.Column("id", sa.UUID(), nullable=False),
+        sa.Column("match_id", sa.UUID(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("home_regulation", sa.SmallInteger(), nullable=True),
+        sa.Column("away_regulation", sa.SmallInteger(), nullable=True),
+        sa.Column("home_extra_time", sa.SmallInteger(), nullable=True),
+        sa.Column("away_extra_time", sa.SmallInteger(), nullable=True),
+        sa.Column("home_shoot_out", sa.SmallInteger(), nullable=True),
+        sa.Column("away_shoot_out", sa.SmallInteger(), nullable=True),
+        sa.Column("found_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False),
+        sa.Column("accepted_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("accepted_revision", sa.Integer(), nullable=True),
+        sa.Column("dismissed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("dismissed_by", sa.UUID(), nullable=True),
+        sa.CheckConstraint("accepted_at IS NULL OR dismissed_at IS NULL", name=op.f("ck_pending_results_one_end")),
+        sa.CheckConstraint(
+            "(accepted_at IS NULL) = (accepted_revision IS NULL)", name=op.f("ck_pending_results_numbered")
+        ),
+        sa.CheckConstraint(
+            "dismissed_by IS NULL OR dismissed_at IS NOT NULL", name=op.f("ck_pending_results_dismissed")
+        ),
+        sa.CheckConstraint("kind IN ('PLAYED', 'AWARDED', 'VOID')", name=op.f("ck_pending_results_kind")),
+        sa.CheckConstraint(
+            "(home_extra_time IS NULL AND away_extra_time IS NULL) OR (home_extra_time BETWEEN 0 AND 99 AND away_extra_time BETWEEN 0 AND 99)",
+            name=op.f("ck_pending_results_extra_time"),
+        ),
+        sa.CheckConstraint(
+            "(home_regulation IS NULL AND away_regulation IS NULL) OR (home_regulation BETWEEN 0 AND 99 AND away_regulation BETWEEN 0 AND 99)",
+            name=op.f("ck_pending_results_regulation"),
+        ),
+        sa.CheckConstraint(
+            "(home_shoot_out IS NULL AND away_shoot_out IS NULL) OR (home_shoot_out BETWEEN 0 AND 99 AND away_shoot_out BETWEEN 0 AND 99)",
+            name=op.f("ck_pending_results_shoot_out"),
+        ),
+        sa.ForeignKeyConstraint(["dismissed_by"], ["members.id"], name=op.f("fk_pending_results_dismissed_by")),
+        sa.ForeignKeyConstraint(
+            ["match_id", "accepted_revision"],
+            ["match_results.match_id", "match_results.revision"],
+            name="fk_pending_results_accepted",
+        ),
+        sa.ForeignKeyConstraint(["match_id"], ["matches.id"], name=op.f("fk_pending_results_match_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_pending_results")),
+    )
+    op.create_index(
+        "uq_pending_results_open",
+        "pending_results",
+        ["match_id"],
+        unique=True,
+        postgresql_where=sa.text("accepted_at IS NULL AND dismissed_at IS NULL"),
+    )
+    op.create_index("ix_pending_results_match", "pending_results", ["match_id", "found_at"], unique=False)
     op.create_table(
         "audit_log",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
@@ -854,7 +933,7 @@ def _create_tables() -> None:
         sa.Column("resolved_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("reason", sa.Text(), nullable=True),
         sa.CheckConstraint(
-            "operation IN ('INGEST_TOURNAMENT', 'INGEST_ROUNDS', 'INGEST_TEAMS', 'INGEST_MATCHES', 'INGEST_ROUND_MATCHES', 'INGEST_MATCH', 'INGEST_STANDINGS', 'INGEST_KNOCKOUT_ROUNDS', 'SYNC_CURRENT_ROUND', 'POLL_OPEN_MATCHES', 'SETTLE_MATCH', 'SETTLE_PENDING', 'REBUILD_PROJECTION', 'VERIFY_PROJECTION', 'PRUNE_HISTORY')",
+            "operation IN ('INGEST_TOURNAMENT', 'INGEST_ROUNDS', 'INGEST_TEAMS', 'INGEST_MATCHES', 'INGEST_ROUND_MATCHES', 'INGEST_MATCH', 'INGEST_STANDINGS', 'INGEST_KNOCKOUT_ROUNDS', 'SYNC_CURRENT_ROUND', 'POLL_OPEN_MATCHES', 'SETTLE_MATCH', 'SETTLE_PENDING', 'REBUILD_PROJECTION', 'VERIFY_PROJECTION', 'PRUNE_HISTORY', 'CORRECT_RESULT', 'REPLAY_SETTLEMENT')",
             name=op.f("ck_dead_letters_operation"),
         ),
         sa.CheckConstraint(
@@ -972,7 +1051,7 @@ def _create_tables() -> None:
         sa.Column("digest", sa.Text(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False),
         sa.CheckConstraint(
-            "kind IN ('SETTLED', 'CORRECTED', 'VOIDED', 'ROUND_MOVED')", name=op.f("ck_score_versions_kind")
+            "kind IN ('SETTLED', 'CORRECTED', 'VOIDED', 'ROUND_MOVED', 'REPLAYED')", name=op.f("ck_score_versions_kind")
         ),
         sa.CheckConstraint("version > 0", name=op.f("ck_score_versions_version")),
         sa.ForeignKeyConstraint(["settlement_id"], ["settlements.id"], name=op.f("fk_score_versions_settlement_id")),
