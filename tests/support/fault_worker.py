@@ -64,12 +64,21 @@ async def _act(run: Run, number: int, act: str) -> None:
             while True:
                 pass
         case "hog":
-            resource.setrlimit(resource.RLIMIT_AS, (4096 * _MIB, resource.RLIM_INFINITY))
-            hoard = []
-            while True:
-                hoard.append(bytearray(256 * _MIB))
+            _take_all_memory()
         case _:
             raise ValueError(act)
+
+
+def _take_all_memory() -> None:
+    """A quarter of a gibibyte is all that there is."""
+    size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (size + 256 * _MIB, resource.RLIM_INFINITY))
+    hoard = []
+    try:
+        while True:
+            hoard.append(bytearray(16 * _MIB))
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
 
 async def _write(connection: "AsyncConnection", run: Run, number: int) -> None:
