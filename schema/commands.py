@@ -42,6 +42,8 @@ describe(
     REBUILD_PROJECTION="Rebuild projections from the database.",
     VERIFY_PROJECTION="Compare projections with the database; report and repair what drifted.",
     PRUNE_HISTORY="Remove what is past its retention.",
+    CORRECT_RESULT="`correctResult`.",
+    REPLAY_SETTLEMENT="`replaySettlement`.",
 )
 
 

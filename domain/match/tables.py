@@ -20,11 +20,11 @@ SCORE_PARTS = ("goals", "regulation", "extra_time", "shoot_out")
 RESULT_PARTS = ("regulation", "extra_time", "shoot_out")
 
 
-def _parts(names: tuple[str, ...]) -> list[Column[int]]:
+def part_columns(names: tuple[str, ...]) -> list[Column[int]]:
     return [Column(f"{side}_{part}", SmallInteger) for part in names for side in ("home", "away")]
 
 
-def _part_checks(names: tuple[str, ...]) -> list[CheckConstraint]:
+def part_checks(names: tuple[str, ...]) -> list[CheckConstraint]:
     return [
         CheckConstraint(
             f"(home_{part} IS NULL AND away_{part} IS NULL) OR "
@@ -50,7 +50,7 @@ matches = Table(
     Column("lock_at", Instant),
     text("status"),
     Column("minute", SmallInteger),
-    *_parts(SCORE_PARTS),
+    *part_columns(SCORE_PARTS),
     text("result_state", server_default=ResultState.NONE),
     text("result_kind", server_default=ResultKind.PLAYED),
     Column("result_revision", Integer, nullable=False, server_default="0"),
@@ -63,7 +63,7 @@ matches = Table(
     UniqueConstraint("tournament_id", "id", name="uq_matches_tournament"),
     ForeignKeyConstraint(["tournament_id", "round_id"], ["rounds.tournament_id", "rounds.id"], name="fk_matches_round"),
     CheckConstraint("home_team_id <> away_team_id", name="two_teams"),
-    *_part_checks(SCORE_PARTS),
+    *part_checks(SCORE_PARTS),
     one_of("kick_off_precision", KickOffPrecision),
     one_of("status", MatchStatus),
     one_of("result_state", ResultState),
@@ -83,14 +83,17 @@ match_results = Table(
     text("kind"),
     text("source"),
     text("cause"),
-    *_parts(RESULT_PARTS),
+    *part_columns(RESULT_PARTS),
     # Ours, strictly rising within a match: the timestamp of the settlement's idempotency key.
     Column("status_at", Instant, nullable=False),
     created_at("accepted_at"),
+    Column("actor_id", Uuid, ForeignKey("members.id")),
+    text("reason", nullable=True),
     UniqueConstraint("match_id", "status_at"),
     CheckConstraint("revision > 0", name="revision"),
+    CheckConstraint("cause <> 'CORRECTION' OR (actor_id IS NOT NULL AND reason IS NOT NULL)", name="correction"),
     CheckConstraint("source IN ('CONFIRMED', 'OVERRIDE')", name="source"),
     CheckConstraint("cause IN ('PROVIDER', 'CORRECTION', 'REPLAY', 'MATCH_VOIDED')", name="cause"),
-    *_part_checks(RESULT_PARTS),
+    *part_checks(RESULT_PARTS),
     one_of("kind", ResultKind),
 )

@@ -12,6 +12,7 @@ class ScoreVersionKind(StrEnum):
     CORRECTED = "CORRECTED"
     VOIDED = "VOIDED"
     ROUND_MOVED = "ROUND_MOVED"
+    REPLAYED = "REPLAYED"
 
 
 @dataclass(frozen=True, slots=True)
