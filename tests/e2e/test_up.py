@@ -69,7 +69,7 @@ async def test_it_serves_and_stops_within_five_seconds_and_keeps_its_data(data: 
         names = {process.cmdline()[-1] for process in family[1:] if process.cmdline()}
         assert {"serve", "worker", "scheduler"} <= names
         assert palpite.end(signal.SIGTERM, seconds=5) == 0
-        assert survivors(family, seconds=0) == []
+        assert survivors(family, seconds=2) == []
 
     with started_palpite("up", "--port", "0", "--data", str(data)) as palpite:
         palpite.wait_until_ready()
@@ -82,7 +82,7 @@ def test_it_stops_when_the_user_goes(running: RunningPalpite, number: int) -> No
     family = running.family()
 
     assert running.end(number, seconds=5) == 0
-    assert survivors(family, seconds=0) == []
+    assert survivors(family, seconds=2) == []
 
 
 def test_it_stops_while_it_starts(running: RunningPalpite) -> None:
@@ -93,7 +93,7 @@ def test_it_stops_while_it_starts(running: RunningPalpite) -> None:
     family = running.family()
 
     assert running.end(signal.SIGTERM, seconds=5) == 0
-    assert survivors(family, seconds=1) == []
+    assert survivors(family, seconds=2) == []
 
 
 async def test_after_a_kill_of_everything_the_next_start_recovers(data: Path) -> None:
@@ -107,7 +107,7 @@ async def test_after_a_kill_of_everything_the_next_start_recovers(data: Path) ->
         assert await _database(data, "SELECT n FROM kept") == 42
         family = palpite.family()
         assert palpite.end(signal.SIGTERM, seconds=5) == 0
-        assert survivors(family, seconds=0) == []
+        assert survivors(family, seconds=2) == []
 
 
 @pytest.mark.skipif(not Path("/proc").exists(), reason="only Linux tells a child that its parent was killed")
