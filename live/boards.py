@@ -16,7 +16,7 @@ from live.feeds import Feed
 from live.ports import BoardReader
 
 if TYPE_CHECKING:
-    from domain.leaderboard.service import OpenBoard
+    from domain.leaderboard.board import OpenBoard
 
 
 @dataclass(frozen=True, slots=True)

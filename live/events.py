@@ -12,7 +12,7 @@ from domain.match.model import Match
 from domain.member.model import Member
 
 if TYPE_CHECKING:
-    from domain.leaderboard.service import OpenBoard
+    from domain.leaderboard.board import OpenBoard
 
 
 @dataclass(frozen=True, slots=True)

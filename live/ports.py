@@ -7,7 +7,7 @@ from uuid import UUID
 from domain.leaderboard.model import BoardKey
 
 if TYPE_CHECKING:
-    from domain.leaderboard.service import OpenBoard
+    from domain.leaderboard.board import OpenBoard
 
 Allowed = Callable[[], Awaitable[str | None]]
 """Asks whether a client may (still) see a stream: None, or the error code UNAUTHENTICATED, FORBIDDEN or NOT_FOUND."""

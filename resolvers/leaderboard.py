@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from domain.errors import InvalidInput, NotFound
+from domain.leaderboard.board import OpenBoard
 from domain.leaderboard.model import BoardKey, RankedRow
 from domain.leaderboard.rules import Score, pack
-from domain.leaderboard.service import OpenBoard
 from resolvers.context import Context
 from resolvers.pages import Cursors, Page, number, page_size
 from resolvers.permissions import allow, board_reader, board_watcher

@@ -8,8 +8,8 @@ from uuid import UUID
 import strawberry
 
 from domain.ids import LeagueId, MemberId, RoundId, TournamentId
+from domain.leaderboard.board import OpenBoard
 from domain.leaderboard.model import BoardHead, BoardKey, RankedRow
-from domain.leaderboard.service import OpenBoard
 from domain.member.model import Member
 from schema import ids
 

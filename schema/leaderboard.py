@@ -7,8 +7,8 @@ import strawberry
 
 from domain.errors import InvalidInput
 from domain.leaderboard import model as domain
+from domain.leaderboard.board import OpenBoard
 from domain.leaderboard.model import BoardSource, RankCriterion
-from domain.leaderboard.service import OpenBoard
 from resolvers import leaderboard as resolvers
 from resolvers.pages import Page
 from schema import ids

@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from domain.ids import LeagueId, MemberId, RoundId, TournamentId
+from domain.scoring.model import ScoreBasis, Weights
 
 
 class RankCriterion(StrEnum):
@@ -29,6 +30,92 @@ class BoardKey:
 
 
 @dataclass(frozen=True, slots=True)
+class AtVersion:
+    """As a tournament's board stood at a version of its settled scores; 0 is before any settlement."""
+
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class AtTime:
+    """As it stood at an instant."""
+
+    time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AfterRound:
+    """As it stood when the round after this one became the current round, or now for the latest one."""
+
+    round_id: RoundId
+
+
+Moment = AtVersion | AtTime | AfterRound
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """A tournament's scores when a round became the current one."""
+
+    version: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A tournament on a board, and the ruleset that it counts under there."""
+
+    tournament_id: TournamentId
+    settled_version: int
+    board_version: int
+    basis: ScoreBasis
+    """The stored basis that holds the ruleset's facts."""
+    bases: tuple[ScoreBasis, ...]
+    weights: Weights
+    counts_in_total: bool
+    """Whether its status in the league is one that counts."""
+    added_at: datetime | None
+    """Since when the league plays it, and until when; both None on a tournament's own board."""
+    removed_at: datetime | None
+    baseline: Baseline | None
+    """Of its current round."""
+    settled_matches: int
+    matches: int
+    pending_matches: int
+
+
+@dataclass(frozen=True, slots=True)
+class BoardState:
+    """What a board depends on, read at one moment."""
+
+    key: BoardKey
+    epoch: str
+    league_version: int
+    read_at: datetime
+    parts: tuple[Part, ...]
+    past_at: datetime | None = None
+    """Of a past board: the moment whose members it has. Its parts have the versions and the matches of then."""
+
+    @property
+    def version(self) -> int:
+        """Stream version; counters of links that no longer count stay in it, so it never falls."""
+        return self.league_version + sum(part.board_version for part in self.parts)
+
+    @property
+    def counted(self) -> tuple[Part, ...]:
+        """The tournaments whose points are on the board."""
+        is_total = self.key.tournament_id is None
+        return tuple(part for part in self.parts if not is_total or _is_linked(part, self.past_at))
+
+
+def _is_linked(part: Part, at: datetime | None) -> bool:
+    """Whether a league's total counts a tournament now, or did at an instant."""
+    if at is None or part.added_at is None:
+        return part.counts_in_total and part.removed_at is None
+    return part.counts_in_total and part.added_at <= at and (part.removed_at is None or part.removed_at > at)
+
+
+@dataclass(frozen=True, slots=True)
 class RankedRow:
     """A member's place. Points and counters are settled ones."""
 
@@ -42,6 +129,18 @@ class RankedRow:
     exact_scores: int
     goal_differences: int
     outcomes: int
+
+
+@dataclass(frozen=True, slots=True)
+class PastRound:
+    """A member's place after a round."""
+
+    round_id: RoundId
+    rank: int | None
+    """None when not ranked then."""
+    points: int
+    round_points: int
+    """Of the round's matches, settled up to the moment of the board."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +160,14 @@ class BoardHead:
     source: BoardSource
     staleness_ms: int
     members: int
+    as_of: Moment | None = None
+    """None for the present board."""
+    settled_only: bool = False
+
+    @property
+    def is_streamed(self) -> bool:
+        """Whether streams show this board: the present one, with all that counts for now."""
+        return self.as_of is None and not self.settled_only
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,15 @@
 """Boards in memory: members' facts as arrays, and a ranking of them.
 
-This is the one module of the domain that uses numpy. A board of a million members is ranked in a tenth of a second that
-way, against seconds for lists of Python objects; nothing here knows where the arrays come from.
+Only this module and `past/timeline.py` use numpy in the domain. A board of a million members is ranked in a tenth of a
+second that way, against seconds for lists of Python objects; nothing here knows where the arrays come from.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import TypeAlias
+from typing import Literal, TypeAlias
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,15 +84,15 @@ def order_of_ids(ids: Ids) -> NDArray[np.intp]:
     return order
 
 
-def read_copy(data: bytes) -> tuple[Ids, Integers]:
-    """Members, ascending, with their facts, from PostgreSQL's binary COPY of rows (uuid, five integers)."""
+def read_copy(data: bytes, columns: int = len(Facts._fields)) -> tuple[Ids, Integers]:
+    """Members, ascending, with their facts, from PostgreSQL's binary COPY of rows (uuid, `columns` integers)."""
     column = [("size", ">i4"), ("value", ">i4")]
-    row = np.dtype([("columns", ">i2"), ("id_size", ">i4"), ("id", "S16"), ("facts", column, (len(Facts._fields),))])
+    row = np.dtype([("columns", ">i2"), ("id_size", ">i4"), ("id", "S16"), ("values", column, (columns,))])
     head, tail = 19, 2
     rows = np.frombuffer(data, dtype=row, offset=head, count=(len(data) - head - tail) // row.itemsize)
     ids = np.ascontiguousarray(rows["id"])
     order = order_of_ids(ids)
-    return ids[order], rows["facts"]["value"][order].astype(np.int64)
+    return ids[order], rows["values"]["value"][order].astype(np.int64)
 
 
 def weigh(facts: Integers, weights: Weights) -> Integers:
@@ -175,16 +176,42 @@ class Ranking:
             return None
         return int(self._place_of[place])
 
+    def find_all(self, member_ids: Sequence[MemberId]) -> list[int]:
+        """The places of members, from 0, ascending; who is not ranked is left out."""
+        if not len(self):
+            return []
+        asked = to_ids(member_ids)
+        found = np.minimum(np.searchsorted(self._by_id, asked), len(self) - 1)
+        places: list[int] = np.sort(self._place_of[found[self._by_id[found] == asked]]).tolist()
+        return places
+
     def after(self, packed: int, member_id: MemberId) -> int:
         """The first place behind a score and id, whether or not that member is still there."""
+        return self._beside(packed, member_id, "right")
+
+    def before(self, packed: int, member_id: MemberId) -> int:
+        """How many places are above a score and id, whether or not that member is still there."""
+        return self._beside(packed, member_id, "left")
+
+    def _beside(self, packed: int, member_id: MemberId, side: Literal["left", "right"]) -> int:
         ascending = self.packed[::-1]
         low = len(self) - int(np.searchsorted(ascending, packed, side="right"))
         high = len(self) - int(np.searchsorted(ascending, packed, side="left"))
-        return low + int(np.searchsorted(self.ids[low:high], np.bytes_(member_id.bytes), side="right"))
+        return low + int(np.searchsorted(self.ids[low:high], np.bytes_(member_id.bytes), side=side))
 
     def rank(self, place: int) -> int:
         """The shared rank of a place."""
         return int(self._starts[np.searchsorted(self._starts, place, side="right") - 1]) + 1
+
+    def ranks(self) -> Integers:
+        """The shared rank of every member, members by id ascending."""
+        of_places: Integers = np.repeat(self._starts[:-1] + 1, np.diff(self._starts))
+        return of_places[self._place_of]
+
+    @cached_property
+    def digest(self) -> int:
+        """A checksum of who stands where with which score: equal for boards that did not move."""
+        return crc32(self.packed.tobytes(), crc32(self.ids.tobytes()))
 
     @cached_property
     def distinct(self) -> Integers:

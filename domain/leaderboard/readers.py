@@ -6,6 +6,7 @@ from domain.ids import MemberId, TournamentId
 from domain.leaderboard.model import RankedRow
 from domain.leaderboard.ports import Projection
 from domain.leaderboard.ranking import Ranking, Stamp
+from domain.leaderboard.rules import pack_row
 
 
 class Moved(Exception):
@@ -19,23 +20,29 @@ class Reader(Protocol):
 
     async def rows_after(self, packed: int, member_id: MemberId, count: int) -> list[RankedRow]: ...
 
+    async def rows_before(self, packed: int, member_id: MemberId, count: int) -> list[RankedRow]: ...
+
     async def rows_around(self, member_id: MemberId, radius: int) -> list[RankedRow]: ...
 
 
 class RankingReader:
     def __init__(self, ranking: Ranking) -> None:
-        self._ranking = ranking
+        self.ranking = ranking
 
     async def rows(self, start: int, count: int) -> list[RankedRow]:
-        return self._ranking.rows(start, start + count)
+        return self.ranking.rows(start, start + count)
 
     async def rows_after(self, packed: int, member_id: MemberId, count: int) -> list[RankedRow]:
-        start = self._ranking.after(packed, member_id)
-        return self._ranking.rows(start, start + count)
+        start = self.ranking.after(packed, member_id)
+        return self.ranking.rows(start, start + count)
+
+    async def rows_before(self, packed: int, member_id: MemberId, count: int) -> list[RankedRow]:
+        stop = self.ranking.before(packed, member_id)
+        return self.ranking.rows(stop - count, stop)
 
     async def rows_around(self, member_id: MemberId, radius: int) -> list[RankedRow]:
-        place = self._ranking.find(member_id)
-        return [] if place is None else self._ranking.rows(place - radius, place + radius + 1)
+        place = self.ranking.find(member_id)
+        return [] if place is None else self.ranking.rows(place - radius, place + radius + 1)
 
 
 class ProjectionReader:
@@ -50,6 +57,16 @@ class ProjectionReader:
     async def rows_after(self, packed: int, member_id: MemberId, count: int) -> list[RankedRow]:
         found = await self._projection.rows_after(self._tournament_id, self._stamp, packed, member_id, count)
         return _found(found)
+
+    async def rows_before(self, packed: int, member_id: MemberId, count: int) -> list[RankedRow]:
+        """The row behind tells where the place is; one row more, whether the member still stands there."""
+        behind = await self.rows_after(packed, member_id, 1)
+        stop = behind[0].position - 1 if behind else self._stamp.members
+        start = max(stop - count - 1, 0)
+        rows = await self.rows(start, stop - start) if stop else []
+        if rows and (pack_row(rows[-1]), rows[-1].member_id) == (packed, member_id):
+            rows = rows[:-1]
+        return rows[-count:]
 
     async def rows_around(self, member_id: MemberId, radius: int) -> list[RankedRow]:
         return _found(await self._projection.rows_around(self._tournament_id, self._stamp, member_id, radius))

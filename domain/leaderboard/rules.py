@@ -52,6 +52,11 @@ def pack(score: Score) -> int:
     return points << POINTS_SHIFT | exact << EXACT_SHIFT | difference << DIFFERENCE_SHIFT | outcome
 
 
+def pack_row(row: RankedRow) -> int:
+    """The score of a row as one number."""
+    return pack(Score(row.points, row.exact_scores, row.goal_differences, row.outcomes))
+
+
 def unpack(packed: int) -> Score:
     return Score(
         packed >> POINTS_SHIFT,

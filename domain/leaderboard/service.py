@@ -1,26 +1,40 @@
-"""Use cases of boards: open one, read its rows by place. From the projection when it is current, else the database.
+"""Use cases of boards: open one, now or as it stood. From the projection when it is current, else the database.
 
 Both give the same answer: both order members by the same packed score, and build rows by the same function.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING
 
 from domain.clock import Clock
 from domain.database import Database
 from domain.ids import LeagueId, MemberId, TournamentId
 from domain.leaderboard import store
+from domain.leaderboard.board import OPEN_ATTEMPTS, OpenBoard, Opened
 from domain.leaderboard.cache import VersionCache
-from domain.leaderboard.model import BoardHead, BoardKey, BoardSource, RankedRow, RowPage
+from domain.leaderboard.fold import store as fold
+from domain.leaderboard.model import (
+    BoardHead,
+    BoardKey,
+    BoardSource,
+    BoardState,
+    Moment,
+    Part,
+    PastRound,
+    RankedRow,
+)
+from domain.leaderboard.past.service import PastBoards
 from domain.leaderboard.ports import Projection, ProjectionUnavailable
-from domain.leaderboard.ranking import Ids, Ranking, ScoreTable, Stamp, add, rank_all, to_ids, weigh
-from domain.leaderboard.readers import Moved, ProjectionReader, RankingReader, Reader
-from domain.leaderboard.store import BoardState, Part
+from domain.leaderboard.ranking import Ranking, ScoreTable, Stamp, add, rank_all, to_ids, weigh
+from domain.leaderboard.readers import ProjectionReader, RankingReader
 
-OPEN_ATTEMPTS = 3
+if TYPE_CHECKING:
+    from typing import Any
+
+    from sqlalchemy import Select
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,78 +59,6 @@ class _Table:
     version: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Baseline:
-    """A board as it was when the current round became the current one."""
-
-    ranking: Ranking
-    version: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Opened:
-    state: BoardState
-    head: BoardHead
-    reader: Reader
-
-
-class OpenBoard:
-    """A board as it stood when opened. When that state is gone, reading and `head` go on with the present one."""
-
-    def __init__(self, boards: "Boards", opened: _Opened) -> None:
-        self._boards = boards
-        self._opened = opened
-
-    @property
-    def head(self) -> BoardHead:
-        return self._opened.head
-
-    async def page(self, *, first: int, after: tuple[int, int, MemberId] | None = None) -> RowPage:
-        """Up to `first` rows from the top, or behind the place (board version, packed score, member id) of a cursor."""
-        if after is None:
-            rows = await self._read(lambda reader: reader.rows(0, first))
-        else:
-            _, packed, member_id = after
-            rows = await self._read(lambda reader: reader.rows_after(packed, member_id, first))
-        total = self.head.members
-        return RowPage(
-            rows=tuple(rows),
-            total=total,
-            has_next=bool(rows) and rows[-1].position < total,
-            has_previous=rows[0].position > 1 if rows else after is not None and total > 0,
-            board_moved=after is not None and after[0] != self.head.version,
-        )
-
-    async def window(self, first: int) -> list[RankedRow]:
-        """The first rows."""
-        return await self._read(lambda reader: reader.rows(0, first))
-
-    async def row_of(self, member_id: MemberId) -> RankedRow | None:
-        """A member's row; None when not ranked here."""
-        rows = await self.around(member_id, 0)
-        return rows[0] if rows else None
-
-    async def around(self, member_id: MemberId, radius: int) -> list[RankedRow]:
-        """A member's row with up to `radius` rows on each side; empty when not ranked here."""
-        return await self._read(lambda reader: reader.rows_around(member_id, radius))
-
-    async def guessed_matches(self, member_ids: Collection[MemberId]) -> dict[MemberId, int]:
-        """How many of the board's settled matches each member had guessed."""
-        return await self._boards.guessed_matches(self._opened.state, member_ids)
-
-    async def movement(self, rows: Sequence[RankedRow]) -> dict[MemberId, int | None]:
-        """Ranks gained (above 0) or lost since the current round began; None for who was not ranked then."""
-        return await self._boards.movement(self._opened.state, rows)
-
-    async def _read(self, read: Callable[[Reader], Awaitable[list[RankedRow]]]) -> list[RankedRow]:
-        for attempt in range(1, OPEN_ATTEMPTS + 1):
-            try:
-                return await read(self._opened.reader)
-            except (Moved, ProjectionUnavailable):
-                self._opened = await self._boards.reopen(self._opened, from_database=attempt + 1 >= OPEN_ATTEMPTS)
-        return await read(self._opened.reader)
-
-
 class Boards:
     """Opens boards. Whether the viewer may see one is the caller's question."""
 
@@ -135,7 +77,7 @@ class Boards:
             database: the truth.
             projection: None where there is none; then everything is answered from the database.
             clock: tells how long ago a rebuild was asked for.
-            kept_members: how many members, over all boards, each of the three caches may hold (about 50 bytes each).
+            kept_members: how many members, over all boards, each cache may hold (about 50 bytes each).
             rebuild_pause: least time between two requests of this process to rebuild one tournament.
         """
         self._database = database
@@ -143,24 +85,47 @@ class Boards:
         self._clock = clock
         self._rebuild_pause = rebuild_pause
         self._ranked: VersionCache[_Ranked] = VersionCache(kept_members, lambda board: len(board.ranking))
-        self._baselines: VersionCache[_Baseline] = VersionCache(kept_members, lambda board: len(board.ranking))
+        self._past = PastBoards(database, kept_members)
         self._tables: VersionCache[_Table] = VersionCache(kept_members, lambda kept: len(kept.table or ()))
         self._asked_at: dict[TournamentId, datetime] = {}
         self._requests: set[asyncio.Task[None]] = set()
 
-    async def open(self, key: BoardKey) -> OpenBoard | None:
-        """None when there is no such board."""
-        opened = await self._open(key, from_database=False)
+    async def open(self, key: BoardKey, *, as_of: Moment | None = None, settled_only: bool = False) -> OpenBoard | None:
+        """A board, now or as it stood at an earlier moment; None when there is no such board.
+
+        Raises:
+            InvalidInput: a moment that the board has not had.
+            NotFound: the moment names a round of none of its tournaments.
+        """
+        opened = await self._open_at(key, as_of, settled_only, from_database=False)
         return None if opened is None else OpenBoard(self, opened)
 
-    async def reopen(self, opened: _Opened, *, from_database: bool) -> _Opened:
+    async def reopen(self, opened: Opened, *, from_database: bool) -> Opened:
         """The same board in its present state; a board that is gone by now stays as it was."""
-        key = opened.state.key
-        found = await self._open(key, from_database=from_database)
+        head = opened.head
+        found = await self._open_at(opened.state.key, head.as_of, head.settled_only, from_database=from_database)
         if found is None:
-            ranked = await self._from_database(opened.state)
-            return _opened(ranked)
+            found = _asked(_opened(await self._from_database(opened.state)), head.as_of, head.settled_only)
         return found
+
+    async def ranked(self, opened: Opened) -> tuple[Opened, Ranking]:
+        """The board with all its places in memory."""
+        if not isinstance(opened.reader, RankingReader):
+            found = _opened(await self._from_database(opened.state))
+            opened = _asked(found, opened.head.as_of, opened.head.settled_only)
+        reader = opened.reader
+        assert isinstance(reader, RankingReader)
+        return opened, reader.ranking
+
+    async def named(self, state: BoardState, prefix: str) -> Sequence[MemberId]:
+        """Members of the board whose nick names begin so."""
+        tournament_id = state.key.tournament_id
+        if state.key.league_id is not None:
+            ranked = fold.members_of_league(state.key.league_id, at=state.past_at)
+        elif tournament_id is not None:
+            ranked = fold.members_of_tournament(tournament_id, at=state.past_at)
+        async with self._database.read() as connection:
+            return await fold.read_named(connection, ranked, prefix)
 
     async def versions(self, keys: Collection[BoardKey]) -> dict[BoardKey, int]:
         """Present stream versions; boards that do not exist are left out."""
@@ -177,23 +142,31 @@ class Boards:
 
     async def guessed_matches(self, state: BoardState, member_ids: Collection[MemberId]) -> dict[MemberId, int]:
         async with self._database.read() as connection:
-            counted = await store.count_guessed(connection, state, member_ids)
+            counted = await fold.count_guessed(connection, state, member_ids)
         return {member_id: counted.get(member_id, 0) for member_id in member_ids}
 
     async def movement(self, state: BoardState, rows: Sequence[RankedRow]) -> dict[MemberId, int | None]:
-        since = _since(state)
-        if since is None or not rows:
-            return {row.member_id: None for row in rows}
-        key = (state.epoch, state.key, since)
-        baseline = await self._baselines.get(key, state.league_version, lambda: self._baseline(state, since))
-        return {row.member_id: _gained(baseline.ranking, row) for row in rows}
+        return await self._past.movement(state, rows)
+
+    async def history(self, state: BoardState, member_ids: Sequence[MemberId]) -> dict[MemberId, tuple[PastRound, ...]]:
+        return await self._past.history(state, member_ids)
 
     # ------------------------------------------------------------ which source
 
-    async def _open(self, key: BoardKey, *, from_database: bool) -> _Opened | None:
+    async def _open_at(
+        self, key: BoardKey, as_of: Moment | None, settled_only: bool, *, from_database: bool
+    ) -> Opened | None:
         state = await self._state(key)
         if state is None:
             return None
+        past = None if as_of is None else await self._past.open(state, as_of)
+        if past is not None:
+            ranked = _Ranked(past.state, past.ranking, past.computed_at, BoardSource.DATABASE)
+            return _asked(_opened(ranked), as_of, settled_only)
+        opened = await self._open(key, state, from_database=from_database)
+        return None if opened is None else _asked(opened, as_of, settled_only)
+
+    async def _open(self, key: BoardKey, state: BoardState, *, from_database: bool) -> Opened | None:
         if from_database or self._projection is None or key.round_id is not None:
             return _opened(await self._from_database(state))
         for _ in range(OPEN_ATTEMPTS):
@@ -246,12 +219,12 @@ class Boards:
 
     async def _from_projection(
         self, projection: Projection, state: BoardState, stamps: dict[TournamentId, Stamp]
-    ) -> _Opened | None:
+    ) -> Opened | None:
         if state.key.league_id is None:
             (part,) = state.parts
             stamp = stamps[part.tournament_id]
             reader = ProjectionReader(projection, part.tournament_id, stamp)
-            return _Opened(state, _head(state, BoardSource.PROJECTION, stamp.computed_at, stamp.members), reader)
+            return Opened(state, _head(state, BoardSource.PROJECTION, stamp.computed_at, stamp.members), reader)
         league_id = state.key.league_id
         tables = await self._fetch_tables(projection, state, stamps)
         if tables is None:
@@ -288,7 +261,7 @@ class Boards:
         self, state: BoardState, league_id: LeagueId, tables: dict[TournamentId, ScoreTable]
     ) -> _Ranked:
         async with self._database.read() as connection:
-            members = to_ids(await store.read_ids(connection, store.members_of_league(league_id)))
+            members = to_ids(await fold.read_ids(connection, fold.members_of_league(league_id)))
         scores = [weigh(tables[part.tournament_id].pick(part.basis, members), part.weights) for part in state.counted]
         computed_at = min((table.stamp.computed_at for table in tables.values()), default=state.read_at)
         return _Ranked(state, Ranking.of(members, add(members, scores)), computed_at, BoardSource.PROJECTION)
@@ -303,45 +276,24 @@ class Boards:
     async def _rank_from_database(self, wanted: BoardState) -> _Ranked:
         async with store.snapshot(self._database) as connection:
             state = await store.read_state(connection, wanted.key) or wanted
-            copies = [
-                (await store.copy(connection, _present_facts(state, part)), part.weights) for part in state.counted
-            ]
+            league_id = state.key.league_id
+            copies = [(await fold.copy(connection, _facts(state, part)), part.weights) for part in state.counted]
             members = None
-            if state.key.league_id is not None:
-                members = to_ids(await store.read_ids(connection, store.members_of_league(state.key.league_id)))
+            if league_id is not None:
+                members = to_ids(await fold.read_ids(connection, fold.members_of_league(league_id)))
         ranking = await asyncio.to_thread(rank_all, members, copies)
         return _Ranked(state, ranking, state.read_at, BoardSource.DATABASE)
 
-    async def _baseline(self, state: BoardState, since: datetime) -> _Baseline:
-        """The board at an instant, by the fold; members are those of that time."""
-        league_id = state.key.league_id
-        members: Ids | None = None
-        async with store.snapshot(self._database) as connection:
-            copies = []
-            for part in state.counted:
-                version = await store.version_at_baseline(connection, part, since)
-                ranked = (
-                    store.members_of_tournament(part.tournament_id, at=since)
-                    if league_id is None
-                    else store.members_of_league(league_id, at=since)
-                )
-                facts = store.folded_facts(
-                    ranked, part.tournament_id, part.basis, version=version, are_few=league_id is not None
-                )
-                copies.append((await store.copy(connection, facts), part.weights))
-            if league_id is not None:
-                members = to_ids(await store.read_ids(connection, store.members_of_league(league_id, at=since)))
-        return _Baseline(await asyncio.to_thread(rank_all, members, copies), state.league_version)
 
-
-def _present_facts(state: BoardState, part: Part) -> Any:
-    league_id = state.key.league_id
-    members = None if league_id is None else store.members_of_league(league_id)
-    if state.key.round_id is None:
-        return store.head_facts(members, part.tournament_id, part.basis)
-    everyone = members if members is not None else store.members_of_tournament(part.tournament_id)
-    are_few, round_id = members is not None, state.key.round_id
-    return store.folded_facts(everyone, part.tournament_id, part.basis, round_id=round_id, are_few=are_few)
+def _facts(state: BoardState, part: Part) -> "Select[Any]":
+    """Of a round the fold, else the sums that are kept of it."""
+    league_id, round_id = state.key.league_id, state.key.round_id
+    if round_id is None:
+        members = None if league_id is None else fold.members_of_league(league_id)
+        return fold.present_facts(members, part.tournament_id, part.basis)
+    members = fold.ranked_members(league_id, part.tournament_id)
+    are_few = league_id is not None
+    return fold.facts(members, part.tournament_id, part.basis, round_id=round_id, are_few=are_few)
 
 
 def _is_current(stamp: Stamp | None, state: BoardState, part: Part) -> bool:
@@ -356,21 +308,14 @@ def _is_ahead(stamp: Stamp | None, state: BoardState, part: Part) -> bool:
     return stamp is not None and stamp.epoch == state.epoch and stamp.board_version > part.board_version
 
 
-def _since(state: BoardState) -> datetime | None:
-    """When the current round began; for a league's total the one that did so last. Rounds have no movement."""
-    if state.key.round_id is not None:
-        return None
-    return max((part.baseline.at for part in state.counted if part.baseline is not None), default=None)
+def _asked(opened: Opened, as_of: Moment | None, settled_only: bool) -> Opened:
+    """The same, as it was asked for."""
+    return replace(opened, head=replace(opened.head, as_of=as_of, settled_only=settled_only))
 
 
-def _gained(baseline: Ranking, row: RankedRow) -> int | None:
-    place = baseline.find(row.member_id)
-    return None if place is None else baseline.rank(place) - row.rank
-
-
-def _opened(ranked: _Ranked) -> _Opened:
+def _opened(ranked: _Ranked) -> Opened:
     head = _head(ranked.state, ranked.source, ranked.computed_at, len(ranked.ranking))
-    return _Opened(ranked.state, head, RankingReader(ranked.ranking))
+    return Opened(ranked.state, head, RankingReader(ranked.ranking))
 
 
 def _head(state: BoardState, source: BoardSource, computed_at: datetime, members: int) -> BoardHead:

@@ -12,9 +12,10 @@ from sqlalchemy import func, select, text, update
 
 from domain.clock import utc_now
 from domain.ids import LeagueId, MatchId, MemberId, RoundId, TournamentId, new_id
+from domain.leaderboard.board import OpenBoard
 from domain.leaderboard.model import BoardHead, BoardKey, BoardSource
 from domain.leaderboard.projector import project
-from domain.leaderboard.service import Boards, OpenBoard
+from domain.leaderboard.service import Boards
 from domain.league.tables import league_members, league_tournaments, leagues
 from domain.match.model import Goals, MatchStatus
 from domain.member.tables import installation

@@ -6,10 +6,11 @@ from sqlalchemy import text
 
 from domain.clock import utc_now
 from domain.ids import LeagueId, MemberId, TournamentId
+from domain.leaderboard.board import OpenBoard
 from domain.leaderboard.model import RankedRow
 from domain.leaderboard.projector import project
 from domain.leaderboard.rules import Score, pack
-from domain.leaderboard.service import Boards, OpenBoard
+from domain.leaderboard.service import Boards
 from integrations.valkey.projection import ValkeyProjection
 
 if TYPE_CHECKING:

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     from domain.database import Database
     from domain.ids import MatchId
+    from domain.leaderboard.board import OpenBoard
     from domain.leaderboard.model import BoardKey
     from domain.leaderboard.ports import Projection
-    from domain.leaderboard.service import OpenBoard
 
 QUICK = Pace(poll=0.3, coalesce=0.02, heartbeat=0.5, recheck=1.0, retry=0.2)
 """Everything a hub does by the clock, sooner."""

@@ -17,7 +17,7 @@ from live.boards import BoardState, board_delta
 from live.matches import MatchState, match_delta
 
 if TYPE_CHECKING:
-    from domain.leaderboard.service import OpenBoard
+    from domain.leaderboard.board import OpenBoard
 
 _NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 _TOURNAMENT = TournamentId(UUID(int=1))

@@ -1,0 +1,107 @@
+"""How members of a league stood after each round, from one fold over all of a tournament's versions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+
+from domain.ids import MemberId, RoundId
+from domain.leaderboard.model import PastRound
+from domain.leaderboard.ranking import Ids, Integers, Ranking, read_copy, to_ids, weigh
+from domain.scoring.model import Facts, Weights
+
+KEY_COLUMNS = 3
+"""Of a row of `facts_over_time`, before its facts."""
+
+Membership = tuple[MemberId, datetime, datetime | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """A round, and the version at which its successor began, or the board's own for the latest."""
+
+    round_id: RoundId
+    position: int
+    version: int
+    at: datetime | None
+    """Whose members are ranked; None: today's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """Ranks and points of each member after each round."""
+
+    version: int
+    stops: tuple[Stop, ...]
+    ids: Ids
+    """All who were ever ranked, ascending."""
+    ranks: Integers
+    """Of shape (stops, members), as are all of these; 0 where not ranked."""
+    points: Integers
+    round_points: Integers
+
+    @property
+    def size(self) -> int:
+        return self.ranks.size
+
+    def of_member(self, member_id: MemberId) -> tuple[PastRound, ...]:
+        """In order of rounds; empty for who was never a member."""
+        place = int(np.searchsorted(self.ids, np.bytes_(member_id.bytes)))
+        if place == len(self.ids) or self.ids[place] != np.bytes_(member_id.bytes):
+            return ()
+        columns = (self.ranks[:, place].tolist(), self.points[:, place].tolist(), self.round_points[:, place].tolist())
+        return tuple(
+            PastRound(stop.round_id, rank or None, points, round_points)
+            for stop, rank, points, round_points in zip(self.stops, *columns, strict=True)
+        )
+
+
+def build(
+    version: int, stops: Sequence[Stop], memberships: Sequence[Membership], copied: bytes, weights: Weights
+) -> Timeline:
+    """A timeline of rows as `facts_over_time` gives them, in binary COPY format, at the versions of the stops."""
+    ids = to_ids(list({member_id for member_id, _, _ in memberships}))
+    facts, of_rounds = _facts(ids, stops, copied)
+    scores = [weigh(of_stop, weights) for of_stop in facts]
+    ranks = np.zeros((len(stops), len(ids)), dtype=np.int64)
+    for n, stop in enumerate(stops):
+        ranked = np.isin(ids, to_ids(list(_members(memberships, stop.at))))
+        ranks[n, ranked] = Ranking.of(ids[ranked], scores[n][ranked]).ranks()
+    return Timeline(
+        version=version,
+        stops=tuple(stops),
+        ids=ids,
+        ranks=ranks,
+        points=_points(scores, ranks.shape),
+        round_points=_points([weigh(of_round, weights) for of_round in of_rounds], ranks.shape),
+    )
+
+
+def _facts(ids: Ids, stops: Sequence[Stop], copied: bytes) -> tuple[Integers, Integers]:
+    """Facts of all rounds at each stop, and of the stop's round at the last one: (stops, members, facts) both."""
+    members, values = read_copy(copied, KEY_COLUMNS + len(Facts._fields))
+    (positions, first, end), facts = values[:, :KEY_COLUMNS].T, values[:, KEY_COLUMNS:]
+    places = np.searchsorted(ids, members)
+    change = np.zeros((len(stops) + 1, len(ids), len(Facts._fields)), dtype=np.int64)
+    np.add.at(change, (first, places), facts)
+    np.subtract.at(change, (end, places), facts)
+    of_rounds = np.zeros((len(stops), len(ids), len(Facts._fields)), dtype=np.int64)
+    for n, stop in enumerate(stops):
+        is_its = (positions == stop.position) & (end == len(stops))
+        np.add.at(of_rounds[n], places[is_its], facts[is_its])
+    return np.cumsum(change, axis=0)[:-1], of_rounds
+
+
+def _points(scores: Sequence[Integers], shape: tuple[int, ...]) -> Integers:
+    return np.array([of_stop[:, 0] for of_stop in scores], dtype=np.int64).reshape(shape)
+
+
+def _members(memberships: Sequence[Membership], at: datetime | None) -> set[MemberId]:
+    if at is None:
+        return {member_id for member_id, _, left_at in memberships if left_at is None}
+    return {
+        member_id
+        for member_id, joined_at, left_at in memberships
+        if joined_at <= at and (left_at is None or left_at > at)
+    }
