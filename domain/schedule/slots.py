@@ -1,6 +1,7 @@
 """When a schedule runs. A slot is an instant in UTC; cron expressions are read on the clock of the schedule's zone.
 
 On the days that the clock changes, a time that is skipped runs once after the gap, one that comes twice runs once.
+Expressions for every hour go on in real time.
 """
 
 from collections.abc import Iterator
@@ -64,8 +65,24 @@ def _latest(schedule: Schedule, since: datetime, now: datetime) -> Due | None:
 def _slots(cron: str, time_zone: str, after: datetime) -> Iterator[datetime]:
     """Slots later than `after`, rising."""
     last = after
-    for local in CronSim(cron, after.astimezone(ZoneInfo(time_zone))):
+    for local in CronSim(_spelled_out(cron), after.astimezone(ZoneInfo(time_zone))):
         slot = local.astimezone(UTC)
         if slot > last:
             yield slot
             last = slot
+
+
+def _spelled_out(cron: str) -> str:
+    """The expression with `*` written as a range where it names times of day.
+
+    The library takes any `*` among minutes and hours for an interval, which goes on in real time when clocks change.
+    For us that is so only when every hour counts.
+    """
+    minute, hour, *days = cron.split()
+    if hour != "*":
+        minute, hour = _range(minute, "0-59"), _range(hour, "0-23")
+    return " ".join([minute, hour, *days])
+
+
+def _range(field: str, whole: str) -> str:
+    return whole + field[1:] if field.startswith("*") else field

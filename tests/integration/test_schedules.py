@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-import pytest
 from sqlalchemy import select, text, update
 
+from domain.audit.tables import audit_log
 from domain.execution.model import Command, ExecutionState, ExecutionTrigger, Operation, Target
 from domain.execution.service import live_executions
 from domain.ids import ScheduleId, new_id
@@ -15,17 +15,20 @@ from domain.match.lock import service as locks
 from domain.match.tables import matches
 from domain.outbox.tables import outbox
 from domain.schedule import service as schedules
-from domain.schedule import slots, store
+from domain.schedule import store
 from domain.schedule.model import Schedule, ScheduleStatus
 from domain.schedule.tables import schedule_runs
 from domain.schedule.tables import schedules as schedules_table
+from domain.tournament.model import TournamentStatus
 from domain.tournament.tables import tournaments
 from tasks.due import announce_locks_once, run_due_once
+from tests.support.executions import queue
 from tests.support.football import make_tournament
 
 if TYPE_CHECKING:
     from runtime.database import PostgresDatabase
 
+ALL = Target()
 NOW = datetime(2026, 8, 1, 12, 0, 30, tzinfo=UTC)
 
 
@@ -36,11 +39,12 @@ def schedule(
     time_zone: str = "UTC",
     name: str = "test",
     operation: Operation = Operation.SETTLE_PENDING,
+    target: Target = ALL,
 ) -> Schedule:
     return Schedule(
         id=ScheduleId(new_id()),
         name=name,
-        command=Command(operation, Target(), {}),
+        command=Command(operation, target, {}),
         cron=cron,
         run_at=None if cron else next_slot,
         time_zone=time_zone,
@@ -51,69 +55,6 @@ def schedule(
 
 def at(text_: str) -> datetime:
     return datetime.fromisoformat(text_).replace(tzinfo=UTC)
-
-
-# ---------------------------------------------------------------- slots
-
-
-def test_the_latest_missed_slot_runs_and_the_others_are_counted() -> None:
-    due = slots.due(schedule(cron="*/5 * * * *", next_slot=at("2026-07-29T12:05")), NOW)
-
-    assert due == slots.Due(at("2026-08-01T12:00"), missed=3 * 24 * 12 - 1, next_slot=at("2026-08-01T12:05"))
-
-
-def test_a_slot_of_this_moment_runs_and_one_that_is_still_to_come_does_not() -> None:
-    assert slots.due(schedule(next_slot=NOW.replace(second=0)), NOW.replace(second=0)) == slots.Due(
-        at("2026-08-01T12:00"), 0, at("2026-08-01T12:01")
-    )
-    assert slots.due(schedule(next_slot=at("2026-08-01T12:01")), NOW) is None
-
-
-def test_a_rare_schedule_runs_however_long_nobody_was_there() -> None:
-    due = slots.due(schedule(cron="0 6 1 1 *", next_slot=at("2024-01-01T06:00")), NOW)
-
-    assert due == slots.Due(at("2026-01-01T06:00"), missed=2, next_slot=at("2027-01-01T06:00"))
-
-
-def test_years_of_missed_minutes_are_counted_over_the_last_week() -> None:
-    due = slots.due(schedule(next_slot=at("2020-01-01T00:00")), NOW)
-
-    assert due == slots.Due(at("2026-08-01T12:00"), missed=7 * 24 * 60 - 1, next_slot=at("2026-08-01T12:01"))
-
-
-def test_a_one_time_schedule_always_runs_and_then_never_again() -> None:
-    assert slots.due(schedule(cron=None, next_slot=at("2026-01-01T00:00")), NOW) == slots.Due(
-        at("2026-01-01T00:00"), 0, None
-    )
-
-
-@pytest.mark.parametrize(
-    ("cron", "after", "expected"),
-    [
-        # Spring in Berlin: 02:00 becomes 03:00 on 2026-03-29.
-        ("30 2 * * *", "2026-03-28T00:00", ["2026-03-28T01:30", "2026-03-29T01:00", "2026-03-30T00:30"]),
-        # Autumn: 03:00 becomes 02:00 on 2026-10-25, so 02:30 comes twice and counts once.
-        ("30 2 * * *", "2026-10-24T00:00", ["2026-10-24T00:30", "2026-10-25T00:30", "2026-10-26T01:30"]),
-        ("0 12 * * *", "2026-03-28T12:00", ["2026-03-29T10:00", "2026-03-30T10:00", "2026-03-31T10:00"]),
-        # Every half hour goes on in real time through the doubled hour.
-        ("*/30 * * * *", "2026-10-25T00:00", ["2026-10-25T00:30", "2026-10-25T01:00", "2026-10-25T01:30"]),
-        ("*/30 * * * *", "2026-03-29T00:30", ["2026-03-29T01:00", "2026-03-29T01:30", "2026-03-29T02:00"]),
-    ],
-)
-def test_slots_follow_the_clock_of_their_zone(cron: str, after: str, expected: list[str]) -> None:
-    instant, found = at(after), []
-    for _ in expected:
-        instant = slots.first_slot(cron, "Europe/Berlin", instant)
-        found.append(instant)
-
-    assert found == [at(one) for one in expected]
-
-
-def test_a_slot_never_lies_in_the_past() -> None:
-    """02:40 comes a second time; 02:30 of that day has been, though the clock shows it as still to come."""
-    second_0210 = at("2026-10-25T01:10")
-
-    assert slots.first_slot("30 2 * * *", "Europe/Berlin", second_0210) == at("2026-10-26T01:30")
 
 
 # ---------------------------------------------------------------- running
@@ -200,6 +141,59 @@ async def test_a_one_time_schedule_retires(database: "PostgresDatabase") -> None
     assert len(await runs(database)) == 1
     after = (await schedules.read_schedules(database, [once.id]))[once.id]
     assert (after.status, after.next_slot) == (ScheduleStatus.RETIRED, None)
+
+
+async def test_a_one_time_schedule_waits_for_its_turn_instead_of_being_skipped(database: "PostgresDatabase") -> None:
+    once = schedule(cron=None, next_slot=at("2026-01-01T00:00"))
+    await put(database, once)
+    live = await queue(database, params={"other": "parameters"})
+    await run_due_once(database)
+
+    assert await runs(database) == []
+    async with database.begin() as connection:
+        await connection.execute(
+            text("UPDATE executions SET state = 'CANCELLED', finished_at = clock_timestamp() WHERE id = :id"),
+            {"id": live.execution.id},
+        )
+    await run_due_once(database)
+    ((outcome, missed, _),) = await runs(database)
+    assert (outcome, missed) == ("STARTED", 0)
+
+
+async def test_a_slot_that_has_run_does_not_run_again_when_the_clock_is_set_back(
+    database: "PostgresDatabase",
+) -> None:
+    mine = schedule(cron="0 0 1 1 *")
+    await put(database, mine)
+    for _ in range(2):
+        async with database.begin() as connection:
+            await connection.execute(text("UPDATE executions SET state = 'CANCELLED', finished_at = queued_at"))
+            await connection.execute(update(schedules_table).values(next_slot=at("2026-01-01T00:00")))
+        await run_due_once(database)
+
+    assert len(await runs(database)) == 1
+    after = (await schedules.read_schedules(database, [mine.id]))[mine.id]
+    assert after.next_slot is not None
+    assert after.next_slot >= at("2027-01-01T00:00")
+
+
+async def test_a_cancelled_tournament_pauses_its_schedules_and_no_others(database: "PostgresDatabase") -> None:
+    cancelled = await make_tournament(database, status=TournamentStatus.CANCELLED)
+    active = await make_tournament(database)
+    mine = schedule(name="of a cancelled one", target=Target(cancelled.id), next_slot=at("2026-01-01T00:00"))
+    other = schedule(name="of another", target=Target(active.id), next_slot=at("2026-02-01T00:00"))
+    await put(database, mine, other)
+    await run_due_once(database)
+    after = await schedules.read_schedules(database, [mine.id, other.id])
+    (execution,) = await live_executions(database)
+    async with database.read() as connection:
+        (act,) = (await connection.execute(select(audit_log))).all()
+
+    assert (after[mine.id].status, after[mine.id].next_slot) == (ScheduleStatus.PAUSED, None)
+    assert after[other.id].status is ScheduleStatus.ACTIVE
+    assert execution.target == Target(active.id)
+    assert (act.action, act.actor_kind, act.subject_id) == ("pauseSchedule", "SYSTEM", mine.id)
+    assert act.reason == "The tournament is cancelled."
 
 
 async def test_a_schedule_that_cannot_run_does_not_keep_others_from_it(database: "PostgresDatabase") -> None:
