@@ -94,6 +94,7 @@ Index(
 Index("ix_executions_queued_at", executions.c.queued_at.desc(), executions.c.id)
 Index("ix_executions_finished_at", executions.c.finished_at, postgresql_where=executions.c.finished_at.is_not(None))
 Index("ix_executions_tournament", executions.c.tournament_id, executions.c.queued_at.desc())
+Index("ix_executions_retry_of", executions.c.retry_of, postgresql_where=executions.c.retry_of.is_not(None))
 Index(
     "ix_executions_live",
     executions.c.state,

@@ -41,3 +41,8 @@ schedule_runs = Table(
     created_at("at"),
     one_of("outcome", ScheduleRunOutcome),
 )
+Index(
+    "ix_schedule_runs_execution",
+    schedule_runs.c.execution_id,
+    postgresql_where=schedule_runs.c.execution_id.is_not(None),
+)

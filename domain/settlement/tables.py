@@ -47,6 +47,7 @@ Index(
     postgresql_where=settlements.c.superseded_version.is_(None),
 )
 Index("ix_settlements_version", settlements.c.tournament_id, settlements.c.version)
+Index("ix_settlements_execution", settlements.c.execution_id, postgresql_where=settlements.c.execution_id.is_not(None))
 
 settlement_scorelines = Table(
     "settlement_scorelines",
@@ -103,4 +104,9 @@ idempotency_keys = Table(
     text("status"),
     Column("replays", Integer, nullable=False, server_default="0"),
     CheckConstraint("status IN ('APPLIED', 'SUPERSEDED')", name="status"),
+)
+Index(
+    "ix_idempotency_keys_execution",
+    idempotency_keys.c.execution_id,
+    postgresql_where=idempotency_keys.c.execution_id.is_not(None),
 )

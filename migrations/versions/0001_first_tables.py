@@ -729,6 +729,13 @@ def _create_tables() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_executions")),
     )
     op.create_index(
+        "ix_executions_retry_of",
+        "executions",
+        ["retry_of"],
+        unique=False,
+        postgresql_where=sa.text("retry_of IS NOT NULL"),
+    )
+    op.create_index(
         "ix_executions_live",
         "executions",
         ["state", "not_before"],
@@ -907,6 +914,13 @@ def _create_tables() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_audit_log")),
     )
     op.create_index(
+        "ix_audit_log_execution",
+        "audit_log",
+        ["execution_id"],
+        unique=False,
+        postgresql_where=sa.text("execution_id IS NOT NULL"),
+    )
+    op.create_index(
         "ix_audit_log_at", "audit_log", [sa.literal_column("at DESC"), sa.literal_column("id DESC")], unique=False
     )
     for column in ("actor", "subject", "action"):
@@ -996,6 +1010,13 @@ def _create_tables() -> None:
         sa.ForeignKeyConstraint(["execution_id"], ["executions.id"], name=op.f("fk_idempotency_keys_execution_id")),
         sa.PrimaryKeyConstraint("key", name=op.f("pk_idempotency_keys")),
     )
+    op.create_index(
+        "ix_idempotency_keys_execution",
+        "idempotency_keys",
+        ["execution_id"],
+        unique=False,
+        postgresql_where=sa.text("execution_id IS NOT NULL"),
+    )
     op.create_table(
         "schedule_runs",
         sa.Column("schedule_id", sa.UUID(), nullable=False),
@@ -1008,6 +1029,13 @@ def _create_tables() -> None:
         sa.ForeignKeyConstraint(["execution_id"], ["executions.id"], name=op.f("fk_schedule_runs_execution_id")),
         sa.ForeignKeyConstraint(["schedule_id"], ["schedules.id"], name=op.f("fk_schedule_runs_schedule_id")),
         sa.PrimaryKeyConstraint("schedule_id", "slot", name=op.f("pk_schedule_runs")),
+    )
+    op.create_index(
+        "ix_schedule_runs_execution",
+        "schedule_runs",
+        ["execution_id"],
+        unique=False,
+        postgresql_where=sa.text("execution_id IS NOT NULL"),
     )
     op.create_table(
         "settlements",
@@ -1033,6 +1061,13 @@ def _create_tables() -> None:
         sa.ForeignKeyConstraint(["tournament_id"], ["tournaments.id"], name=op.f("fk_settlements_tournament_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_settlements")),
         sa.UniqueConstraint("match_id", "revision", name=op.f("uq_settlements_match_id_revision")),
+    )
+    op.create_index(
+        "ix_settlements_execution",
+        "settlements",
+        ["execution_id"],
+        unique=False,
+        postgresql_where=sa.text("execution_id IS NOT NULL"),
     )
     op.create_index("ix_settlements_version", "settlements", ["tournament_id", "version"], unique=False)
     op.create_index(
