@@ -82,10 +82,11 @@ def _executor(
     settings: Settings, database: PostgresDatabase, valkey: "Redis", handlers: Mapping[Operation, Handler]
 ) -> Executor:
     openfootball = OpenFootballProvider(settings.openfootball_dir, replays_folder=settings.data / "replays")
-    ports = Ports({Provider.OPENFOOTBALL: openfootball}, ValkeyProjection(valkey), utc_now)
+    reports = FolderStore(settings.data / "files")
+    ports = Ports({Provider.OPENFOOTBALL: openfootball}, ValkeyProjection(valkey), utc_now, reports)
     return Executor(
         database,
-        FolderStore(settings.data / "files"),
+        reports,
         {operation: _bound(handler, ports) for operation, handler in handlers.items()},
         DOMAINS,
         owner=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}",

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from domain.clock import Clock
 from domain.errors import DomainError
 from domain.execution.model import Operation
+from domain.execution.ports import ObjectStore
+from domain.execution.retention import service as retention
 from domain.execution.run import Run
 from domain.ingestion import service as ingestion
 from domain.ingestion.ports import Provider
@@ -23,6 +25,7 @@ class Ports:
     providers: Mapping[ProviderName, Provider]
     projection: Projection
     clock: Clock
+    reports: ObjectStore
 
 
 Handler = Callable[[Run, Ports], Awaitable[None]]
@@ -120,6 +123,10 @@ async def _verify_projection(run: Run, ports: Ports) -> None:
     await board_audit.verify_projection(run, ports.projection)
 
 
+async def _prune_history(run: Run, ports: Ports) -> None:
+    await retention.prune_history(run, ports.reports)
+
+
 HANDLERS: Mapping[Operation, Handler] = {
     Operation.INGEST_TOURNAMENT: _ingest_tournament,
     Operation.INGEST_ROUNDS: _ingest_rounds,
@@ -135,4 +142,5 @@ HANDLERS: Mapping[Operation, Handler] = {
     Operation.SETTLE_PENDING: _settle_pending,
     Operation.REBUILD_PROJECTION: _rebuild_projection,
     Operation.VERIFY_PROJECTION: _verify_projection,
+    Operation.PRUNE_HISTORY: _prune_history,
 }

@@ -16,3 +16,10 @@ class ObjectStore(Protocol):
     async def get(self, key: str) -> bytes | None:
         """What is kept under a key; None when there is nothing."""
         ...
+
+    async def delete(self, key: str) -> None:
+        """Remove what is kept under a key; harmless when there is nothing.
+
+        Raises OSError when it cannot be removed.
+        """
+        ...

@@ -8,13 +8,19 @@ from typing import Any
 
 from domain.execution.model import Execution, ExecutionState, ExecutionStep, Failure
 from domain.execution.rules import sum_of
+from domain.ids import ExecutionId
 
 CONTENT_TYPE = "application/json"
 
 
 def report_key(execution: Execution, fence: int) -> str:
     """Where a report is kept: each try has a key of its own, which is written once."""
-    return f"reports/{execution.id}/{fence}.json"
+    return report_key_of(execution.id, fence)
+
+
+def report_key_of(execution_id: ExecutionId, fence: int) -> str:
+    """The same, of an execution whose id is known."""
+    return f"reports/{execution_id}/{fence}.json"
 
 
 def report(

@@ -77,6 +77,11 @@ def operation_key(command: Command) -> str:
     return f"{command.operation}:{entity_of(command.target) or '*'}"
 
 
+def is_dry_run(command: Command) -> bool:
+    """Whether it only reports what it would do; the contract's inputs name it alike."""
+    return command.params.get("dryRun") is True
+
+
 def entity_of(target: Target) -> UUID | None:
     """The narrowest thing that a target names; None for all active tournaments."""
     return target.match_id or target.round_id or target.tournament_id

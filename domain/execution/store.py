@@ -169,6 +169,7 @@ def _new_row(command: Command, origin: Origin, now: datetime) -> dict[str, Any]:
         "match_id": command.target.match_id,
         "params": command.params,
         "operation_key": rules.operation_key(command),
+        "dry_run": rules.is_dry_run(command),
         "state": ExecutionState.QUEUED,
         "trigger": origin.trigger,
         "schedule_id": origin.schedule_id,

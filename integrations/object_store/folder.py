@@ -1,6 +1,7 @@
 """A folder as an object store: the default, for one machine."""
 
 import asyncio
+import errno
 import os
 import secrets
 from pathlib import Path, PurePosixPath
@@ -21,6 +22,9 @@ class FolderStore:
 
     async def get(self, key: str) -> bytes | None:
         return await asyncio.to_thread(self._get, key)
+
+    async def delete(self, key: str) -> None:
+        await asyncio.to_thread(self._delete, key)
 
     def _put(self, key: str, content: bytes) -> bool:
         """Written whole beside its place first: nobody sees half a file, and of two writers one wins."""
@@ -46,6 +50,18 @@ class FolderStore:
             return self._path(key).read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             return None
+
+    def _delete(self, key: str) -> None:
+        """The folder goes with its last file. Should a writer want it just then, the key is put again, or fails."""
+        path = self._path(key)
+        try:
+            path.unlink()
+            path.parent.rmdir()
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        except OSError as error:
+            if error.errno != errno.ENOTEMPTY:
+                raise
 
     def _path(self, key: str) -> Path:
         parts = PurePosixPath(key).parts

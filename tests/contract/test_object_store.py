@@ -38,6 +38,19 @@ async def test_of_many_writers_at_once_one_wins(store: ObjectStore) -> None:
     assert await store.get(KEY) == contents[won.index(True)]
 
 
+async def test_what_is_deleted_is_gone_and_once_more_is_harmless(store: ObjectStore) -> None:
+    other = "reports/one/2.json"
+    for key in (KEY, other):
+        assert await store.put(key, b"content", content_type=JSON)
+    for _ in range(2):
+        await store.delete(KEY)
+        assert await store.get(KEY) is None
+    assert await store.get(other) == b"content"
+    await store.delete(other)
+    await store.delete("reports/one/1.json/below")
+    assert await store.put(KEY, b"again", content_type=JSON)
+
+
 async def test_nothing_is_left_beside_the_files(store: ObjectStore, tmp_path: Path) -> None:
     await store.put(KEY, b"first", content_type=JSON)
     await store.put(KEY, b"second", content_type=JSON)
@@ -52,6 +65,8 @@ async def test_keys_stay_inside(store: ObjectStore, key: str) -> None:
         await store.get(key)
     with pytest.raises(ValueError, match="no key"):
         await store.put(key, b"", content_type=JSON)
+    with pytest.raises(ValueError, match="no key"):
+        await store.delete(key)
 
 
 async def test_a_store_that_cannot_write_says_so(tmp_path: Path) -> None:
