@@ -11,13 +11,22 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from runtime.errors import SetupError
 
 PREFIX = "PALPITE_"
 _UNPREFIXED = {"database_url": "DATABASE_URL", "redis_url": "REDIS_URL"}
+BROKERS = ("redis", "rediss", "unix", "nats", "tls")
+"""How an address of a queue may begin."""
+_PRIVATE = ("PALPITE_SECRET", "PALPITE_BROKER_URL", "PALPITE_SENTRY_DSN")
+_PATTERNS = {
+    "PALPITE_PUBLIC_URL": "an address like https://palpite.example",
+    "PALPITE_OBJECT_STORE": "an address like s3://bucket/folder",
+    "PALPITE_S3_ENDPOINT": "an address like https://s3.example",
+}
 _SHIPPED_SEASONS = Path(__file__).resolve().parents[1] / "integrations" / "openfootball" / "seasons"
 
 Seconds = float
@@ -37,11 +46,16 @@ class Settings(BaseSettings):
 
     database_url: SecretStr | None = Field(default=None, validation_alias="DATABASE_URL")
     redis_url: SecretStr | None = Field(default=None, validation_alias="REDIS_URL")
+    broker_url: SecretStr | None = None
     data: Path = Path(".palpite")
     env: Literal["local", "production"] = "local"
     demo: bool = False
     browser: Path | None = None
     assets: Path | None = None
+    object_store: str | None = Field(default=None, pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^\s?#]*)?$")
+    s3_endpoint: str | None = Field(default=None, pattern=r"^https?://[^/\s]+/?$")
+    s3_region: str | None = None
+    sentry_dsn: SecretStr | None = None
 
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
@@ -58,6 +72,8 @@ class Settings(BaseSettings):
     worker_concurrency: int = Field(default=4, ge=1, le=64)
     lease_seconds: Seconds = Field(default=15, gt=0)
     heartbeat_seconds: Seconds = Field(default=5, gt=0)
+    stuck_seconds: Seconds = Field(default=30, gt=0)
+    beat_seconds: Seconds = Field(default=10, gt=0, le=30)
     sweep_seconds: Seconds = Field(default=5, gt=0)
     relay_poll_seconds: Seconds = Field(default=1, gt=0)
     schedule_poll_seconds: Seconds = Field(default=1, gt=0)
@@ -95,6 +111,20 @@ class Settings(BaseSettings):
     def required_redis_url(self) -> str:
         """The address of the Valkey or Redis of this process."""
         return _required(self.redis_url, "REDIS_URL")
+
+    def required_broker_url(self) -> str:
+        """The address of the queue of this process: PALPITE_BROKER_URL, else Valkey's."""
+        return self.required_redis_url() if self.broker_url is None else self.broker_url.get_secret_value()
+
+    @field_validator("broker_url")
+    @classmethod
+    def _has_a_broker(cls, url: SecretStr | None) -> SecretStr | None:
+        return _with_scheme(url, BROKERS)
+
+    @field_validator("sentry_dsn")
+    @classmethod
+    def _is_a_dsn(cls, url: SecretStr | None) -> SecretStr | None:
+        return _with_scheme(url, ("http", "https"))
 
     def secret_key(self) -> str:
         """The key of our signatures: PALPITE_SECRET, else one that is made once and kept in the data folder."""
@@ -156,11 +186,11 @@ def _sentences(problem: ValidationError) -> Iterable[str]:
             continue
         field = str(error["loc"][0])
         name = field if field in _UNPREFIXED.values() else variable_name(field)
-        hidden = name == "PALPITE_SECRET" or field in _UNPREFIXED.values()
-        yield f"{name} {_expectation(error)}" + ("." if hidden else f', got "{error["input"]}".')
+        hidden = name in _PRIVATE or field in _UNPREFIXED.values()
+        yield f"{name} {_expectation(name, error)}" + ("." if hidden else f', got "{error["input"]}".')
 
 
-def _expectation(error: Mapping[str, Any]) -> str:
+def _expectation(name: str, error: Mapping[str, Any]) -> str:
     """What was wanted, in plain words."""
     bounds = error.get("ctx", {})
     words = {
@@ -173,10 +203,22 @@ def _expectation(error: Mapping[str, Any]) -> str:
         "greater_than_equal": f"must be at least {bounds.get('ge')}",
         "less_than_equal": f"must be at most {bounds.get('le')}",
         "too_short": f"must have at least {bounds.get('min_length')} characters",
-        "string_pattern_mismatch": "must be an address like https://palpite.example",
+        "string_pattern_mismatch": f"must be {_PATTERNS.get(name, 'written differently')}",
+        "scheme": f"must begin with {bounds.get('schemes')}",
         "extra_forbidden": "is not a setting of Palpite",
     }
     return words.get(error["type"], f"is wrong: {error['msg']}")
+
+
+def _with_scheme(url: SecretStr | None, schemes: tuple[str, ...]) -> SecretStr | None:
+    if url is not None and url.get_secret_value().partition("://")[0] not in schemes:
+        raise PydanticCustomError("scheme", "must begin with {schemes}", {"schemes": _one_of(schemes)})
+    return url
+
+
+def _one_of(schemes: tuple[str, ...]) -> str:
+    *others, last = [f"{scheme}://" for scheme in schemes]
+    return f"{', '.join(others)} or {last}"
 
 
 def _required(value: SecretStr | None, name: str) -> str:

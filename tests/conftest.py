@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
     from runtime.database import PostgresDatabase
+    from tests.support.queues import Queue
     from tests.support.servers import TestPostgres
 
 
@@ -73,3 +74,24 @@ async def valkey(valkey_url: str) -> "AsyncIterator[Redis]":
 
     async with Redis.from_url(valkey_url, decode_responses=False) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def nats_server() -> Iterator[str]:
+    """The address of the NATS of this pytest process."""
+    from tests.support.queues import running_nats
+
+    with running_nats() as url:
+        yield url
+
+
+@pytest.fixture(params=["valkey", "nats"])
+async def jobs(request: pytest.FixtureRequest, valkey_url: str) -> "Queue":
+    """The empty queue of each broker."""
+    from tests.support.queues import NatsQueue, ValkeyQueue
+
+    if request.param == "valkey":
+        return ValkeyQueue(valkey_url)
+    queue = NatsQueue(request.getfixturevalue("nats_server"))
+    await queue.lose()
+    return queue

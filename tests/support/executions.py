@@ -93,16 +93,24 @@ async def running(
     sweep_every: float = 0.1,
     resend_after: float = 60,
     concurrency: int = 10,
+    broker_url: str | None = None,
 ) -> AsyncIterator[Plant]:
-    """A relay, a sweeper and a worker until the end of the block."""
+    """A relay, a sweeper and a worker until the end of the block; the queue is Valkey's when no other is given."""
     plant = Plant(database, valkey_url, FolderStore(folder))
     executor = executor_of(database, work, plant.reports, lease=lease)
     queue_lost = Wake()
     async with (
-        moving(database, valkey_url, folder, sweep_every=sweep_every, resend_after=resend_after),
+        moving(
+            database,
+            valkey_url,
+            folder,
+            sweep_every=sweep_every,
+            resend_after=resend_after,
+            broker_url=broker_url,
+        ),
         background(_refill(database, queue_lost)),
     ):
-        broker = create_broker(valkey_url, on_new_queue=queue_lost, stop=plant.stop)
+        broker = create_broker(broker_url or valkey_url, on_new_queue=queue_lost, stop=plant.stop)
         worker = asyncio.create_task(consume(broker, executor.deliver, plant.stop, concurrency=concurrency, patience=1))
         try:
             yield plant
@@ -113,9 +121,9 @@ async def running(
 
 
 @asynccontextmanager
-async def sending(valkey_url: str) -> AsyncIterator[BrokerSender]:
+async def sending(valkey_url: str, broker_url: str | None = None) -> AsyncIterator[BrokerSender]:
     """What a relay sends with."""
-    broker = create_broker(valkey_url)
+    broker = create_broker(broker_url or valkey_url)
     async with connect(valkey_url) as client:
         try:
             yield BrokerSender(broker, partial(ticks.publish, client))
@@ -131,12 +139,13 @@ async def moving(
     *,
     sweep_every: float = 0.1,
     resend_after: float = 60,
+    broker_url: str | None = None,
 ) -> AsyncIterator[None]:
     """A scheduler without schedules until the end of the block."""
     wake = Wake()
     sweep = partial(sweeper.sweep_once, database, FolderStore(folder), utc_now, resend_after=resend_after)
     async with (
-        sending(valkey_url) as sender,
+        sending(valkey_url, broker_url) as sender,
         background(
             keep_running("listen", partial(relay.listen, database.dedicated, wake), pause=0.05),
             repeat("relay", partial(relay.relay_once, database, sender), every=0.1, wake=wake),

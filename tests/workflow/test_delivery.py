@@ -1,4 +1,7 @@
-"""From a committed command to its end through relay, queue and worker, with processes that are killed for real."""
+"""From a committed command to its end through relay, queue and worker, with processes that are killed for real.
+
+What each broker must do is asked of both; what breaks in ways of its own has a part of its own.
+"""
 
 import asyncio
 import os
@@ -24,6 +27,7 @@ from tasks.broker import create_broker, send
 from tests.support import worker_process
 from tests.support.executions import ended, moving, queue, read_one, running, until
 from tests.support.football import make_tournament
+from tests.support.queues import STREAM, NatsQueue, NatsServer, Queue
 from tests.support.servers import temporary_data
 
 if TYPE_CHECKING:
@@ -33,7 +37,6 @@ if TYPE_CHECKING:
 
 QUICK = Operation.SYNC_CURRENT_ROUND
 MANY = (Operation.SETTLE_PENDING, Operation.SYNC_CURRENT_ROUND, Operation.REBUILD_PROJECTION)
-QUEUE = "palpite:jobs"
 
 
 async def nothing(run: Run) -> None:
@@ -59,8 +62,10 @@ async def all_ended(database: "PostgresDatabase", *, within: float = 30) -> None
 # ---------------------------------------------------------------- one process
 
 
-async def test_a_command_is_done_within_moments(database: "PostgresDatabase", valkey_url: str, tmp_path: Path) -> None:
-    async with running(database, valkey_url, tmp_path, nothing):
+async def test_a_command_is_done_within_moments(
+    database: "PostgresDatabase", valkey_url: str, jobs: Queue, tmp_path: Path
+) -> None:
+    async with running(database, valkey_url, tmp_path, nothing, broker_url=jobs.url):
         await ended(database, (await queue(database, operation=QUICK)).execution.id)  # warm
         started = monotonic()
         accepted = await queue(database, operation=QUICK)
@@ -72,7 +77,7 @@ async def test_a_command_is_done_within_moments(database: "PostgresDatabase", va
 
 
 async def test_many_commands_are_each_done_once(
-    database: "PostgresDatabase", valkey: "Redis", valkey_url: str, tmp_path: Path
+    database: "PostgresDatabase", valkey_url: str, jobs: Queue, tmp_path: Path
 ) -> None:
     done: Counter[ExecutionId] = Counter()
 
@@ -81,15 +86,15 @@ async def test_many_commands_are_each_done_once(
             done[run.execution.id] += 1
 
     ids = await queue_matches(database, 60)
-    async with running(database, valkey_url, tmp_path, work):
+    async with running(database, valkey_url, tmp_path, work, broker_url=jobs.url):
         await all_ended(database)
-        await until(lambda: _is_empty(valkey))  # what is acknowledged is gone
+        await until(lambda: _has(jobs, 0))  # what is acknowledged is gone
 
     assert done == Counter(ids)
 
 
 async def test_a_job_delivered_a_hundred_times_by_four_workers_has_one_effect(
-    database: "PostgresDatabase", valkey: "Redis", valkey_url: str, tmp_path: Path
+    database: "PostgresDatabase", valkey_url: str, jobs: Queue, tmp_path: Path
 ) -> None:
     done: Counter[ExecutionId] = Counter()
 
@@ -98,41 +103,41 @@ async def test_a_job_delivered_a_hundred_times_by_four_workers_has_one_effect(
             done[run.execution.id] += 1
 
     ids = await queue_matches(database, 5)
-    broker = create_broker(valkey_url)
-    jobs = [
+    broker = create_broker(jobs.url)
+    messages = [
         {"jobId": str(n), "executionId": str(ids[n % 5]), "requestId": "r", "jobType": "SETTLE_MATCH"}
         for n in range(500)
     ]
-    await send(broker, jobs)
+    await send(broker, messages)
     await broker.shutdown()
     async with (
-        running(database, valkey_url, tmp_path, work),
-        running(database, valkey_url, tmp_path, work),
-        running(database, valkey_url, tmp_path, work),
-        running(database, valkey_url, tmp_path, work),
+        running(database, valkey_url, tmp_path, work, broker_url=jobs.url),
+        running(database, valkey_url, tmp_path, work, broker_url=jobs.url),
+        running(database, valkey_url, tmp_path, work, broker_url=jobs.url),
+        running(database, valkey_url, tmp_path, work, broker_url=jobs.url),
     ):
         await all_ended(database)
-        await until(lambda: _is_empty(valkey))
+        await until(lambda: _has(jobs, 0))
 
     assert done == Counter(ids)
 
 
-async def test_a_flushed_server_between_accept_and_claim_loses_nothing(
-    database: "PostgresDatabase", valkey: "Redis", valkey_url: str, tmp_path: Path
+async def test_a_queue_lost_between_accept_and_claim_loses_nothing(
+    database: "PostgresDatabase", valkey_url: str, jobs: Queue, tmp_path: Path
 ) -> None:
     """The sweeper alone brings them back: no worker was there to see that the queue vanished."""
     ids = await queue_matches(database, 100)
-    async with moving(database, valkey_url, tmp_path, resend_after=1):
-        await until(lambda: _has(valkey, 100))
-        await valkey.flushall()
-        async with running(database, valkey_url, tmp_path, nothing):
+    async with moving(database, valkey_url, tmp_path, resend_after=1, broker_url=jobs.url):
+        await until(lambda: _has(jobs, 100))
+        await jobs.lose()
+        async with running(database, valkey_url, tmp_path, nothing, broker_url=jobs.url):
             await all_ended(database)
 
     assert {(await read_one(database, one)).state for one in ids} == {ExecutionState.COMPLETED}
 
 
 async def test_a_worker_that_finds_its_queue_gone_has_what_waits_sent_again(
-    database: "PostgresDatabase", valkey: "Redis", valkey_url: str, tmp_path: Path
+    database: "PostgresDatabase", valkey_url: str, jobs: Queue, tmp_path: Path
 ) -> None:
     go_on = asyncio.Event()
 
@@ -141,23 +146,24 @@ async def test_a_worker_that_finds_its_queue_gone_has_what_waits_sent_again(
         await nothing(run)
 
     ids = await queue_matches(database, 30)
-    async with running(database, valkey_url, tmp_path, work, concurrency=2, resend_after=3600):
+    async with running(database, valkey_url, tmp_path, work, concurrency=2, resend_after=3600, broker_url=jobs.url):
         await until(lambda: _is_taken(database, 2))
-        await valkey.flushall()
+        await jobs.lose()
         go_on.set()
         await all_ended(database)
 
     assert {(await read_one(database, one)).attempt for one in ids} == {1}
 
 
+@pytest.mark.parametrize("kind", ["valkey", "nats"])
 async def test_commands_are_accepted_without_a_queue_and_done_when_it_is_back(
-    database: "PostgresDatabase", tmp_path: Path
+    database: "PostgresDatabase", valkey_url: str, tmp_path: Path, kind: str
 ) -> None:
     with temporary_data() as folder:
-        server = EmbeddedValkey(folder, durable=False)
+        server = EmbeddedValkey(folder, durable=False) if kind == "valkey" else NatsServer(folder)
         url = server.start()
         try:
-            async with running(database, url, tmp_path, nothing, resend_after=3600):
+            async with running(database, valkey_url, tmp_path, nothing, resend_after=3600, broker_url=url):
                 await ended(database, (await queue(database, operation=QUICK)).execution.id)
                 server.stop()
                 started = monotonic()
@@ -182,18 +188,71 @@ async def test_a_worker_outlives_its_connections(
             assert (await ended(database, accepted.execution.id)).state is ExecutionState.COMPLETED
 
 
-async def test_what_a_worker_cannot_read_or_does_not_know_does_not_stop_it(
-    database: "PostgresDatabase", valkey: "Redis", valkey_url: str, tmp_path: Path
+async def test_what_waits_in_nats_outlives_its_server(
+    database: "PostgresDatabase", valkey_url: str, tmp_path: Path
 ) -> None:
-    broker = create_broker(valkey_url)
+    """Killed in the middle of a hundred jobs: nobody sends one again, for it has them on disk."""
+    go_on = asyncio.Event()
+
+    async def work(run: Run) -> None:
+        await go_on.wait()
+        await nothing(run)
+
+    ids = await queue_matches(database, 100)
+    with temporary_data() as folder:
+        server = NatsServer(folder)
+        jobs = NatsQueue(server.start())
+        try:
+            async with running(
+                database, valkey_url, tmp_path, work, concurrency=2, resend_after=3600, broker_url=jobs.url
+            ):
+                await until(lambda: _is_taken(database, 2))
+                await until(lambda: _has(jobs, 98))
+                server.stop()
+                go_on.set()
+                server.start()
+                await all_ended(database, within=60)
+        finally:
+            server.stop()
+
+    assert {(await read_one(database, one)).attempt for one in ids} == {1}
+
+
+async def test_a_worker_may_be_there_before_nats(database: "PostgresDatabase", valkey_url: str, tmp_path: Path) -> None:
+    accepted = await queue(database, operation=QUICK)
+    with temporary_data() as folder:
+        server = NatsServer(folder)
+        try:
+            async with running(database, valkey_url, tmp_path, nothing, broker_url=server.url):
+                await until(lambda: _is_postponed(database, 1))
+                server.start()
+                assert (await ended(database, accepted.execution.id)).state is ExecutionState.COMPLETED
+        finally:
+            server.stop()
+
+
+async def test_what_a_worker_cannot_read_or_does_not_know_does_not_stop_it(
+    database: "PostgresDatabase", valkey_url: str, jobs: Queue, tmp_path: Path
+) -> None:
+    broker = create_broker(jobs.url)
     unknown = TaskiqMessage(task_id="1", task_name="of_tomorrow", labels={}, args=[{}], kwargs={})
     await broker.kick(broker.formatter.dumps(unknown))
-    await valkey.xadd(QUEUE, {"data": "not json"})
-    await valkey.xadd(QUEUE, {"other": "field"})
+    await jobs.put(b"not json")
+    await jobs.put(b"")
     await send(broker, [{"jobId": "2", "jobType": "OF_TOMORROW", "executionId": "x"}])
     await send(broker, [{"jobId": "3", "jobType": "SETTLE_MATCH", "executionId": "not an id"}])
     await send(broker, [{"jobId": "4", "jobType": "SETTLE_MATCH", "executionId": str(UUID(int=5))}])
     await broker.shutdown()
+    async with running(database, valkey_url, tmp_path, nothing, broker_url=jobs.url):
+        accepted = await queue(database, operation=QUICK)
+        assert (await ended(database, accepted.execution.id)).state is ExecutionState.COMPLETED
+        await until(lambda: _has(jobs, 0))
+
+
+async def test_an_entry_without_a_job_does_not_stop_a_worker(
+    database: "PostgresDatabase", valkey: "Redis", valkey_url: str, tmp_path: Path
+) -> None:
+    await valkey.xadd(STREAM, {"other": "field"})
     async with running(database, valkey_url, tmp_path, nothing):
         accepted = await queue(database, operation=QUICK)
         assert (await ended(database, accepted.execution.id)).state is ExecutionState.COMPLETED
@@ -201,15 +260,15 @@ async def test_what_a_worker_cannot_read_or_does_not_know_does_not_stop_it(
 
 
 async def test_an_operation_that_a_worker_does_not_know_waits_for_one_that_does(
-    database: "PostgresDatabase", valkey: "Redis", valkey_url: str, tmp_path: Path
+    database: "PostgresDatabase", valkey_url: str, jobs: Queue, tmp_path: Path
 ) -> None:
     accepted = await queue(database, operation=QUICK)
-    async with running(database, valkey_url, tmp_path, {Operation.SETTLE_MATCH: nothing}):
+    async with running(database, valkey_url, tmp_path, {Operation.SETTLE_MATCH: nothing}, broker_url=jobs.url):
         known = await queue_matches(database, 1)
         await ended(database, known[0])
-        await until(lambda: _is_empty(valkey))
+        await until(lambda: _has(jobs, 0))
     before = await read_one(database, accepted.execution.id)
-    async with running(database, valkey_url, tmp_path, nothing, resend_after=0.2):
+    async with running(database, valkey_url, tmp_path, nothing, resend_after=0.2, broker_url=jobs.url):
         after = await ended(database, accepted.execution.id)
 
     assert (before.state, before.attempt) == (ExecutionState.QUEUED, 0)
@@ -237,7 +296,7 @@ async def test_a_failing_try_is_repeated_through_the_queue(
 
 
 async def test_a_stopping_worker_hands_back_what_it_had_fetched(
-    database: "PostgresDatabase", valkey: "Redis", valkey_url: str, tmp_path: Path
+    database: "PostgresDatabase", valkey_url: str, jobs: Queue, tmp_path: Path
 ) -> None:
     began = asyncio.Event()
 
@@ -246,20 +305,33 @@ async def test_a_stopping_worker_hands_back_what_it_had_fetched(
         await asyncio.Event().wait()
 
     ids = await queue_matches(database, 9)
-    async with moving(database, valkey_url, tmp_path, resend_after=3600):
-        async with running(database, valkey_url, tmp_path, stuck, concurrency=1, resend_after=3600):
+    async with moving(database, valkey_url, tmp_path, resend_after=3600, broker_url=jobs.url):
+        async with running(
+            database, valkey_url, tmp_path, stuck, concurrency=1, resend_after=3600, broker_url=jobs.url
+        ):
             await began.wait()
-        async with running(database, valkey_url, tmp_path, nothing, resend_after=3600):
+        started = monotonic()
+        async with running(database, valkey_url, tmp_path, nothing, resend_after=3600, broker_url=jobs.url):
             await all_ended(database)
+        took = monotonic() - started
 
     assert {(await read_one(database, one)).attempt for one in ids} == {1}
-    assert [consumer["pending"] for consumer in await valkey.xinfo_consumers(QUEUE, "workers")] == []
+    assert took < 20  # NATS would deliver them once more by itself, after half a minute
+
+
+async def test_a_stopped_worker_leaves_its_group(
+    database: "PostgresDatabase", valkey: "Redis", valkey_url: str, tmp_path: Path
+) -> None:
+    async with running(database, valkey_url, tmp_path, nothing):
+        await ended(database, (await queue(database, operation=QUICK)).execution.id)
+
+    assert await valkey.xinfo_consumers(STREAM, "workers") == []
 
 
 # ---------------------------------------------------------------- real processes
 
 
-Start = Callable[[], Any]
+Start = Callable[..., Any]
 
 
 @pytest.fixture
@@ -281,9 +353,12 @@ async def start_worker(
         "PALPITE_LOG_FORMAT": "json",
     }
 
-    async def start() -> asyncio.subprocess.Process:
+    async def start(broker_url: str | None = None) -> asyncio.subprocess.Process:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.support.worker_process", env=environment
+            sys.executable,
+            "-m",
+            "tests.support.worker_process",
+            env=environment | {"PALPITE_BROKER_URL": broker_url or valkey_url},
         )
         processes.append(process)
         return process
@@ -308,16 +383,16 @@ async def open_gate(database: "PostgresDatabase") -> None:
 
 
 async def test_what_a_killed_worker_had_begun_another_one_finishes(
-    database: "PostgresDatabase", valkey_url: str, tmp_path: Path, start_worker: Start
+    database: "PostgresDatabase", valkey_url: str, jobs: Queue, tmp_path: Path, start_worker: Start
 ) -> None:
     accepted = await queue(database, operation=Operation.SETTLE_PENDING)
-    async with moving(database, valkey_url, tmp_path):
-        first = await start_worker()
+    async with moving(database, valkey_url, tmp_path, broker_url=jobs.url):
+        first = await start_worker(jobs.url)
         await until(lambda: _has_effects(database, 1), within=40)
         first.kill()
         await first.wait()
         await open_gate(database)
-        await start_worker()
+        await start_worker(jobs.url)
         execution = await ended(database, accepted.execution.id, within=40)
 
     assert (execution.state, execution.attempt, execution.counts.created) == (ExecutionState.COMPLETED, 2, 2)
@@ -394,10 +469,10 @@ async def test_a_stopped_worker_leaves_at_once_and_gives_back(
     assert took < 5
 
 
-async def _is_postponed(database: "PostgresDatabase") -> bool:
+async def _is_postponed(database: "PostgresDatabase", count: int = len(MANY)) -> bool:
     async with database.read() as connection:
         found = await connection.execute(text("SELECT count(*) FROM outbox WHERE topic = 'JOB' AND attempts > 0"))
-        return found.scalar_one() == len(MANY)
+        return found.scalar_one() == count
 
 
 async def _has_effects(database: "PostgresDatabase", count: int) -> bool:
@@ -410,8 +485,8 @@ async def _is_taken(database: "PostgresDatabase", count: int) -> bool:
 
 
 async def _is_empty(valkey: "Redis") -> bool:
-    return await valkey.xlen(QUEUE) == 0
+    return await valkey.xlen(STREAM) == 0
 
 
-async def _has(valkey: "Redis", count: int) -> bool:
-    return await valkey.xlen(QUEUE) == count
+async def _has(jobs: Queue, count: int) -> bool:
+    return await jobs.length() == count
