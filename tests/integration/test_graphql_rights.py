@@ -12,15 +12,17 @@ from sqlalchemy import func, select
 from domain.execution.tables import executions
 from domain.guess.tables import guesses, tournament_members
 from domain.league.tables import league_invites, league_members, leagues
+from domain.schedule.tables import schedules
 from schema.build import build_schema
 from tests.support.api import Api, running_api
 from tests.support.api_world import CODE, World, make_world
 from tests.support.graphql_client import id_of
+from tests.support.schedules import put_schedule
 
 ROLES = ("nobody", "eve", "vic", "bob", "ana", "root")
 OK, NULL = "OK", "NULL"
 UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, NOT_JOINED = "UNAUTHENTICATED", "FORBIDDEN", "NOT_FOUND", "NOT_JOINED"
-COUNTED = (executions, guesses, tournament_members, leagues, league_members, league_invites)
+COUNTED = (executions, guesses, tournament_members, leagues, league_members, league_invites, schedules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ QUERIES = [
     Case("league", '{ league(id: "LEAGUE") { id } }', IN_LEAGUE),
     Case("leagueInvite", '{ leagueInvite(code: "CODE") { leagueName } }', _everybody(OK)),
     Case("admin", "{ admin { executions { edges { node { id } } } } }", ADMINS),
+    Case("admin", "{ admin { schedules { edges { node { id lastRun { id } } } } } }", ADMINS),
     Case("node", '{ node(id: "TOURNAMENT") { id } }', _everybody(OK)),
     Case("node", '{ node(id: "LEAGUE") { id } }', IN_LEAGUE),
     Case("node", '{ node(id: "LEAGUE_BOARD") { id } }', IN_LEAGUE),
@@ -60,6 +63,8 @@ QUERIES = [
     Case("node", '{ node(id: "MEMBERSHIP") { id } }', IN_LEAGUE),
     Case("node", '{ node(id: "INVITE") { id } }', (NULL, NULL, NULL, NULL, OK, NULL)),
     Case("node", '{ node(id: "EXECUTION") { id } }', (NULL, NULL, NULL, NULL, NULL, OK)),
+    Case("node", '{ node(id: "SCHEDULE") { id } }', (NULL, NULL, NULL, NULL, NULL, OK)),
+    Case("node", '{ node(id: "SCHEDULE_RUN") { id } }', (NULL, NULL, NULL, NULL, NULL, OK)),
     Case("node", '{ node(id: "BOBS_VIEW") { id } }', (NULL, NULL, NULL, OK, NULL, NULL)),
     Case("node", '{ node(id: "BOBS_OPEN_GUESS") { id } }', (NULL, NULL, NULL, OK, NULL, NULL)),
     Case("node", '{ node(id: "BOBS_LOCKED_GUESS") { id } }', (NULL, OK, OK, OK, OK, OK)),
@@ -108,6 +113,26 @@ MUTATIONS = [
         ADMINS,
         counts_as_write=True,
     ),
+    Case(
+        "createSchedule",
+        'mutation { createSchedule(input: {name: "Mine", operation: {settlePending: {}}, cron: "* * * * *",'
+        ' reason: "test"}) { errors { code } } }',
+        ADMINS,
+        counts_as_write=True,
+    ),
+    Case(
+        "updateSchedule",
+        'mutation { updateSchedule(input: {scheduleId: "SCHEDULE", status: PAUSED, reason: "test"})'
+        " { errors { code } } }",
+        ADMINS,
+        counts_as_write=True,
+    ),
+    Case(
+        "runScheduleNow",
+        'mutation { runScheduleNow(input: {scheduleId: "SCHEDULE", reason: "test"}) { errors { code } } }',
+        ADMINS,
+        counts_as_write=True,
+    ),
     # Of the two that need no session the answer does not depend on who asks.
     Case(
         "signIn",
@@ -122,7 +147,7 @@ MUTATIONS = [
     ),
 ]
 # Tested on sockets, in test_graphql_sockets.py.
-SUBSCRIPTIONS = {"leaderboardUpdates", "matchUpdates", "executionUpdates"}
+SUBSCRIPTIONS = {"leaderboardUpdates", "matchUpdates", "executionUpdates", "operationsUpdates"}
 
 
 @pytest.fixture
@@ -197,6 +222,7 @@ async def _ids(world: World) -> dict[str, str]:
         membership = (await connection.execute(select(league_members.c.id).limit(1))).scalar_one()
         invite = (await connection.execute(select(league_invites.c.id))).scalar_one()
         execution = (await connection.execute(select(executions.c.id))).scalar_one()
+    schedule = await put_schedule(world.api.database)
     tournament = world.tournament.id
     return {
         "TOURNAMENT": world.tournament_id,
@@ -209,6 +235,8 @@ async def _ids(world: World) -> dict[str, str]:
         "MEMBERSHIP": id_of("LeagueMembership", world.league, membership),
         "INVITE": id_of("LeagueInvite", world.league, invite),
         "EXECUTION": id_of("Execution", execution),
+        "SCHEDULE": id_of("Schedule", schedule),
+        "SCHEDULE_RUN": id_of("ScheduleRun", schedule, 1_767_225_600_000_000),
         "BOBS_VIEW": id_of("Viewer", world.bob),
         "BOBS_OPEN_GUESS": id_of("Guess", tournament, world.open, world.bob),
         "BOBS_LOCKED_GUESS": id_of("Guess", tournament, world.locked, world.bob),
