@@ -6,6 +6,7 @@ A job is only a hint: what cannot be claimed was delivered twice, is done by som
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic
 from typing import Any
 from uuid import UUID
@@ -21,6 +22,7 @@ from domain.execution.model import Counts, Execution, ExecutionState, Failure, O
 from domain.execution.ports import ObjectStore
 from domain.execution.report import CONTENT_TYPE, report, report_key
 from domain.execution.run import CancelRequested, LeaseLost, Run
+from domain.execution.trace import trace_of
 from domain.ids import ExecutionId
 from tasks.gate import Gate
 from tasks.loops import end
@@ -82,8 +84,7 @@ class Executor:
                 _log.warning("job_unknown")
                 return
             with structlog.contextvars.bound_contextvars(domain=self._domains[operation]):
-                execution_id = ExecutionId(UUID(str(job["executionId"])))
-                await self._tracked(self._through_the_gate(execution_id, is_first=job.get("attempt") == 1))
+                await self._tracked(self._through_the_gate(job))
 
     async def stop(self) -> None:
         """Give back what is still running, for other workers."""
@@ -97,14 +98,17 @@ class Executor:
         finally:
             task.add_done_callback(self._running.discard)
 
-    async def _through_the_gate(self, execution_id: ExecutionId, *, is_first: bool) -> None:
+    async def _through_the_gate(self, job: Mapping[str, Any]) -> None:
         """What may have ended its last worker runs alone: if it did, nobody else loses a try by it again."""
-        is_suspect = not is_first and await leases.lost_its_worker(self._database, execution_id)
+        execution_id, job_id = ExecutionId(UUID(str(job["executionId"]))), _id_of(job)
+        is_suspect = job.get("attempt") != 1 and await leases.lost_its_worker(self._database, execution_id)
         async with self._gate.alone() if is_suspect else self._gate.together():
-            await self._claim_and_run(execution_id)
+            await self._claim_and_run(execution_id, job_id)
 
-    async def _claim_and_run(self, execution_id: ExecutionId) -> None:
-        execution = await leases.claim(self._database, execution_id, owner=self._owner, lease_seconds=self._pace.lease)
+    async def _claim_and_run(self, execution_id: ExecutionId, job_id: UUID | None) -> None:
+        execution = await leases.claim(
+            self._database, execution_id, owner=self._owner, lease_seconds=self._pace.lease, job_id=job_id
+        )
         if execution is None:
             _log.debug("job_skipped")
             return
@@ -159,8 +163,7 @@ class Executor:
                     raise LeaseLost from error
                 continue
             told, renewed = progress, asked
-            if execution.cancel_requested_at is not None:
-                run.request_cancel()
+            run.notice(execution)
 
     async def _end(self, run: Run, error: BaseException | None) -> None:
         execution = run.execution
@@ -173,19 +176,20 @@ class Executor:
             policy = rules.POLICIES[execution.operation]
             again = rules.may_retry(policy, failure, execution.attempt, execution.max_attempts)
             self._log_failure(execution, failure, error, again=again)
-            if again:
+            if run.is_to_be_cancelled:
+                await self._finish(run, ExecutionState.CANCELLED, failure)
+            elif again:
                 delay = rules.retry_delay(policy, execution.attempt, self._jitter())
                 await self._written(
                     lambda: leases.retry_later(self._database, run.claim, run.progress(), failure=failure, delay=delay)
                 )
             else:
-                await self._finish(run, ExecutionState.FAILED, failure)
+                await self._finish(run, ExecutionState.FAILED, failure, trace_of(error))
 
-    async def _finish(self, run: Run, state: ExecutionState, failure: Failure | None) -> None:
+    async def _finish(self, run: Run, state: ExecutionState, failure: Failure | None, trace: str | None = None) -> None:
         key = await self._kept_report(run, state, failure)
-        await self._written(
-            lambda: leases.finish(self._database, run.claim, state, run.progress(), failure=failure, report_key=key)
-        )
+        ending = partial(leases.finish, failure=failure, report_key=key, trace=trace)
+        await self._written(lambda: ending(self._database, run.claim, state, run.progress()))
         _log.info("execution_ended", state=state.value, attempt=run.execution.attempt)
 
     async def _kept_report(self, run: Run, state: ExecutionState, failure: Failure | None) -> str | None:
@@ -233,6 +237,13 @@ class Executor:
             reason=failure.message,
             exc_info=None if is_expected else error,
         )
+
+
+def _id_of(job: Mapping[str, Any]) -> UUID | None:
+    try:
+        return UUID(str(job.get("jobId")))
+    except ValueError:
+        return None
 
 
 async def _is_set_within(event: asyncio.Event, seconds: float) -> bool:

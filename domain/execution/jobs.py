@@ -1,6 +1,7 @@
 """The job message: how a worker hears of an execution. It carries ids only; what counts is read from the database."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -17,12 +18,12 @@ if TYPE_CHECKING:
 VERSION = 1
 
 
-def job_message(execution: Execution, *, job_id: UUID, enqueued_at: datetime) -> dict[str, Any]:
+def job_message(execution: Execution, *, job_id: UUID | None, enqueued_at: datetime) -> dict[str, Any]:
     """The seven fields of a job, and the version of this form. `entityId` is None for all active tournaments."""
     entity = entity_of(execution.target)
     return {
         "v": VERSION,
-        "jobId": str(job_id),
+        "jobId": None if job_id is None else str(job_id),
         "executionId": str(execution.id),
         "requestId": execution.request_id,
         "jobType": execution.operation.value,
@@ -30,6 +31,12 @@ def job_message(execution: Execution, *, job_id: UUID, enqueued_at: datetime) ->
         "attempt": execution.attempt + 1,
         "enqueuedAt": enqueued_at.isoformat(),
     }
+
+
+def message_of_try(execution: Execution, job_id: UUID | None) -> dict[str, Any]:
+    """The message as it was sent that brought the present try to its worker."""
+    before = replace(execution, attempt=execution.attempt - 1)
+    return job_message(before, job_id=job_id, enqueued_at=execution.not_before)
 
 
 async def announce(connection: "AsyncConnection", queued: Sequence[Execution]) -> None:

@@ -40,7 +40,7 @@ class ExecutionState(StrEnum):
     FAILED = "FAILED"
     """Set by the worker or the sweeper: over, out of tries."""
     CANCELLED = "CANCELLED"
-    """Set by an admin while queued, by the worker between two steps afterwards."""
+    """Set by an admin while queued, afterwards by the worker between two steps, or when the try ends otherwise."""
 
 
 TRANSITIONS: dict[ExecutionState, frozenset[ExecutionState]] = {
@@ -130,6 +130,8 @@ class Execution:
     error_message: str | None
     counts: Counts
     report_key: str | None
+    losses: int = 0
+    """Tries that ended with the loss of their worker."""
 
 
 @dataclass(frozen=True, slots=True)

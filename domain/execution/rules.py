@@ -33,6 +33,8 @@ class RetryPolicy:
     longest_delay: float
     final: frozenset[ExecutionErrorCode]
     """What another try would not change."""
+    losses: int = 3
+    """After so many tries that ended with the loss of their worker there is no other: it may be what ends them."""
 
 
 _FINAL = frozenset(
@@ -93,9 +95,10 @@ def retry_delay(policy: RetryPolicy, attempt: int, jitter: float) -> float:
     return delay * (1 - jitter / 2)
 
 
-def may_retry(policy: RetryPolicy, failure: Failure, attempt: int, max_attempts: int) -> bool:
-    """Whether another try follows the failed try number `attempt`."""
-    return attempt < max_attempts and not failure.is_final and failure.code not in policy.final
+def may_retry(policy: RetryPolicy, failure: Failure, attempt: int, max_attempts: int, *, losses: int = 0) -> bool:
+    """Whether another try follows the failed try number `attempt`; `losses` of the tries ended with their worker."""
+    is_spent = attempt >= max_attempts or losses >= policy.losses
+    return not is_spent and not failure.is_final and failure.code not in policy.final
 
 
 def failure_of(error: BaseException, request_id: str) -> Failure:

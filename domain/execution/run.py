@@ -84,8 +84,10 @@ class Run:
     async def begin(self) -> "AsyncIterator[AsyncConnection]":
         """A transaction in which the execution stays ours until the commit. Raises LeaseLost when it is not."""
         async with self.database.begin() as connection:
-            if not await lease.hold(connection, self.claim):
+            held = await lease.hold(connection, self.claim)
+            if held is None:
                 raise LeaseLost
+            self.notice(held)
             yield connection
 
     @asynccontextmanager
@@ -102,9 +104,14 @@ class Run:
             raise
         self._close(step, ExecutionState.COMPLETED)
 
-    def request_cancel(self) -> None:
-        """Have the run end before its next step."""
-        self._cancel_requested = True
+    def notice(self, execution: Execution) -> None:
+        """Obey what the database says by now: a run that is to be cancelled ends before its next step."""
+        self._cancel_requested |= execution.cancel_requested_at is not None
+
+    @property
+    def is_to_be_cancelled(self) -> bool:
+        """Whether an admin has asked for it, as far as this worker has heard."""
+        return self._cancel_requested
 
     def progress(self) -> Progress:
         """How far the run is."""

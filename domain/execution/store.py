@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Select, and_, func, or_, select, true
+from sqlalchemy import Select, and_, func, or_, select, true, update
 from sqlalchemy.dialects.postgresql import insert
 
 from domain.execution import rules
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-_INTERNAL = {"operation_key", "lease_owner", "lease_until", "enqueued_at"}
+_INTERNAL = {"operation_key", "lease_owner", "lease_until", "enqueued_at", "job_id"}
 COLUMNS = tuple(column for column in executions.c if column.name not in _INTERNAL)
 
 
@@ -45,6 +45,7 @@ class Origin:
     actor_id: MemberId | None = None
     reason: str | None = None
     schedule_id: ScheduleId | None = None
+    retry_of: ExecutionId | None = None
 
 
 async def insert_many(connection: "AsyncConnection", commands: Sequence[Command], origin: Origin) -> list[Execution]:
@@ -96,6 +97,26 @@ async def complete_target(connection: "AsyncConnection", target: Target) -> Targ
 
 async def read(connection: "AsyncConnection", ids: Iterable[ExecutionId]) -> list[Execution]:
     return await _all(connection, select(*COLUMNS).where(among(executions.c.id, ids)))
+
+
+async def take_for_update(connection: "AsyncConnection", execution_id: ExecutionId) -> Execution | None:
+    """Read an execution and keep it as it is until this transaction ends; None when there is none.
+
+    It waits for whoever changes the state, not for transactions that write on behalf of a run.
+    """
+    statement = select(*COLUMNS).where(executions.c.id == execution_id).with_for_update(key_share=True)
+    row = (await connection.execute(statement)).first()
+    return None if row is None else to_execution(row)
+
+
+async def write_cancel(connection: "AsyncConnection", execution: Execution) -> Execution:
+    """Cancel an execution that was taken for update: at once when it is queued, else as soon as its worker obeys."""
+    now = func.clock_timestamp()
+    values: dict[str, Any] = {"version": executions.c.version + 1, "cancel_requested_at": now}
+    if execution.state is ExecutionState.QUEUED:
+        values |= {"state": ExecutionState.CANCELLED, "finished_at": now}
+    statement = update(executions).where(executions.c.id == execution.id).values(values).returning(*COLUMNS)
+    return to_execution((await connection.execute(statement)).one())
 
 
 async def live(connection: "AsyncConnection", limit: int) -> list[Execution]:
@@ -157,6 +178,7 @@ def to_execution(row: Any) -> Execution:
         error_message=row.error_message,
         counts=_counts(row),
         report_key=row.report_key,
+        losses=row.losses,
     )
 
 
@@ -176,6 +198,7 @@ def _new_row(command: Command, origin: Origin, now: datetime) -> dict[str, Any]:
         "actor_id": origin.actor_id,
         "reason": origin.reason,
         "request_id": origin.request_id,
+        "retry_of": origin.retry_of,
         "max_attempts": rules.POLICIES[command.operation].attempts,
         "not_before": now,
         "enqueued_at": now,

@@ -146,6 +146,14 @@ def test_final_errors_and_spent_tries_are_not_tried_again() -> None:
     assert not rules.may_retry(policy, final, 1, 3)
 
 
+@pytest.mark.parametrize("operation", Operation)
+def test_a_third_lost_worker_is_final_whatever_the_tries(operation: Operation) -> None:
+    policy = rules.POLICIES[operation]
+
+    assert rules.may_retry(policy, rules.lost_worker(2), 2, 9, losses=2)
+    assert not rules.may_retry(policy, rules.lost_worker(3), 3, 9, losses=3)
+
+
 def test_job_message_has_the_seven_fields_and_a_version() -> None:
     message = job_message(execution(attempt=1), job_id=UUID(int=7), enqueued_at=NOW)
 
@@ -176,7 +184,7 @@ async def test_a_requested_cancel_is_obeyed_between_steps() -> None:
     times = iter(NOW + timedelta(seconds=second) for second in range(9))
     run = Run(execution(), database=None, clock=lambda: next(times))  # type: ignore[arg-type]  # steps need no database
     async with run.step("one", total=2) as step:
-        run.request_cancel()
+        run.notice(execution(cancel_requested_at=NOW))
         step.created += 2
 
     with pytest.raises(CancelRequested):

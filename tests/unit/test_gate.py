@@ -90,3 +90,13 @@ async def test_a_cancelled_visitor_blocks_nobody() -> None:
     await settle()
     assert last.is_inside
     await last.leave()
+
+
+async def test_the_wait_for_a_turn_is_no_impatience() -> None:
+    gate = Gate(patience=0.05)
+    suspects = [Visitor(gate, alone=True) for _ in range(3)]
+    for _ in range(3):
+        await asyncio.sleep(0.15)  # longer than anybody's patience
+        (inside,) = [visitor for visitor in suspects if visitor.is_inside]
+        await inside.leave()
+        await settle()

@@ -497,7 +497,7 @@ async def test_a_cancel_ends_the_run_before_its_next_step(database: "PostgresDat
 
     async def work(run: Run) -> None:
         async def is_cancelled() -> bool:
-            return run._cancel_requested
+            return run.is_to_be_cancelled
 
         async with run.step("one") as step:
             step.created += 1

@@ -1,9 +1,13 @@
 """The life of a try: claimed, kept, ended, or lost with its worker. Each function is one commit."""
 
+from typing import TYPE_CHECKING
+from uuid import UUID
+
 from domain.clock import Clock
 from domain.database import Database
 from domain.execution import jobs, rules
 from domain.execution import store as executions
+from domain.execution.dead_letter import store as dead_letters
 from domain.execution.lease import store
 from domain.execution.lease.store import Claim, Progress
 from domain.execution.model import Execution, ExecutionErrorCode, ExecutionState, Failure
@@ -12,13 +16,18 @@ from domain.execution.report import CONTENT_TYPE, report, report_key
 from domain.execution.run import LeaseLost
 from domain.ids import ExecutionId
 
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
 _BATCH = 100
 
 
-async def claim(database: Database, execution_id: ExecutionId, *, owner: str, lease_seconds: float) -> Execution | None:
-    """Begin a try; None when the execution is not to be had: taken, over, not due, or unknown."""
+async def claim(
+    database: Database, execution_id: ExecutionId, *, owner: str, lease_seconds: float, job_id: UUID | None = None
+) -> Execution | None:
+    """Begin a try, which the job has led to; None when there is none to be had: taken, over, not due, or unknown."""
     async with database.begin() as connection:
-        execution = await store.claim(connection, execution_id, owner=owner, lease_seconds=lease_seconds)
+        execution = await store.claim(connection, execution_id, owner=owner, lease_seconds=lease_seconds, job_id=job_id)
         if execution is not None:
             await jobs.tell(connection, execution)
     return execution
@@ -49,40 +58,42 @@ async def finish(
     *,
     failure: Failure | None,
     report_key: str | None,
+    trace: str | None = None,
 ) -> None:
-    """End the execution in a final state. Raises LeaseLost."""
+    """End the execution in a final state; a failed one becomes a dead letter with its trace. Raises LeaseLost."""
     async with database.begin() as connection:
-        ended = await store.finish(connection, claim, state, progress, failure=failure, report_key=report_key)
-        await jobs.tell(connection, _ours(ended))
+        ended = _ours(await store.finish(connection, claim, state, progress, failure=failure, report_key=report_key))
+        await _tell(connection, ended, trace)
 
 
 async def retry_later(database: Database, claim: Claim, progress: Progress, *, failure: Failure, delay: float) -> None:
-    """Have another try begin after `delay` seconds. Raises LeaseLost."""
+    """Have another try begin after `delay` seconds, unless it is to be cancelled. Raises LeaseLost."""
     async with database.begin() as connection:
         queued = await store.requeue(connection, claim, progress, failure=failure, delay=delay)
-        await jobs.announce_again(connection, _ours(queued))
+        await _tell(connection, _ours(queued), None)
 
 
 async def give_back(database: Database, claim: Claim) -> None:
-    """Let another worker begin the try anew at once; it does not count. Raises LeaseLost."""
+    """Let another worker begin the try anew at once, or none if it is to be cancelled; it does not count.
+
+    Raises LeaseLost.
+    """
     async with database.begin() as connection:
-        await jobs.announce_again(connection, _ours(await store.give_back(connection, claim)))
+        await _tell(connection, _ours(await store.give_back(connection, claim)), None)
 
 
 async def take_from_lost_workers(database: Database, reports: ObjectStore, clock: Clock) -> list[Execution]:
-    """Queue again, or fail after their last try, executions whose lease ran out; the answer is how they are now."""
+    """Queue again, cancel, or fail after their last try, executions whose lease ran out; how they are now."""
     async with database.begin() as connection:
         taken = []
         for execution in await store.take_abandoned(connection, _BATCH):
             failure = rules.lost_worker(execution.attempt)
-            policy = rules.POLICIES[execution.operation]
-            again = rules.may_retry(policy, failure, execution.attempt, execution.max_attempts)
-            key = None if again else await _keep_report(reports, execution, failure, clock)
-            ended = await store.end_abandoned(
-                connection, execution, failure=failure, delay=0 if again else None, report_key=key
-            )
+            state = _after_loss(execution, failure)
+            again = state is ExecutionState.QUEUED
+            key = None if again else await _keep_report(reports, execution, state, failure, clock)
+            ended = await store.end_abandoned(connection, execution, state, failure=failure, report_key=key)
             if ended is not None:
-                await (jobs.announce_again if again else jobs.tell)(connection, ended)
+                await _tell(connection, ended, None)
                 taken.append(ended)
     return taken
 
@@ -115,9 +126,31 @@ def _ours(execution: Execution | None) -> Execution:
     return execution
 
 
-async def _keep_report(reports: ObjectStore, execution: Execution, failure: Failure, clock: Clock) -> str | None:
+def _after_loss(execution: Execution, failure: Failure) -> ExecutionState:
+    """What follows a try that has ended with the loss of its worker."""
+    if execution.cancel_requested_at is not None:
+        return ExecutionState.CANCELLED
+    policy = rules.POLICIES[execution.operation]
+    again = rules.may_retry(policy, failure, execution.attempt, execution.max_attempts, losses=execution.losses + 1)
+    return ExecutionState.QUEUED if again else ExecutionState.FAILED
+
+
+async def _tell(connection: "AsyncConnection", execution: Execution, trace: str | None) -> None:
+    """Say what follows the end of a try, in its transaction: another job, a dead letter, or nothing more."""
+    if execution.state is ExecutionState.QUEUED:
+        await jobs.announce_again(connection, execution)
+        return
+    if execution.state is ExecutionState.FAILED:
+        job_id = await store.job_of_try(connection, execution.id)
+        await dead_letters.write(connection, execution, jobs.message_of_try(execution, job_id), trace)
+    await jobs.tell(connection, execution)
+
+
+async def _keep_report(
+    reports: ObjectStore, execution: Execution, state: ExecutionState, failure: Failure, clock: Clock
+) -> str | None:
     key = report_key(execution, execution.fence + 1)
-    content = report(execution, ExecutionState.FAILED, (), {}, failure, at=clock())
+    content = report(execution, state, (), {}, failure, at=clock())
     try:
         await reports.put(key, content, content_type=CONTENT_TYPE)
     except OSError:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from sqlalchemy import (
     Float,
@@ -16,10 +17,12 @@ from sqlalchemy import (
     Text,
     and_,
     bindparam,
+    case,
     cast,
     delete,
     func,
     literal,
+    null,
     select,
     text,
     update,
@@ -66,7 +69,12 @@ async def now(connection: "AsyncConnection") -> datetime:
 
 
 async def claim(
-    connection: "AsyncConnection", execution_id: ExecutionId, *, owner: str, lease_seconds: float
+    connection: "AsyncConnection",
+    execution_id: ExecutionId,
+    *,
+    owner: str,
+    lease_seconds: float,
+    job_id: UUID | None = None,
 ) -> Execution | None:
     """Take a queued execution that is due and begin a try; None when there is nothing to take."""
     statement = (
@@ -84,6 +92,7 @@ async def claim(
             fence=executions.c.fence + 1,
             lease_owner=owner,
             lease_until=_in(lease_seconds),
+            job_id=job_id,
             started_at=func.coalesce(executions.c.started_at, func.clock_timestamp()),
             **_NO_ERROR,
             **asdict(Counts()),
@@ -98,10 +107,18 @@ async def claim(
     return to_execution(row)
 
 
-async def hold(connection: "AsyncConnection", claim: Claim) -> bool:
-    """Keep the execution ours until this transaction ends; False when it is not any more."""
+async def job_of_try(connection: "AsyncConnection", execution_id: ExecutionId) -> UUID | None:
+    """The job that brought the last try to its worker, where it is known."""
+    statement = select(executions.c.job_id).where(executions.c.id == execution_id)
+    found: UUID | None = (await connection.execute(statement)).scalar_one()
+    return found
+
+
+async def hold(connection: "AsyncConnection", claim: Claim) -> Execution | None:
+    """Keep the execution ours until this transaction ends; None when it is not any more."""
     await connection.execute(select(func.pg_advisory_xact_lock_shared(*_lock_key(literal(str(claim.id))))))
-    return (await connection.execute(select(executions.c.id).where(_is_ours(claim)))).first() is not None
+    row = (await connection.execute(select(*COLUMNS).where(_is_ours(claim)))).first()
+    return None if row is None else to_execution(row)
 
 
 async def renew(connection: "AsyncConnection", claim: Claim, *, lease_seconds: float) -> Execution | None:
@@ -145,7 +162,7 @@ async def finish(
 async def requeue(
     connection: "AsyncConnection", claim: Claim, progress: Progress, *, failure: Failure, delay: float
 ) -> Execution | None:
-    """Have another try begin after `delay` seconds; None when the lease is lost."""
+    """Have another try begin after `delay` seconds, unless it is to be cancelled; None when the lease is lost."""
     queued = await _change(connection, claim, **_queued(delay), **_error(failure), **asdict(progress.counts))
     if queued is not None:
         await _write_steps(connection, claim, progress.steps)
@@ -153,8 +170,11 @@ async def requeue(
 
 
 async def give_back(connection: "AsyncConnection", claim: Claim) -> Execution | None:
-    """Queue it again at once as if the try had not begun; None when the lease is lost."""
-    return await _change(connection, claim, **_queued(0), attempt=executions.c.attempt - 1)
+    """Queue it again at once as if the try had not begun, unless it is to be cancelled; None when the lease is lost."""
+    given = await _change(connection, claim, **_queued(0), attempt=executions.c.attempt - 1)
+    if given is not None:
+        await _end_steps(connection, given)
+    return given
 
 
 async def take_abandoned(connection: "AsyncConnection", limit: int) -> list[Execution]:
@@ -215,27 +235,21 @@ async def _send_again(connection: "AsyncConnection", when: "ColumnElement[bool]"
 async def end_abandoned(
     connection: "AsyncConnection",
     execution: Execution,
+    state: ExecutionState,
     *,
     failure: Failure,
-    delay: float | None,
     report_key: str | None,
 ) -> Execution | None:
-    """Take an execution away from a worker that is lost: queue it again after `delay` seconds, or fail it (None).
+    """Take an execution away from a worker that is lost: queue it again at once, or end it in a final state.
 
     The fence rises, so that the lost worker cannot write if it comes back.
     """
-    ending = _ended(ExecutionState.FAILED, report_key) if delay is None else _queued(delay)
+    ending = _queued(0) if state is ExecutionState.QUEUED else _ended(state, report_key)
     claim = Claim(execution.id, execution.fence)
-    ended = await _change(connection, claim, **ending, **_error(failure), fence=executions.c.fence + 1)
-    if ended is not None and delay is None:
-        await connection.execute(
-            update(execution_steps)
-            .where(
-                execution_steps.c.execution_id == execution.id,
-                execution_steps.c.state == ExecutionState.IN_PROGRESS,
-            )
-            .values(state=ExecutionState.FAILED, finished_at=func.clock_timestamp())
-        )
+    losses = {"fence": executions.c.fence + 1, "losses": executions.c.losses + 1}
+    ended = await _change(connection, claim, **ending, **_error(failure), **losses)
+    if ended is not None:
+        await _end_steps(connection, ended)
     return ended
 
 
@@ -243,6 +257,20 @@ async def _change(connection: "AsyncConnection", claim: Claim, **values: Any) ->
     statement = update(executions).where(_is_ours(claim)).values(values).returning(*COLUMNS)
     row = (await connection.execute(statement)).first()
     return None if row is None else to_execution(row)
+
+
+async def _end_steps(connection: "AsyncConnection", execution: Execution) -> None:
+    """Of an execution that is over, no step goes on."""
+    if execution.finished_at is None:
+        return
+    await connection.execute(
+        update(execution_steps)
+        .where(
+            execution_steps.c.execution_id == execution.id,
+            execution_steps.c.state == ExecutionState.IN_PROGRESS,
+        )
+        .values(state=execution.state, finished_at=func.clock_timestamp())
+    )
 
 
 async def _write_steps(connection: "AsyncConnection", claim: Claim, steps: Sequence[ExecutionStep]) -> None:
@@ -297,8 +325,11 @@ def _ended(state: ExecutionState, report_key: str | None) -> dict[str, Any]:
 
 
 def _queued(delay: float) -> dict[str, Any]:
+    """Queued again, or cancelled when an admin has asked for that: then there is no other try."""
+    goes_on = executions.c.cancel_requested_at.is_(None)
     return {
-        "state": ExecutionState.QUEUED,
+        "state": case((goes_on, ExecutionState.QUEUED), else_=ExecutionState.CANCELLED),
+        "finished_at": case((goes_on, null()), else_=func.clock_timestamp()),
         "version": executions.c.version + 1,
         "not_before": _in(delay),
         "enqueued_at": _in(delay),
