@@ -8,6 +8,7 @@ from uuid import UUID
 from domain.clock import Clock, utc_now
 from domain.database import Database
 from domain.execution.model import Execution
+from domain.execution.status.model import OperationsStatus
 from domain.ids import ExecutionId
 from domain.leaderboard.model import BoardKey
 from domain.match.rules import MatchScope
@@ -16,6 +17,7 @@ from live.boards import BoardFeed, Window
 from live.events import Heartbeat, LeaderboardEvent, MatchEvent, StreamPosition
 from live.executions import ExecutionDesk
 from live.matches import MatchFeed
+from live.operations import OperationsDesk
 from live.ports import Allowed, BoardReader, TickSource
 from live.streams import Right, Stream
 from live.topics import Pace
@@ -41,6 +43,7 @@ class Hub:
         self._boards = Watch(BoardFeed(database, boards), self._pace, limit)
         self._matches = Watch(MatchFeed(database, boards), self._pace, limit)
         self._executions = ExecutionDesk(database, self._pace)
+        self._operations = OperationsDesk(database, self._pace)
         self._tasks: set[asyncio.Task[None]] = set()
         self.is_subscribed = False
         """Whether ticks have been listened to at least once."""
@@ -49,12 +52,13 @@ class Hub:
     async def start(self) -> None:
         """Begin to listen and to compare."""
         self._ticks_heard_at = monotonic()
-        runs = (self._ticks.listen(self), self._boards.run(), self._matches.run(), self._executions.run())
+        parts = (self._boards, self._matches, self._executions, self._operations)
+        runs = [self._ticks.listen(self), *(part.run() for part in parts)]
         self._tasks = {asyncio.create_task(run) for run in runs}
 
     async def stop(self) -> None:
         """End every stream in good order, then listen no more."""
-        for part in (self._boards, self._matches, self._executions):
+        for part in (self._boards, self._matches, self._executions, self._operations):
             await part.stop()
         # Cancelled until they are over: Python 3.11's `wait_for`, which redis-py uses, may swallow a cancellation.
         while self._tasks:
@@ -93,11 +97,21 @@ class Hub:
         """
         return self._executions.follow(ids, Right(allowed, self._pace.recheck))
 
+    def operations(self, *, allowed: Allowed) -> AsyncGenerator[OperationsStatus, None]:
+        """The state of operations now, then whenever it has changed, at most once a second.
+
+        Raises, when iterated:
+            Unavailable: it cannot be read at the moment.
+            Unauthenticated, Forbidden: the client may not see it, or no longer.
+        """
+        return self._operations.follow(Right(allowed, self._pace.recheck))
+
     def tick(self, kind: str, entity_id: UUID, version: int | None) -> None:  # noqa: ARG002
         """From the tick source: something moved. The version is not needed, for the database is asked."""
         self.heard()
         if kind == TickKind.EXECUTION:
             self._executions.tick(ExecutionId(entity_id))
+            self._operations.tick()
         elif kind == TickKind.MATCHES:
             self._matches.tick(kind, entity_id)
         else:
@@ -110,6 +124,7 @@ class Hub:
             self._boards.restore()
             self._matches.restore()
             self._executions.look()
+            self._operations.tick()
         self.is_subscribed = True
 
     def heard(self) -> None:

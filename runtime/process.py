@@ -1,6 +1,9 @@
 """Owns what API, worker and scheduler processes have in common before their own work starts."""
 
 import asyncio
+import os
+import secrets
+import socket
 from collections.abc import Awaitable, Callable
 from importlib import import_module
 
@@ -20,6 +23,11 @@ def run_process(component: str, place: str, settings: Settings | None = None) ->
     # Loaded before the database is asked: with `palpite up` the migrations run meanwhile.
     work: Callable[[Settings], Awaitable[None]] = getattr(import_module(module), name)
     _runner()(_prepared(found, work))
+
+
+def process_name() -> str:
+    """A name that no other process has or will have, for leases and signs of life."""
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
 async def _prepared(settings: Settings, work: Callable[[Settings], Awaitable[None]]) -> None:

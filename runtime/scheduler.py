@@ -7,15 +7,18 @@ from functools import partial
 import structlog
 
 from domain.clock import utc_now
+from domain.execution.status.model import Process, ProcessKind
 from domain.schedule import service as schedules
 from integrations.object_store.folder import FolderStore
 from integrations.valkey import ticks
 from integrations.valkey.client import connect
+from runtime.broker import open_broker
 from runtime.database import PostgresDatabase
+from runtime.process import process_name
 from runtime.settings import Settings
 from runtime.signals import stop_on_signals
 from tasks import due, relay, sweeper
-from tasks.broker import create_broker
+from tasks.beat import Beat
 from tasks.loops import Wake, background, keep_running, repeat
 from tasks.sender import BrokerSender
 
@@ -49,9 +52,8 @@ async def _database(settings: Settings) -> AsyncIterator[PostgresDatabase]:
 
 @asynccontextmanager
 async def _sender(settings: Settings) -> AsyncIterator[BrokerSender]:
-    url = settings.required_redis_url()
-    broker = create_broker(url)
-    async with connect(url) as valkey:
+    broker = open_broker(settings)
+    async with connect(settings.required_redis_url()) as valkey:
         await broker.startup()
         try:
             yield BrokerSender(broker, partial(ticks.publish, valkey))
@@ -69,11 +71,13 @@ def _loops(settings: Settings, database: PostgresDatabase, sender: BrokerSender)
     reports = FolderStore(settings.data / "files")
     sweep = partial(sweeper.sweep_once, database, reports, utc_now, resend_after=2 * settings.sweep_seconds)
     poll, pause = settings.relay_poll_seconds, settings.schedule_poll_seconds
+    # It does not leave when it ends: since when nobody looks for due slots is what one wants to know then.
+    beat = Beat(database, Process(process_name(), ProcessKind.SCHEDULER), every=settings.beat_seconds)
     return [
         keep_running("listen", partial(relay.listen, database.dedicated, wake_both)),
         repeat("relay", partial(relay.relay_once, database, sender), every=poll, wake=wake),
         repeat("members", partial(relay.raise_boards_once, database), every=poll, wake=members_wake),
         repeat("sweeper", sweep, every=settings.sweep_seconds),
-        repeat("schedules", partial(due.run_due_once, database), every=pause),
+        repeat("schedules", beat.after(partial(due.run_due_once, database)), every=pause),
         repeat("locks", partial(due.announce_locks_once, database), every=pause),
     ]

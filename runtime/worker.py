@@ -1,9 +1,6 @@
 """Composition of the worker process: it runs executions, and keeps the projection of boards."""
 
-import os
 import random
-import secrets
-import socket
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
@@ -15,6 +12,7 @@ from domain.clock import utc_now
 from domain.execution.lease import service as leases
 from domain.execution.model import Operation
 from domain.execution.run import Run
+from domain.execution.status.model import Process, ProcessKind
 from domain.leaderboard.projector import run_projector
 from domain.tournament.model import Provider
 from integrations.object_store.folder import FolderStore
@@ -22,14 +20,17 @@ from integrations.openfootball.provider import OpenFootballProvider
 from integrations.valkey.client import connect
 from integrations.valkey.projection import ValkeyProjection
 from integrations.valkey.ticks import ProjectorTicks
+from runtime.broker import open_broker
 from runtime.database import PostgresDatabase
+from runtime.process import process_name
 from runtime.settings import Settings
 from runtime.signals import stop_on_signals
-from tasks.broker import create_broker
+from runtime.watchdog import watched
+from tasks.beat import Beat
 from tasks.consumer import consume
 from tasks.executor import Executor, Pace
 from tasks.handlers import DOMAINS, HANDLERS, Handler, Ports
-from tasks.loops import Wake, background, keep_running
+from tasks.loops import Wake, background, keep_running, repeat
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -44,22 +45,21 @@ async def run(settings: Settings, handlers: Mapping[Operation, Handler] = HANDLE
     """Work until a signal says stop; then finish or give back what runs, within `stop_seconds`."""
     stop = stop_on_signals()
     queue_lost = Wake()
+    name = process_name()
     async with AsyncExitStack() as stack:
         database = _database(settings)
         stack.push_async_callback(database.close)
         valkey = connect(settings.required_redis_url())
         stack.push_async_callback(valkey.aclose)
-        await stack.enter_async_context(background(*_loops(settings, database, valkey, queue_lost)))
-        executor = _executor(settings, database, valkey, handlers)
+        await stack.enter_async_context(watched(settings.stuck_seconds))
+        beat = Beat(database, Process(name, ProcessKind.WORKER), every=settings.beat_seconds)
+        stack.push_async_callback(beat.leave)
+        await stack.enter_async_context(background(*_loops(settings, database, valkey, queue_lost, beat)))
+        executor = _executor(settings, database, valkey, handlers, name)
         stack.push_async_callback(executor.stop)
         _log.info("worker_ready", concurrency=settings.worker_concurrency)
         await consume(
-            create_broker(
-                settings.required_redis_url(),
-                fetch=settings.worker_concurrency,
-                on_new_queue=queue_lost,
-                stop=stop,
-            ),
+            open_broker(settings, fetch=settings.worker_concurrency, on_new_queue=queue_lost, stop=stop),
             executor.deliver,
             stop,
             concurrency=settings.worker_concurrency,
@@ -79,7 +79,11 @@ def _database(settings: Settings) -> PostgresDatabase:
 
 
 def _executor(
-    settings: Settings, database: PostgresDatabase, valkey: "Redis", handlers: Mapping[Operation, Handler]
+    settings: Settings,
+    database: PostgresDatabase,
+    valkey: "Redis",
+    handlers: Mapping[Operation, Handler],
+    owner: str,
 ) -> Executor:
     openfootball = OpenFootballProvider(settings.openfootball_dir, replays_folder=settings.data / "replays")
     reports = FolderStore(settings.data / "files")
@@ -89,7 +93,7 @@ def _executor(
         reports,
         {operation: _bound(handler, ports) for operation, handler in handlers.items()},
         DOMAINS,
-        owner=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}",
+        owner=owner,
         pace=Pace(lease=settings.lease_seconds, heartbeat=settings.heartbeat_seconds),
         clock=utc_now,
         jitter=random.random,
@@ -103,7 +107,9 @@ def _bound(handler: Handler, ports: Ports) -> Callable[[Run], Awaitable[None]]:
     return work
 
 
-def _loops(settings: Settings, database: PostgresDatabase, valkey: "Redis", queue_lost: Wake) -> list[Awaitable[None]]:
+def _loops(
+    settings: Settings, database: PostgresDatabase, valkey: "Redis", queue_lost: Wake, beat: Beat
+) -> list[Awaitable[None]]:
     ticks = ProjectorTicks(valkey)
     projector = partial(
         run_projector, database, ValkeyProjection(valkey), ticks, poll_seconds=settings.hub_poll_seconds
@@ -112,6 +118,7 @@ def _loops(settings: Settings, database: PostgresDatabase, valkey: "Redis", queu
         keep_running("ticks", ticks.run),
         keep_running("projector", projector),
         keep_running("refill", partial(_refill, database, queue_lost)),
+        repeat("beat", beat.once, every=settings.beat_seconds),
     ]
 
 

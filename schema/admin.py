@@ -7,12 +7,13 @@ import strawberry
 from domain.audit.model import AuditFilter as WholeLog
 from domain.execution.model import ExecutionFilter as AllExecutions
 from domain.schedule.model import ScheduleStatus
-from resolvers import audit
+from resolvers import audit, operations
 from resolvers import execution as executions
 from resolvers import schedule as schedules
 from schema.audit import AuditEntryConnection, AuditFilter
 from schema.context import Info
 from schema.execution import ExecutionConnection, ExecutionFilter
+from schema.operations import OperationsStatus
 from schema.schedule import ScheduleConnection
 from schema.shared import given
 
@@ -58,3 +59,7 @@ class Admin:
             info.context, filter.to_domain() if filter else WholeLog(), first=first, after=given(after)
         )
         return AuditEntryConnection.from_page(page)
+
+    @strawberry.field(description="Queues, providers and processes, now.")
+    async def operations_status(self, info: Info) -> OperationsStatus:
+        return OperationsStatus.from_domain(await operations.status(info.context))

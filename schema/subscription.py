@@ -12,12 +12,14 @@ from live import events
 from resolvers import execution as executions
 from resolvers import leaderboard as leaderboards
 from resolvers import match as matches
+from resolvers import operations
 from resolvers.pages import page_size
 from schema import ids, updates
 from schema.context import Info
 from schema.execution import Execution
 from schema.leaderboard import BoardInput
 from schema.match import MatchScopeInput
+from schema.operations import OperationsStatus
 from schema.rights import right
 from schema.shared import given
 from schema.updates import LeaderboardUpdate, MatchUpdate, StreamPositionInput
@@ -105,6 +107,17 @@ class Subscription:
             async for execution in stream:
                 info.context.renew_loaders()
                 yield Execution.from_domain(execution, info.context.services.report_url)
+
+    @strawberry.subscription(
+        description=(
+            "Queues, providers and processes: now, then at most once a second when something changed. Platform admins."
+        )
+    )
+    async def operations_updates(self, info: Info) -> AsyncGenerator[OperationsStatus, None]:
+        stream = info.context.hub.operations(allowed=right(lambda: operations.watch(info.context)))
+        async with aclosing(stream):
+            async for status in stream:
+                yield OperationsStatus.from_domain(status)
 
 
 def _position(after: StreamPositionInput | None) -> events.StreamPosition | None:

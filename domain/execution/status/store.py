@@ -140,7 +140,8 @@ async def forget_silent(connection: "AsyncConnection") -> None:
 
 def _oldest_unsettled() -> "ScalarSelect[Any]":
     """Since when the oldest result waits: since it was accepted, or since the match must have ended without a score."""
-    since = func.coalesce(match_results.c.accepted_at, matches.c.kick_off + _PLAYED_WITHIN)
+    ended_at = func.least(matches.c.kick_off + _PLAYED_WITHIN, func.statement_timestamp())
+    since = func.coalesce(match_results.c.accepted_at, ended_at)
     is_pending = and_(
         matches.c.result_state.in_([ResultState.FINAL, ResultState.VOID]),
         matches.c.result_revision > func.coalesce(settlements.c.revision, 0),
@@ -160,5 +161,5 @@ def _oldest_unsettled() -> "ScalarSelect[Any]":
 
 
 def _seconds(age: "ColumnElement[Any]") -> "ColumnElement[int]":
-    """Whole seconds of an interval, never less than none."""
-    return cast(func.greatest(func.floor(func.extract("epoch", age)), 0), Integer)
+    """Whole seconds of an interval. Cut towards zero: what was committed since the statement began is not yet old."""
+    return cast(func.trunc(func.extract("epoch", age)), Integer)
