@@ -22,8 +22,12 @@ if TYPE_CHECKING:
 
 # Name, operation on all active tournaments, cron expression in UTC.
 DEFAULTS = (
+    ("poll-open-matches", Operation.POLL_OPEN_MATCHES, "* * * * *"),
     ("settle-pending", Operation.SETTLE_PENDING, "* * * * *"),
     ("sync-current-round", Operation.SYNC_CURRENT_ROUND, "*/10 * * * *"),
+    ("ingest-knockout-rounds", Operation.INGEST_KNOCKOUT_ROUNDS, "17 * * * *"),
+    ("verify-projection", Operation.VERIFY_PROJECTION, "47 * * * *"),
+    ("prune-history", Operation.PRUNE_HISTORY, "30 3 * * *"),
 )
 _SHOWN = (ScheduleStatus.ACTIVE, ScheduleStatus.PAUSED)
 

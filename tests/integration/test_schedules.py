@@ -221,8 +221,12 @@ async def test_default_schedules_are_installed_once_and_kept_as_they_were_set(da
         rows = (await connection.execute(select(schedules_table).order_by(schedules_table.c.name))).all()
 
     assert [(row.name, row.operation, row.cron, row.time_zone, row.status) for row in rows] == [
+        ("ingest-knockout-rounds", "INGEST_KNOCKOUT_ROUNDS", "17 * * * *", "UTC", "ACTIVE"),
+        ("poll-open-matches", "POLL_OPEN_MATCHES", "* * * * *", "UTC", "ACTIVE"),
+        ("prune-history", "PRUNE_HISTORY", "30 3 * * *", "UTC", "ACTIVE"),
         ("settle-pending", "SETTLE_PENDING", "* * * * *", "UTC", "PAUSED"),
         ("sync-current-round", "SYNC_CURRENT_ROUND", "*/10 * * * *", "UTC", "ACTIVE"),
+        ("verify-projection", "VERIFY_PROJECTION", "47 * * * *", "UTC", "ACTIVE"),
     ]
 
 
