@@ -18,9 +18,16 @@ SCOPED_OPERATIONS = {
     "ingest_teams": Operation.INGEST_TEAMS,
     "ingest_matches": Operation.INGEST_MATCHES,
     "ingest_standings": Operation.INGEST_STANDINGS,
+    "ingest_knockout_rounds": Operation.INGEST_KNOCKOUT_ROUNDS,
     "sync_current_round": Operation.SYNC_CURRENT_ROUND,
+    "poll_open_matches": Operation.POLL_OPEN_MATCHES,
     "settle_pending": Operation.SETTLE_PENDING,
     "rebuild_projection": Operation.REBUILD_PROJECTION,
+    "verify_projection": Operation.VERIFY_PROJECTION,
+}
+MATCH_OPERATIONS = {
+    "ingest_match": Operation.INGEST_MATCH,
+    "settle_match": Operation.SETTLE_MATCH,
 }
 
 
@@ -57,6 +64,15 @@ class TournamentScopeInput:
         """What it is about."""
         path = ("operation", operation, "tournamentId")
         return domain.Target(tournament_id=optional_id(self.tournament_id, ids.tournament_id, "tournament", *path))
+
+
+@strawberry.input(description="What to prune: all that is past its retention.")
+class PruneHistoryInput:
+    dry_run: bool = strawberry.field(default=False, description="Only count it.")
+
+    def params(self) -> dict[str, Any]:
+        """The parameters of the operation: what is left out is the same as false, so that equal commands are."""
+        return {"dryRun": True} if self.dry_run else {}
 
 
 @strawberry.input(description="Where a tournament's data come from.")
@@ -123,11 +139,22 @@ class OperationInput:
     ingest_matches: TournamentScopeInput | None = strawberry.field(
         default=strawberry.UNSET, description="Create or update all matches."
     )
+    ingest_round_matches: strawberry.ID | None = strawberry.field(
+        default=strawberry.UNSET, description="Create or update the matches of this round."
+    )
+    ingest_match: strawberry.ID | None = strawberry.field(default=strawberry.UNSET, description="Update this match.")
     ingest_standings: TournamentScopeInput | None = strawberry.field(
         default=strawberry.UNSET, description="Replace the team tables."
     )
+    ingest_knockout_rounds: TournamentScopeInput | None = strawberry.field(
+        default=strawberry.UNSET,
+        description="Find knockout rounds that appeared, with their teams and matches.",
+    )
     sync_current_round: TournamentScopeInput | None = strawberry.field(
         default=strawberry.UNSET, description="Set the current round."
+    )
+    poll_open_matches: TournamentScopeInput | None = strawberry.field(
+        default=strawberry.UNSET, description="Poll matches that should be in play or have just ended."
     )
     settle_match: strawberry.ID | None = strawberry.field(
         default=strawberry.UNSET,
@@ -139,6 +166,13 @@ class OperationInput:
     rebuild_projection: TournamentScopeInput | None = strawberry.field(
         default=strawberry.UNSET, description="Rebuild projections from the database."
     )
+    verify_projection: TournamentScopeInput | None = strawberry.field(
+        default=strawberry.UNSET,
+        description="Compare projections with the database; report and repair what drifted.",
+    )
+    prune_history: PruneHistoryInput | None = strawberry.field(
+        default=strawberry.UNSET, description="Remove what is past its retention."
+    )
 
     def command(self) -> domain.Command:
         """The command that it names.
@@ -148,9 +182,15 @@ class OperationInput:
         """
         if tournament := given(self.ingest_tournament):
             return domain.Command(Operation.INGEST_TOURNAMENT, domain.Target(), tournament.params())
-        if match := given(self.settle_match):
-            match_id = required(ids.match_id(match), "match", "operation", "settleMatch")
-            return domain.Command(Operation.SETTLE_MATCH, domain.Target(match_id=match_id), {})
+        if history := given(self.prune_history):
+            return domain.Command(Operation.PRUNE_HISTORY, domain.Target(), history.params())
+        if round_ := given(self.ingest_round_matches):
+            round_id = required(ids.round_id(round_), "round", "operation", "ingestRoundMatches")
+            return domain.Command(Operation.INGEST_ROUND_MATCHES, domain.Target(round_id=round_id), {})
+        for name, operation in MATCH_OPERATIONS.items():
+            if match := given(getattr(self, name)):
+                match_id = required(ids.match_id(match), "match", "operation", camel_case(name))
+                return domain.Command(operation, domain.Target(match_id=match_id), {})
         for name, operation in SCOPED_OPERATIONS.items():
             if scope := given(getattr(self, name)):
                 return domain.Command(operation, scope.target(camel_case(name)), {})
