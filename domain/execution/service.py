@@ -8,8 +8,9 @@ from uuid import UUID
 
 from domain.audit import service as audit
 from domain.audit.model import Act
+from domain.audit.rules import checked_reason
 from domain.database import Database
-from domain.errors import InvalidInput, NotFound, Unavailable, WrongState
+from domain.errors import NotFound, Unavailable, WrongState
 from domain.execution import jobs, rules, store
 from domain.execution.model import Command, Execution, ExecutionFilter, ExecutionStep, ExecutionTrigger
 from domain.execution.store import Origin
@@ -18,7 +19,6 @@ from domain.ids import ExecutionId, MemberId, ScheduleId
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-_REASON_LENGTH = range(3, 501)
 # A live execution may end between our failed insert and our look at it; then we insert again.
 _TRIES = 5
 
@@ -63,6 +63,17 @@ async def accept_many(connection: "AsyncConnection", commands: Sequence[Command]
     return await _accept(connection, commands, Origin(ExecutionTrigger.SYSTEM, request_id))
 
 
+async def accept_again(
+    connection: "AsyncConnection", old: Execution, *, actor_id: MemberId | None, reason: str, request_id: str
+) -> Accepted:
+    """Queue the work of an execution that is over once more, as a new one that names it; the caller records the act.
+
+    Raises WrongState while the same operation lives on the same target with other parameters.
+    """
+    origin = Origin(ExecutionTrigger.ADMIN, request_id, actor_id, reason, retry_of=old.id)
+    return (await _accept(connection, [Command(old.operation, old.target, old.params)], origin))[0]
+
+
 async def run_operation(
     database: Database, command: Command, *, actor_id: MemberId, reason: str, request_id: str
 ) -> Accepted:
@@ -70,8 +81,7 @@ async def run_operation(
 
     Raises InvalidInput for a reason that is too short or too long, NotFound for an unknown target, and WrongState.
     """
-    if len(reason.strip()) not in _REASON_LENGTH:
-        raise InvalidInput("Say why in 3 to 500 characters; it is kept in the audit log.", field=("reason",))
+    reason = checked_reason(reason)
     async with database.begin() as connection:
         return await accept(
             connection,
@@ -79,7 +89,7 @@ async def run_operation(
             trigger=ExecutionTrigger.ADMIN,
             request_id=request_id,
             actor_id=actor_id,
-            reason=reason.strip(),
+            reason=reason,
         )
 
 
