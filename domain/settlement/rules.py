@@ -6,13 +6,15 @@ from datetime import datetime
 from hashlib import sha256
 
 from domain.errors import DomainError
-from domain.ids import MatchId
+from domain.ids import MatchId, MemberId
 from domain.match.model import Goals, ResultKind
 from domain.scoring.model import Facts, ScoreBasis
 from domain.scoring.rules import counted_goals, facts
 from domain.settlement.model import ScoreVersionKind
 
 NOTHING = Facts(0, 0, 0, 0, 0)
+# Whose word counts: an admin's, a provider's final one, a provider's running score.
+_WEIGHT = {"OVERRIDE": 3, "CONFIRMED": 2, "PROVISIONAL": 1}
 
 
 class ResultIncomplete(DomainError):
@@ -32,6 +34,9 @@ class NewResult:
     shoot_out: Goals | None
     cause: str = "PROVIDER"
     source: str = "CONFIRMED"
+    actor_id: MemberId | None = None
+    """The admin who says so, with `reason`; None for providers and for the system."""
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,23 @@ class AcceptedResult:
     after_extra_time: Goals | None
     shoot_out: Goals | None
     status_at: datetime
+    cause: str = "PROVIDER"
+
+
+@dataclass(frozen=True, slots=True)
+class PendingResult:
+    """What a provider says of a match whose result an admin has set; it has no number unless it is accepted."""
+
+    match_id: MatchId
+    kind: ResultKind
+    regulation: Goals | None
+    after_extra_time: Goals | None
+    shoot_out: Goals | None
+    found_at: datetime
+    is_open: bool
+    """Whether it waits for a decision."""
+    was_refused: bool
+    """Whether an admin has dismissed it: said once more, it is not asked about again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +103,34 @@ class LedgerLine:
 
 
 def replaces(latest: AcceptedResult | None, found: NewResult) -> bool:
-    """Whether `found` is a new revision: it says something else, or asks for a replay. Overrides outrank providers."""
+    """Whether `found` is a new revision: it says something else, weighs more, or asks for a replay.
+
+    What weighs less than the latest one replaces nothing, and a running score is never a revision.
+    """
+    if found.source == "PROVISIONAL":
+        return False
     if latest is None or found.cause == "REPLAY":
         return True
-    if latest.source == "OVERRIDE" and found.source != "OVERRIDE":
-        return False
+    if _WEIGHT[found.source] != _WEIGHT[latest.source]:
+        return _WEIGHT[found.source] > _WEIGHT[latest.source]
+    return not says_the_same(latest, found)
+
+
+def is_outranked(latest: AcceptedResult | None, found: NewResult) -> bool:
+    """Whether an admin has set the result, so that what the provider says of it has to wait."""
+    return latest is not None and latest.source == "OVERRIDE" and found.source == "CONFIRMED"
+
+
+def says_the_same(latest: "AcceptedResult | NewResult | PendingResult", found: NewResult) -> bool:
+    """Whether two results are equal in all that they say; void ones have no parts."""
     if ResultKind.VOID in (latest.kind, found.kind):
-        return latest.kind is not found.kind
-    parts = (found.kind, found.regulation, found.after_extra_time, found.shoot_out)
-    return (latest.kind, latest.regulation, latest.after_extra_time, latest.shoot_out) != parts
+        return latest.kind is found.kind
+    return (latest.kind, latest.regulation, latest.after_extra_time, latest.shoot_out) == (
+        found.kind,
+        found.regulation,
+        found.after_extra_time,
+        found.shoot_out,
+    )
 
 
 def idempotency_key(match_id: MatchId, status_at: datetime) -> str:
@@ -149,9 +190,22 @@ def effect_digest(match_id: MatchId, revision: int, lines: Iterable[Scoreline]) 
     return sha256("\n".join(text).encode()).hexdigest()
 
 
-def version_kind(kind: ResultKind, *, is_first: bool) -> ScoreVersionKind:
-    """What the public log says of a settlement."""
-    if kind is ResultKind.VOID:
+def must_recount(newer: Iterable[AcceptedResult], paid: Sequence[Scoreline], guesses: Mapping[Goals, int]) -> bool:
+    """Whether guesses may have changed since they were paid: then what was paid cannot be taken back by scoreline.
+
+    A replay says so; counts that differ from those of the proof (`paid`, empty when nothing was paid) show it.
+    """
+    if any(result.cause == "REPLAY" for result in newer):
+        return True
+    counted = {basis: {line.goals: line.guesses for line in paid if line.basis is basis} for basis in ScoreBasis}
+    return any(lines and lines != dict(guesses) for lines in counted.values())
+
+
+def version_kind(newer: Sequence[AcceptedResult], *, is_first: bool) -> ScoreVersionKind:
+    """What the public log says of the settlement of the last of these results."""
+    if all(result.cause == "REPLAY" for result in newer):
+        return ScoreVersionKind.REPLAYED
+    if newer[-1].kind is ResultKind.VOID:
         return ScoreVersionKind.VOIDED
     return ScoreVersionKind.SETTLED if is_first else ScoreVersionKind.CORRECTED
 

@@ -1,7 +1,7 @@
 """Use cases of settlement: turn the latest accepted result of a match into points, exactly once."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from domain.database import Database
@@ -66,7 +66,7 @@ async def settle(connection: "AsyncConnection", match_id: MatchId, execution_id:
     newer = await results.results_after(connection, match_id, active.settlement.revision if active else 0)
     if newer:
         await store.insert_superseded_keys(connection, newer[:-1], execution_id)
-        return await _apply(connection, match, newer[-1], active, execution_id)
+        return await _apply(connection, match, newer, active, execution_id)
     if active is not None:
         await store.count_replay(connection, rules.idempotency_key(match_id, active.status_at))
     return Settled(None, note="Nothing new to settle.")
@@ -88,13 +88,16 @@ async def _settle_in(run: Run, step: Step, match_id: MatchId) -> None:
 async def _apply(
     connection: "AsyncConnection",
     match: LockedMatch,
-    result: AcceptedResult,
+    newer: Sequence[AcceptedResult],
     active: ActiveSettlement | None,
     execution_id: ExecutionId | None,
 ) -> Settled:
+    """Settle the last of the results that are newer than the active settlement."""
+    result, paid = newer[-1], active.scorelines if active else []
     guesses = await store.count_guesses(connection, match.tournament_id, match.id)
     lines, missing = rules.score(result, bases(match.mode), guesses)
-    changes = rules.deltas(active.scorelines if active else (), lines)
+    recounts = rules.must_recount(newer, paid, guesses)
+    changes = [] if recounts else rules.deltas(paid, lines)
     await _change_scores(connection, match, changes, rules.rows_changed(changes, guesses))
     version = await store.raise_settled_version(connection, match.tournament_id)
     if active is not None:
@@ -110,13 +113,22 @@ async def _apply(
         members_changed=rules.members_changed(changes, guesses),
         applied_at=await store.database_now(connection),
     )
-    kind = rules.version_kind(result.kind, is_first=active is None)
+    kind = rules.version_kind(newer, is_first=active is None)
     await store.insert_settlement(
         connection, settlement, lines, status_at=result.status_at, kind=kind, execution_id=execution_id
     )
+    if recounts:
+        settlement = await _recount(connection, settlement)
     await raise_versions(connection, match.tournament_id, board=True, matches=True)
     waiting = f"Boards that count {', '.join(missing)} wait: that part of the score is missing." if missing else None
     return Settled(settlement, is_first=active is None, note=waiting)
+
+
+async def _recount(connection: "AsyncConnection", settlement: Settlement) -> Settlement:
+    """Bring members' facts in line with guesses and proofs, whoever was paid for whatever guess before."""
+    changed = await store.recount(connection, settlement.tournament_id)
+    await store.set_members_changed(connection, settlement.id, changed)
+    return replace(settlement, members_changed=changed)
 
 
 async def _change_scores(

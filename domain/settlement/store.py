@@ -129,6 +129,49 @@ async def apply(connection: "AsyncConnection", match: LockedMatch, changes: Sequ
     return (await connection.execute(_APPLY, values)).rowcount
 
 
+_RECOUNT = text(
+    f"""
+WITH paid AS (
+    SELECT guess.member_id, line.basis, {", ".join(f"count(*) FILTER (WHERE line.{fact}) AS {fact}" for fact in FACTS)}
+    FROM settlements AS settlement
+    JOIN settlement_scorelines AS line ON line.settlement_id = settlement.id
+    JOIN guesses AS guess ON guess.tournament_id = :tournament_id AND guess.match_id = settlement.match_id
+        AND guess.home = line.home AND guess.away = line.away
+    WHERE settlement.tournament_id = :tournament_id AND settlement.superseded_version IS NULL
+    GROUP BY guess.member_id, line.basis
+), wanted AS (
+    SELECT score.member_id, score.basis, {", ".join(f"coalesce(paid.{fact}, 0) AS {fact}" for fact in FACTS)}
+    FROM member_scores AS score
+    LEFT JOIN paid ON paid.member_id = score.member_id AND paid.basis = score.basis
+    WHERE score.tournament_id = :tournament_id
+), changed AS (
+    UPDATE member_scores AS score
+    SET {", ".join(f"{fact} = wanted.{fact}" for fact in FACTS)}
+    FROM wanted
+    WHERE score.tournament_id = :tournament_id AND score.member_id = wanted.member_id AND score.basis = wanted.basis
+        AND ({", ".join(f"score.{fact}" for fact in FACTS)}) <> ({", ".join(f"wanted.{fact}" for fact in FACTS)})
+    RETURNING score.member_id
+)
+SELECT count(DISTINCT member_id) FROM changed
+"""  # noqa: S608 - the names of our own columns
+)
+
+
+async def recount(connection: "AsyncConnection", tournament_id: TournamentId) -> int:
+    """Count the facts of all members from guesses and active proofs, and write the rows that differ.
+
+    The answer is how many members that changed.
+    """
+    changed: int = (await connection.execute(_RECOUNT, {"tournament_id": tournament_id})).scalar_one()
+    return changed
+
+
+async def set_members_changed(connection: "AsyncConnection", settlement_id: SettlementId, changed: int) -> None:
+    await connection.execute(
+        update(settlements).where(settlements.c.id == settlement_id).values(members_changed=changed)
+    )
+
+
 async def raise_settled_version(connection: "AsyncConnection", tournament_id: TournamentId) -> int:
     """The next version of the tournament's scores; holds its row until the commit, so versions have no gaps."""
     statement = (

@@ -13,7 +13,8 @@ from domain.leaderboard.service import Boards
 from domain.match.model import Goals, MatchStatus, ResultKind
 from domain.outbox import store as outbox
 from domain.outbox.model import TickKind, Topic
-from domain.settlement.result.service import accept_result
+from domain.settlement.result.service import accept_results
+from domain.settlement.rules import NewResult
 from domain.settlement.service import settle
 from integrations.valkey.client import connect
 from integrations.valkey.ticks import BOARDS, TICKS, TickReader
@@ -75,15 +76,8 @@ async def finish(database: "Database", match_id: "MatchId", home: int, away: int
     score = Goals(home, away)
     await set_match(database, match_id, status=MatchStatus.ENDED, home_goals=home, away_goals=away)
     async with database.begin() as connection:
-        await accept_result(
-            connection,
-            match_id=match_id,
-            kind=ResultKind.PLAYED,
-            regulation=score,
-            after_extra_time=score,
-            shoot_out=None,
-            request_id="test",
-        )
+        result = NewResult(match_id, ResultKind.PLAYED, score, score, None)
+        await accept_results(connection, [result], request_id="test")
     async with database.begin() as connection:
         await settle(connection, match_id, None)
 

@@ -15,12 +15,16 @@ from domain.guess.tables import guesses
 from domain.ids import ExecutionId, MatchId, MemberId, TournamentId
 from domain.match.model import Goals, MatchStatus, ResultKind
 from domain.match.tables import matches
+from domain.member.tables import members
 from domain.settlement import store
-from domain.settlement.result.service import accept_result
+from domain.settlement.result.service import accept_results
+from domain.settlement.rules import NewResult
 from domain.settlement.service import settle_match
 from domain.tournament.store import raise_versions
 
 if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
     from domain.database import Database
 
 
@@ -42,19 +46,17 @@ async def accept(
         change = matches.update().where(matches.c.id == match_id).values(status=status)
         row = await connection.execute(change.returning(matches.c.tournament_id))
         tournament_id = row.scalar_one()
-        revision = await accept_result(
-            connection,
-            match_id=match_id,
-            kind=kind,
-            regulation=regulation,
-            after_extra_time=after_extra_time,
-            shoot_out=None,
-            cause=cause,
-            source=source,
-            request_id="test",
-        )
+        by = await _somebody(connection) if cause == "CORRECTION" else (None, None)
+        result = NewResult(match_id, kind, regulation, after_extra_time, None, cause, source, *by)
+        revision = (await accept_results(connection, [result], request_id="test")).get(match_id)
         await raise_versions(connection, tournament_id, board=True, matches=True)
     return revision
+
+
+async def _somebody(connection: "AsyncConnection") -> tuple[MemberId, str]:
+    """Some member, to be named as the admin who corrects, and why."""
+    row = await connection.execute(select(members.c.id).order_by(members.c.id).limit(1))
+    return MemberId(row.scalar_one()), "The referee's report says so."
 
 
 async def void(database: "Database", match_id: MatchId) -> int | None:

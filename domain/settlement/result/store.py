@@ -1,15 +1,17 @@
-"""SQL of accepted results: their revisions, and what matches tell of the latest one."""
+"""SQL of accepted results: their revisions, what matches tell of the latest one, and what waits behind an admin's."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Text, bindparam, case, func, insert, or_, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
 
-from domain.ids import MatchId, TournamentId
-from domain.match.model import Goals, ResultKind, ResultState
-from domain.match.tables import match_results, matches
-from domain.settlement.rules import AcceptedResult, NewResult
+from domain.ids import MatchId, TournamentId, new_id
+from domain.match.model import Goals, MatchStatus, ResultKind, ResultState
+from domain.match.tables import RESULT_PARTS, match_results, matches
+from domain.settlement.result.tables import IS_OPEN, pending_results
+from domain.settlement.rules import AcceptedResult, NewResult, PendingResult
 from domain.tables import among
 
 if TYPE_CHECKING:
@@ -81,6 +83,76 @@ async def point_to_results(
         await connection.execute(statement, rows)
 
 
+async def show_results(connection: "AsyncConnection", found: Iterable[NewResult]) -> None:
+    """Have matches show results that an admin has set: status and score. What was not played out is called off."""
+    is_void = bindparam("kind", type_=Text) == ResultKind.VOID
+    called_off = case(
+        (matches.c.status == MatchStatus.IN_PLAY, MatchStatus.ABANDONED.value),
+        (matches.c.status.in_([MatchStatus.NOT_STARTED, MatchStatus.POSTPONED]), MatchStatus.CANCELLED.value),
+        else_=matches.c.status,
+    )
+    statement = (
+        update(matches)
+        .where(matches.c.id == bindparam("match_id"))
+        .values(
+            {name: bindparam(name) for part in ("goals", *RESULT_PARTS) for name in (f"home_{part}", f"away_{part}")}
+            | {
+                "status": case((is_void, called_off), else_=MatchStatus.ENDED.value),
+                "minute": None,
+                "hold_reason": None,
+                "data_warning": None,
+            }
+        )
+    )
+    rows = [
+        {"match_id": result.match_id, "kind": result.kind.value}
+        | _part_values(result, goals=result.after_extra_time or result.regulation)
+        for result in found
+    ]
+    if rows:
+        await connection.execute(statement, rows)
+
+
+async def last_pending(connection: "AsyncConnection", match_ids: Iterable[MatchId]) -> dict[MatchId, PendingResult]:
+    """What the provider said last of each match while an admin's result stood, whatever became of it."""
+    statement = (
+        select(pending_results, IS_OPEN.label("is_open"))
+        .distinct(pending_results.c.match_id)
+        .where(among(pending_results.c.match_id, match_ids))
+        .order_by(pending_results.c.match_id, pending_results.c.found_at.desc())
+    )
+    rows = (await connection.execute(statement)).mappings()
+    return {MatchId(row["match_id"]): _pending(row) for row in rows}
+
+
+async def put_pending(connection: "AsyncConnection", found: Iterable[NewResult]) -> None:
+    """Keep what providers say now, in place of what they said before where that still waits."""
+    rows = [
+        {"id": new_id(), "match_id": result.match_id, "kind": result.kind.value} | _part_values(result)
+        for result in found
+    ]
+    statement = upsert(pending_results)
+    names = ["kind", *(f"{side}_{part}" for part in RESULT_PARTS for side in ("home", "away"))]
+    changes = {name: statement.excluded[name] for name in names} | {"found_at": func.clock_timestamp()}
+    replacing = statement.on_conflict_do_update(index_elements=["match_id"], index_where=IS_OPEN, set_=changes)
+    if rows:
+        await connection.execute(replacing, rows)
+
+
+async def accept_pending(connection: "AsyncConnection", match_id: MatchId, revision: int) -> None:
+    """An admin has set what the provider says: it is a revision now."""
+    accepted = {"accepted_at": func.clock_timestamp(), "accepted_revision": revision}
+    waiting = update(pending_results).where(pending_results.c.match_id == match_id, IS_OPEN)
+    await connection.execute(waiting.values(accepted))
+
+
+async def withdraw_pending(connection: "AsyncConnection", match_ids: Sequence[MatchId]) -> None:
+    """The provider now says what the admin did: nothing waits any more."""
+    if match_ids:
+        waiting = update(pending_results).where(among(pending_results.c.match_id, match_ids), IS_OPEN)
+        await connection.execute(waiting.values(dismissed_at=func.clock_timestamp()))
+
+
 async def results_after(connection: "AsyncConnection", match_id: MatchId, revision: int) -> list[AcceptedResult]:
     """Accepted revisions above `revision`, oldest first."""
     statement = (
@@ -106,26 +178,49 @@ def _result(row: "RowMapping") -> AcceptedResult:
         after_extra_time=_goals(row, "extra_time"),
         shoot_out=_goals(row, "shoot_out"),
         status_at=row["status_at"],
+        cause=row["cause"],
+    )
+
+
+def _pending(row: "RowMapping") -> PendingResult:
+    return PendingResult(
+        match_id=MatchId(row["match_id"]),
+        kind=ResultKind(row["kind"]),
+        regulation=_goals(row, "regulation"),
+        after_extra_time=_goals(row, "extra_time"),
+        shoot_out=_goals(row, "shoot_out"),
+        found_at=row["found_at"],
+        is_open=row["is_open"],
+        was_refused=row["dismissed_by"] is not None,
     )
 
 
 def _result_row(result: NewResult, latest: AcceptedResult | None, now: datetime) -> dict[str, Any]:
-    is_void = result.kind is ResultKind.VOID
-    parts = {
-        "regulation": result.regulation,
-        "extra_time": result.after_extra_time,
-        "shoot_out": result.shoot_out,
-    }
-    row: dict[str, Any] = {
+    return {
         "match_id": result.match_id,
         "revision": latest.revision + 1 if latest else 1,
         "kind": result.kind,
         "source": result.source,
         "cause": result.cause,
         "status_at": max(now, latest.status_at + timedelta(microseconds=1)) if latest else now,
+        "actor_id": result.actor_id,
+        "reason": result.reason,
+    } | _part_values(result)
+
+
+def _part_values(result: NewResult, **more: Goals | None) -> dict[str, Any]:
+    """The columns of its parts; a void result has none."""
+    parts = {
+        "regulation": result.regulation,
+        "extra_time": result.after_extra_time,
+        "shoot_out": result.shoot_out,
+        **more,
     }
+    row: dict[str, Any] = {}
     for name, goals in parts.items():
-        row[f"home_{name}"], row[f"away_{name}"] = (None, None) if goals is None or is_void else goals
+        row[f"home_{name}"], row[f"away_{name}"] = (
+            goals if goals and result.kind is not ResultKind.VOID else (None, None)
+        )
     return row
 
 
