@@ -16,6 +16,11 @@ _COMMANDS = (
     ("serve", "runtime.commands.serve:serve", "Run the API process."),
     ("worker", "runtime.commands.worker:worker", "Run the worker process."),
     ("scheduler", "runtime.commands.scheduler:scheduler", "Run the scheduler process."),
+    (
+        "status",
+        "runtime.commands.status:status",
+        "Say what waits, what failed and who works; exit code 1 when not all is well.",
+    ),
     ("check", "runtime.commands.check:check", "Say whether the servers can be used; exit code 2 when not."),
     ("schema", "runtime.commands.schema:schema", "Write or check the committed GraphQL schema."),
     ("assets", "runtime.commands.assets:assets", "Fetch the pinned files of the web pages."),
@@ -26,6 +31,31 @@ _DATABASE_COMMANDS = (
     ("status", "runtime.commands.db:status", "Say at which revision the database is; exit code 1 when it is behind."),
 )
 _MEMBER_COMMANDS = (("promote", "runtime.commands.members:promote", "Make a member an administrator of the platform."),)
+_EXECUTION_COMMANDS = (
+    ("list", "runtime.commands.executions:list_", "List executions, latest first."),
+    ("show", "runtime.commands.executions:show", "Show one execution with its steps."),
+    ("cancel", "runtime.commands.executions:cancel", "Cancel an execution that is queued or runs."),
+    ("retry", "runtime.commands.executions:retry", "Run the work of a failed or cancelled execution again."),
+)
+_DEAD_LETTER_COMMANDS = (
+    ("list", "runtime.commands.dead_letters:list_", "List open dead letters, latest first."),
+    ("show", "runtime.commands.dead_letters:show", "Show one dead letter: its message, and where it failed."),
+    ("replay", "runtime.commands.dead_letters:replay", "Run the work of a dead letter again."),
+    ("discard", "runtime.commands.dead_letters:discard", "Close a dead letter without running it again."),
+)
+_SCHEDULE_COMMANDS = (
+    ("list", "runtime.commands.schedules:list_", "List schedules by name."),
+    ("pause", "runtime.commands.schedules:pause", "Have a schedule start nothing until it is resumed."),
+    ("resume", "runtime.commands.schedules:resume", "Have a paused schedule run again."),
+    ("run", "runtime.commands.schedules:run", "Run a schedule's operation now."),
+)
+_GROUPS = (
+    ("db", "Look after the database.", _DATABASE_COMMANDS),
+    ("members", "Look after members.", _MEMBER_COMMANDS),
+    ("executions", "Look after executions.", _EXECUTION_COMMANDS),
+    ("dead-letters", "Look after jobs that failed for good.", _DEAD_LETTER_COMMANDS),
+    ("schedules", "Look after schedules.", _SCHEDULE_COMMANDS),
+)
 
 
 def main() -> NoReturn:
@@ -50,13 +80,13 @@ def build_app() -> App:
         help="Palpite: guess football scores before kick-off, watch the leaderboard move.",
         version=lambda: version("palpite"),
     )
-    database = App(name="db", help="Look after the database.")
-    members = App(name="members", help="Look after members.")
-    for target, commands in ((app, _COMMANDS), (database, _DATABASE_COMMANDS), (members, _MEMBER_COMMANDS)):
-        for name, place, words in commands:
-            target.command(place, name=name, help=words)
-    app.command(database)
-    app.command(members)
+    for name, place, words in _COMMANDS:
+        app.command(place, name=name, help=words)
+    for group, words, commands in _GROUPS:
+        part = App(name=group, help=words)
+        for name, place, help_ in commands:
+            part.command(place, name=name, help=help_)
+        app.command(part)
     return app
 
 

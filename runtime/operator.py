@@ -1,0 +1,141 @@
+"""Owns what commands for the person on call share: a database, ids as they paste them, tables, and JSON for scripts."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+from uuid import UUID, uuid4
+
+import orjson
+from rich.console import Console
+from rich.table import Table
+
+from domain.clock import utc_now
+from domain.errors import DomainError
+from runtime.database import PostgresDatabase
+from runtime.embedded.servers import servers_for_command
+from runtime.errors import SetupError
+from runtime.preflight import require_postgres
+from runtime.process import require_migrations
+from runtime.settings import load_settings
+from schema.ids import MalformedId, decode
+
+T = TypeVar("T")
+Row = Mapping[str, Any]
+"""One line of an answer; the keys are those of the API."""
+
+
+def with_database(work: Callable[[PostgresDatabase], Awaitable[T]]) -> T:
+    """Do something with the database of the Palpite that runs, else of the data folder.
+
+    Raises:
+        SetupError: it cannot be reached, or what was asked for is refused; the message says why.
+    """
+    with servers_for_command(load_settings(), with_valkey=False) as settings:
+        return asyncio.run(_with_database(settings.required_database_url(), work))
+
+
+async def _with_database(url: str, work: Callable[[PostgresDatabase], Awaitable[T]]) -> T:
+    await require_postgres(url)
+    await require_migrations(url)
+    database = PostgresDatabase.create(url, pool_size=2, application_name="palpite-operator")
+    try:
+        return await work(database)
+    except DomainError as refusal:
+        raise SetupError(refusal.message) from refusal
+    finally:
+        await database.close()
+
+
+def request_id() -> str:
+    """Names one command in the audit log and in the logs of what it starts."""
+    return f"operator-{uuid4()}"
+
+
+def parse_id(text: str, kind: str) -> UUID:
+    """An id as it stands in logs and tables (a UUID), or as the API gives it.
+
+    Raises:
+        SetupError: it is neither.
+    """
+    try:
+        return UUID(text)
+    except ValueError:
+        pass
+    try:
+        (part,) = decode(text, kind)
+        return UUID(part)
+    except (MalformedId, ValueError) as problem:
+        raise SetupError(
+            f"{text!r} is no id of this kind: copy one from the list, from a log line or from the API."
+        ) from problem
+
+
+def show_rows(rows: Sequence[Row], columns: Mapping[str, str], *, as_json: bool, nothing: str) -> None:
+    """A table with `columns` (heading by key) for people, everything for scripts."""
+    if as_json:
+        _write_json(list(rows))
+    elif not rows:
+        Console().print(nothing, highlight=False)
+    else:
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for heading in columns.values():
+            table.add_column(heading, overflow="fold")
+        for row in rows:
+            table.add_row(*(as_text(row[key]) for key in columns))
+        Console().print(table, highlight=False, markup=False)
+
+
+def show_one(row: Row, *, as_json: bool) -> None:
+    """Every value of one thing, a line each."""
+    if as_json:
+        _write_json(row)
+        return
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for key, value in row.items():
+        if value not in (None, [], {}):
+            table.add_row(key, as_text(value))
+    Console().print(table, highlight=False, markup=False)
+
+
+def say(words: str) -> None:
+    """One sentence for people."""
+    Console().print(words, highlight=False, markup=False, soft_wrap=True)
+
+
+def ago(instant: datetime | None) -> str:
+    """How long ago an instant is, in its two largest units; empty for none."""
+    return "" if instant is None else f"{duration((utc_now() - instant).total_seconds())} ago"
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds in the two largest units that they have; empty for none."""
+    if seconds is None:
+        return ""
+    left, parts = max(round(seconds), 0), []
+    for name, size in (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):
+        count, left = divmod(left, size)
+        if count or (name == "s" and not parts):
+            parts.append(f"{count}{name}")
+    return " ".join(parts[:2])
+
+
+def as_text(value: object) -> str:
+    """A value in a table."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "yes" if value else "no"
+        case datetime():
+            return f"{value:%Y-%m-%d %H:%M:%S}Z"
+        case dict() | list():
+            return orjson.dumps(value, default=str).decode()
+        case _:
+            return str(value)
+
+
+def _write_json(value: object) -> None:
+    Console(soft_wrap=True).print(
+        orjson.dumps(value, default=str, option=orjson.OPT_INDENT_2).decode(), highlight=False, markup=False
+    )

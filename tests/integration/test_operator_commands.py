@@ -1,0 +1,168 @@
+"""The commands for the person on call, as they are typed: what they print, what they change, what they refuse."""
+
+import asyncio
+import json
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import text
+
+from domain.execution.lease import service as leases
+from domain.execution.lease.store import Claim, Progress
+from domain.execution.model import Counts, ExecutionErrorCode, ExecutionState, Failure, Operation
+from domain.schedule import service as schedules
+from runtime.errors import SetupError
+from runtime.operator import duration, parse_id
+from schema.ids import encode
+from tests.support.executions import queue, read_one
+from tests.support.palpite import run_palpite
+
+if TYPE_CHECKING:
+    from domain.execution.model import Execution
+    from runtime.database import PostgresDatabase
+
+REASON = ("--reason", "told so by a test")
+
+
+async def palpite(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return await asyncio.to_thread(run_palpite, *arguments, DATABASE_URL=url)
+
+
+async def answer(url: str, *arguments: str) -> Any:
+    """The JSON that a command prints."""
+    done = await palpite(url, *arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+async def failed(database: "PostgresDatabase") -> "Execution":
+    """An execution that has just failed for good."""
+    accepted = await queue(database, operation=Operation.SETTLE_PENDING)
+    claimed = await leases.claim(database, accepted.execution.id, owner="test", lease_seconds=30)
+    assert claimed is not None
+    await leases.finish(
+        database,
+        Claim(claimed.id, claimed.fence),
+        ExecutionState.FAILED,
+        Progress(Counts(), ()),
+        failure=Failure(ExecutionErrorCode.INTERNAL, "It broke."),
+        report_key=None,
+    )
+    return await read_one(database, claimed.id)
+
+
+async def audited(database: "PostgresDatabase") -> list[tuple[str, str, str]]:
+    async with database.read() as connection:
+        rows = await connection.execute(text("SELECT actor_kind, action, reason FROM audit_log ORDER BY id"))
+        return [(row.actor_kind, row.action, row.reason) for row in rows]
+
+
+async def test_executions_are_listed_and_shown(database: "PostgresDatabase", database_url: str) -> None:
+    waiting = (await queue(database, operation=Operation.SYNC_CURRENT_ROUND)).execution
+    broken = await failed(database)
+
+    table = (await palpite(database_url, "executions", "list")).stdout
+    listed = await answer(database_url, "executions", "list", "--state", "FAILED")
+    shown = await answer(database_url, "executions", "show", encode("Execution", broken.id))
+    limited = await answer(database_url, "executions", "list", "--limit", "1")
+
+    assert [line.split()[1] for line in table.splitlines()[1:]] == ["SETTLE_PENDING", "SYNC_CURRENT_ROUND"]
+    assert [one["id"] for one in listed] == [str(broken.id)]
+    assert (shown["id"], shown["error"], shown["steps"]) == (str(broken.id), "INTERNAL: It broke.", [])
+    assert [one["id"] for one in limited] == [str(broken.id)]
+    assert str(waiting.id) in table
+
+
+async def test_an_execution_is_cancelled_and_retried(database: "PostgresDatabase", database_url: str) -> None:
+    waiting = (await queue(database, operation=Operation.SYNC_CURRENT_ROUND)).execution
+
+    cancelled = await palpite(database_url, "executions", "cancel", str(waiting.id), *REASON)
+    again = await palpite(database_url, "executions", "cancel", str(waiting.id), *REASON)
+    retried = await palpite(database_url, "executions", "retry", str(waiting.id), *REASON)
+    newest = (await answer(database_url, "executions", "list"))[0]
+
+    assert (cancelled.returncode, cancelled.stdout.strip()) == (0, f"SYNC_CURRENT_ROUND {waiting.id} is cancelled.")
+    assert (again.returncode, again.stdout) == (2, "")
+    assert again.stderr.startswith("palpite: ")
+    assert retried.returncode == 0
+    assert (newest["retryOf"], newest["state"]) == (str(waiting.id), "QUEUED")
+    assert await audited(database) == [
+        ("OPERATOR", "cancelExecution", "told so by a test"),
+        ("OPERATOR", "retryExecution", "told so by a test"),
+    ]
+
+
+async def test_dead_letters_are_replayed_and_discarded(database: "PostgresDatabase", database_url: str) -> None:
+    first = await failed(database)
+    letter = (await answer(database_url, "dead-letters", "list"))[0]
+    replayed = await palpite(database_url, "dead-letters", "replay", letter["id"], *REASON)
+    assert replayed.returncode == 0, replayed.stderr
+    nothing = await palpite(database_url, "dead-letters", "list")
+    second = await failed(database)
+    other = (await answer(database_url, "dead-letters", "list"))[0]
+    discarded = await palpite(database_url, "dead-letters", "discard", other["id"], *REASON)
+    everything = await answer(database_url, "dead-letters", "list", "--all")
+    shown = await answer(database_url, "dead-letters", "show", letter["id"])
+
+    assert (letter["executionId"], letter["error"]) == (str(first.id), "INTERNAL: It broke.")
+    assert nothing.stdout.strip() == "No open dead letter."
+    assert discarded.stdout.strip() == f"The dead letter of SETTLE_PENDING {second.id} is discarded."
+    assert [one["resolution"] for one in everything] == ["DISCARDED", "REPLAYED"]
+    assert (shown["id"], shown["reason"]) == (letter["id"], "told so by a test")
+
+
+async def test_schedules_are_paused_resumed_and_run(database: "PostgresDatabase", database_url: str) -> None:
+    await schedules.install_defaults(database)
+    name = "settle-pending"
+
+    table = (await palpite(database_url, "schedules", "list")).stdout
+    paused = await palpite(database_url, "schedules", "pause", name, *REASON)
+    listed = {one["name"]: one for one in await answer(database_url, "schedules", "list")}
+    resumed = await palpite(database_url, "schedules", "resume", name, *REASON)
+    started = await palpite(database_url, "schedules", "run", name, *REASON)
+    newest = (await answer(database_url, "executions", "list"))[0]
+    unknown = await palpite(database_url, "schedules", "pause", "no-such", *REASON)
+    mute = await palpite(database_url, "schedules", "pause", name, "--reason", "x")
+
+    assert name in table
+    assert paused.stdout.strip() == "settle-pending is paused."
+    assert (listed[name]["status"], listed[name]["nextRunAt"]) == ("PAUSED", None)
+    assert resumed.stdout.startswith("settle-pending runs next at ")
+    assert started.stdout.strip() == f"SETTLE_PENDING {newest['id']} is queued."
+    assert (unknown.returncode, unknown.stderr.strip()) == (
+        2,
+        "palpite: There is no schedule 'no-such'; `palpite schedules list` shows them.",
+    )
+    assert (mute.returncode, "3 to 500 characters" in mute.stderr) == (2, True)
+
+
+async def test_the_status_says_what_somebody_should_look_at(database: "PostgresDatabase", database_url: str) -> None:
+    await failed(database)
+    await queue(database, operation=Operation.SYNC_CURRENT_ROUND)
+
+    done = await palpite(database_url, "status")
+    found = await palpite(database_url, "status", "--json")
+    queues = {one["operation"]: one for one in json.loads(found.stdout)["queues"]}
+
+    assert (done.returncode, found.returncode) == (1, 1)
+    assert "! No worker was heard of in the last minute: start `palpite worker`." in done.stdout
+    assert "! SETTLE_PENDING: 1 open dead letters (docs/runbooks/dead-letters.md)." in done.stdout
+    assert queues["SYNC_CURRENT_ROUND"]["queued"] == 1
+    assert queues["SETTLE_PENDING"]["deadLetters"] == 1
+
+
+async def test_an_id_of_another_kind_is_refused(database_url: str) -> None:
+    done = await palpite(database_url, "executions", "show", encode("Match", 1))
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "is no id of this kind" in done.stderr
+
+
+def test_durations_and_ids_are_read_and_written_for_people() -> None:
+    wanted = parse_id("01a00000-0000-7000-8000-000000000000", "Execution")
+
+    assert [duration(seconds) for seconds in (None, 0, 61, 3_600, 90_061)] == ["", "0s", "1m 1s", "1h", "1d 1h"]
+    assert parse_id(encode("Execution", wanted), "Execution") == wanted
+    with pytest.raises(SetupError, match="'\\?' is no id of this kind"):
+        parse_id("?", "Execution")
