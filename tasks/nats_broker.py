@@ -6,7 +6,6 @@ and on shutdown gives back what it had fetched.
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import suppress
 
 import structlog
 from nats.aio.msg import Msg
@@ -61,6 +60,7 @@ class NatsBroker(PullBasedJetStreamBroker):
         self._connecting = asyncio.Lock()
         self._was_used = False
         self._is_joined = False
+        self._is_sure = False
         self._held: dict[str, Msg] = {}
 
     async def startup(self) -> None:
@@ -95,16 +95,22 @@ class NatsBroker(PullBasedJetStreamBroker):
     async def _fetch(self) -> list[Msg]:
         try:
             await self._connect()
-            if not self._is_joined:
+            if not self._is_sure:
                 await self._join()
-            with suppress(NatsTimeoutError):
-                if found := await self.consumer.fetch(self.pull_consume_batch, self.pull_consume_timeout):
-                    return found
-            await self._join()  # nothing came: is there still something to come from?
+            found = await self._taken()
         except _PROBLEMS as error:
+            self._is_sure = False
             await _note(error)
             await asyncio.sleep(_RETRY_SECONDS)
-        return []
+            return []
+        self._is_sure = bool(found)  # nothing came: is there still something to come from?
+        return found
+
+    async def _taken(self) -> list[Msg]:
+        try:
+            return await self.consumer.fetch(self.pull_consume_batch, self.pull_consume_timeout)
+        except NatsTimeoutError:
+            return []
 
     async def _connect(self) -> None:
         """Once it is connected, the client connects again by itself; only a server that refuses us ends that."""
@@ -113,7 +119,7 @@ class NatsBroker(PullBasedJetStreamBroker):
                 self._was_used = True
                 await self.client.connect(self.servers, **self.connection_kwargs)
                 self.js = self.client.jetstream(timeout=_ANSWER_SECONDS)
-                self._is_joined = False
+                self._is_joined = self._is_sure = False
 
     async def _join(self) -> None:
         """Make stream and consumer where they are missing. What a queue held that has vanished must be sent again."""
