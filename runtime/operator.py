@@ -112,7 +112,8 @@ def duration(seconds: float | None) -> str:
     """Seconds in the two largest units that they have; empty for none."""
     if seconds is None:
         return ""
-    left, parts = max(round(seconds), 0), []
+    left = max(round(seconds), 0)
+    parts: list[str] = []
     for name, size in (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):
         count, left = divmod(left, size)
         if count or (name == "s" and not parts):
