@@ -27,15 +27,15 @@ class Page(Generic[T]):
     """Items in all, where the list tells it."""
 
 
-def page_size(first: int) -> int:
+def page_size(size: int, argument: str = "first") -> int:
     """Check how many items are asked for.
 
     Raises:
         InvalidInput: not 1 to 100.
     """
-    if not 1 <= first <= LARGEST_PAGE:
-        raise InvalidInput(f"`first` must be 1 to {LARGEST_PAGE}.", field=("first",))
-    return first
+    if not 1 <= size <= LARGEST_PAGE:
+        raise InvalidInput(f"`{argument}` must be 1 to {LARGEST_PAGE}.", field=(argument,))
+    return size
 
 
 class Cursors:
@@ -49,7 +49,7 @@ class Cursors:
         values = [None if part is None else str(part) for part in key]
         return _pack([self._mark, values])
 
-    def read(self, after: str, *parsers: Callable[[str], Any]) -> tuple[Any, ...]:
+    def read(self, after: str, *parsers: Callable[[str], Any], argument: str = "after") -> tuple[Any, ...]:
         """The sort key in a cursor, each part read by its parser.
 
         Raises:
@@ -58,8 +58,8 @@ class Cursors:
         try:
             return self._read(after, parsers)
         except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as problem:
-            message = "`after` must be the `endCursor` of a page of the same field with the same arguments."
-            raise InvalidInput(message, field=("after",)) from problem
+            message = f"`{argument}` must be a cursor of a page of the same field with the same arguments."
+            raise InvalidInput(message, field=(argument,)) from problem
 
     def _read(self, after: str, parsers: Sequence[Callable[[str], Any]]) -> tuple[Any, ...]:
         mark, values = json.loads(_unpack(after))

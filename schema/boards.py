@@ -9,21 +9,26 @@ import strawberry
 
 from domain.ids import LeagueId, MemberId, RoundId, TournamentId
 from domain.leaderboard.board import OpenBoard
-from domain.leaderboard.model import BoardHead, BoardKey, RankedRow
+from domain.leaderboard.model import BoardHead, BoardKey, PastRound, RankedRow
 from domain.member.model import Member
 from schema import ids
+from schema.moments import moment_parts
 
 T = TypeVar("T")
 
 
-def board_id(key: BoardKey) -> strawberry.ID:
-    """The id of the present board."""
-    return ids.global_id("Leaderboard", key.league_id, key.tournament_id, key.round_id)
+def board_id(head: BoardHead) -> strawberry.ID:
+    """The id of a board at its moment."""
+    return ids.global_id("Leaderboard", *_key_parts(head.key), *moment_parts(head))
 
 
-def row_id(key: BoardKey, member_id: MemberId) -> strawberry.ID:
-    """The id of a member's row on the present board."""
-    return ids.global_id("LeaderboardRow", key.league_id, key.tournament_id, key.round_id, member_id)
+def row_id(head: BoardHead, member_id: MemberId) -> strawberry.ID:
+    """The id of a member's row on a board at its moment."""
+    return ids.global_id("LeaderboardRow", *_key_parts(head.key), member_id, *moment_parts(head))
+
+
+def _key_parts(key: BoardKey) -> tuple[UUID | None, ...]:
+    return key.league_id, key.tournament_id, key.round_id
 
 
 def board_key(parts: Sequence[str]) -> BoardKey:
@@ -75,6 +80,11 @@ class RowBatch:
             return self._movement.get(member_id)
         found = await self._once("movement", lambda: self.board.movement(self._rows))
         return found.get(member_id)
+
+    async def history(self, member_id: MemberId) -> tuple[PastRound, ...]:
+        """How a member stood after each round."""
+        found = await self._once("history", lambda: self.board.history([row.member_id for row in self._rows]))
+        return found.get(member_id, ())
 
     async def _once(self, what: str, read: Callable[[], Awaitable[Mapping[MemberId, T]]]) -> Mapping[MemberId, T]:
         if what not in self._reads:

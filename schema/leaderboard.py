@@ -10,6 +10,7 @@ from domain.leaderboard import model as domain
 from domain.leaderboard.board import OpenBoard
 from domain.leaderboard.model import BoardSource, RankCriterion
 from resolvers import leaderboard as resolvers
+from resolvers.leaderboard import RowsWanted
 from resolvers.pages import Page
 from schema import ids
 from schema import league as league_types
@@ -22,8 +23,6 @@ from schema.member import Member
 from schema.references import LeagueRef, RoundRef, TournamentRef
 from schema.scalars import LARGEST_INT
 from schema.shared import Node, PageInfo, given, there
-
-DEFAULT_ROWS = 50
 
 describe(
     RankCriterion,
@@ -71,6 +70,23 @@ class Freshness:
             live_matches=0,
             pending_matches=head.pending_matches,
         )
+
+
+@strawberry.type(description="A member's row as it stood when the next round began, or now for the latest.")
+class RowHistory:
+    source: strawberry.Private[domain.PastRound]
+    rank: int | None = strawberry.field(description="Rank after it; null when the member was not ranked then.")
+    points: int = strawberry.field(description="Points after it.")
+    round_points: int = strawberry.field(description="Points of its matches, settled up to now.")
+
+    @strawberry.field(description="The round.")
+    async def round(self, info: Info) -> RoundRef:
+        return await tournament_types.round_of(info, self.source.round_id)
+
+    @classmethod
+    def from_domain(cls, after: domain.PastRound) -> Self:
+        """Shape how a member stood after a round."""
+        return cls(source=after, rank=after.rank, points=after.points, round_points=after.round_points)
 
 
 @strawberry.type(
@@ -132,6 +148,15 @@ class LeaderboardRow(Node):
     async def movement(self) -> int | None:
         return await self.batch.movement(self.source.member_id)
 
+    @strawberry.field(
+        description=(
+            "After each round begun so far, in order, at most 100; only on the board of a league in a tournament, "
+            "else empty."
+        )
+    )
+    async def history(self) -> list[RowHistory]:
+        return [RowHistory.from_domain(after) for after in await self.batch.history(self.source.member_id)]
+
     @classmethod
     def from_domain(cls, row: domain.RankedRow, batch: RowBatch) -> Self:
         """Shape a row; `batch` reads what rows of one page need, for all of them at once."""
@@ -139,7 +164,7 @@ class LeaderboardRow(Node):
         return cls(
             source=row,
             batch=batch,
-            id=row_id(head.key, row.member_id),
+            id=row_id(head, row.member_id),
             version=head.version,
             position=row.position,
             rank=row.rank,
@@ -231,10 +256,21 @@ class Leaderboard(Node):
             int | None, strawberry.argument(description="1 to 100; default 50 unless `last` is given.")
         ] = strawberry.UNSET,
         after: str | None = strawberry.UNSET,
+        last: Annotated[
+            int | None, strawberry.argument(description="1 to 100, from the end or before `before`.")
+        ] = strawberry.UNSET,
+        before: Annotated[
+            str | None, strawberry.argument(description="Cursor before which the page ends.")
+        ] = strawberry.UNSET,
+        search: Annotated[
+            str | None,
+            strawberry.argument(
+                description="Only nick names that begin so; positions and ranks stay those of the whole board."
+            ),
+        ] = strawberry.UNSET,
     ) -> LeaderboardRowConnection:
-        page, board_moved = await resolvers.rows(
-            self.board, first=DEFAULT_ROWS if (wanted := given(first)) is None else wanted, after=given(after)
-        )
+        wanted = RowsWanted(given(first), given(after), given(last), given(before), given(search))
+        page, board_moved = await resolvers.rows(self.board, wanted)
         return LeaderboardRowConnection.from_page(page, self.board, board_moved=board_moved)
 
     @strawberry.field(description="The viewer's row; null when the viewer is not ranked here.")
@@ -258,9 +294,9 @@ class Leaderboard(Node):
         head = head or board.head
         return cls(
             board=board,
-            id=board_id(head.key),
+            id=board_id(head),
             settled_version=head.settled_version,
-            stream_position=StreamPosition(epoch=head.epoch, version=head.version),
+            stream_position=StreamPosition(epoch=head.epoch, version=head.version) if head.is_streamed else None,
             freshness=Freshness.from_domain(head),
             settled_matches=head.settled_matches,
             matches=head.matches,

@@ -17,6 +17,7 @@ from domain.ids import (
     TeamId,
     TournamentId,
 )
+from domain.leaderboard.board import OpenBoard
 from resolvers import (
     audit as audit_log,
 )
@@ -48,6 +49,7 @@ from schema import audit, execution, guess, leaderboard, league, match, member, 
 from schema.boards import RowBatch, board_key
 from schema.context import Info
 from schema.ids import MalformedId, instant_part, number_part, split, uuid_part
+from schema.moments import read_moment_parts
 from schema.shared import Node
 
 Finder: TypeAlias = Callable[[Info, Sequence[str]], Awaitable[Node | None]]
@@ -115,15 +117,21 @@ async def _guess(info: Info, parts: Sequence[str]) -> Node | None:
 
 
 async def _leaderboard(info: Info, parts: Sequence[str]) -> Node | None:
-    board = await leaderboards.open_board(info.context, key=board_key(_exactly(parts, 3)))
+    board = await _open_board(info, parts[:3], parts[3:])
     return leaderboard.Leaderboard.from_domain(board)
 
 
 async def _leaderboard_row(info: Info, parts: Sequence[str]) -> Node | None:
-    *board_parts, member_part = _exactly(parts, 4)
-    board = await leaderboards.open_board(info.context, key=board_key(board_parts))
-    row = await board.row_of(MemberId(uuid_part(member_part)))
+    board = await _open_board(info, parts[:3], parts[4:])
+    row = await board.row_of(MemberId(uuid_part(parts[3]))) if len(parts) > 3 else None
     return leaderboard.LeaderboardRow.from_domain(row, RowBatch(board, [row])) if row else None
+
+
+async def _open_board(info: Info, key_parts: Sequence[str], moment: Sequence[str]) -> OpenBoard:
+    """The board of an id: its key, then for others than the present one the moment and what counts."""
+    key = board_key(_exactly(key_parts, 3))
+    as_of, settled_only = read_moment_parts(_exactly(moment, 2) if moment else ())
+    return await leaderboards.open_board(info.context, key=key, as_of=as_of, settled_only=settled_only)
 
 
 async def _league(info: Info, parts: Sequence[str]) -> Node | None:

@@ -20,6 +20,7 @@ from schema import match as match_types
 from schema.context import Info
 from schema.describe import describe
 from schema.ids import global_id, optional_id
+from schema.moments import AsOf, SettledOnly, moment_of
 from schema.references import LeaderboardRef, MatchConnectionRef
 from schema.ruleset import Ruleset
 from schema.shared import Node, PageInfo, UserError, given, there
@@ -242,9 +243,12 @@ class Tournament(Node):
         round_id: Annotated[
             strawberry.ID | None, strawberry.argument(description="Only the points of this round.")
         ] = strawberry.UNSET,
+        as_of: AsOf = strawberry.UNSET,
+        settled_only: SettledOnly = False,
     ) -> LeaderboardRef | None:
         key = BoardKey(tournament_id=self.source.id, round_id=optional_id(round_id, ids.round_id, "round", "roundId"))
-        return leaderboard_types.Leaderboard.from_domain(await leaderboards.open_board(info.context, key=key))
+        board = await leaderboards.open_board(info.context, key=key, as_of=moment_of(as_of), settled_only=settled_only)
+        return leaderboard_types.Leaderboard.from_domain(board)
 
     @strawberry.field(description="Whether the viewer has joined; null when nobody is signed in.")
     async def viewer_has_joined(self, info: Info) -> bool | None:

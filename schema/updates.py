@@ -98,7 +98,7 @@ class LeaderboardDelta(StreamEvent):
             version=event.version,
             leaderboard=Leaderboard.from_domain(event.board, event.head),
             rows=[LeaderboardRow.from_domain(row, batch) for row in event.rows],
-            removed_row_ids=[row_id(event.head.key, member_id) for member_id in event.removed],
+            removed_row_ids=[row_id(event.head, member_id) for member_id in event.removed],
         )
 
 

@@ -1,7 +1,7 @@
 """What a document may cost: how many objects an answer can have, by page sizes.
 
-A field that gives an object costs 1; below a field with `first` its `edges` cost that many times, other lists of
-objects a fixed number of times. The plan is made once a document; variables are put in at each request.
+A field that gives an object costs 1; below a field with `first` (or `last`) its `edges` cost that many times, other
+lists of objects a fixed number of times. The plan is made once a document; variables are put in at each request.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,6 +34,7 @@ LIST_SIZE = 10
 """Taken for lists that are no pages."""
 DEFAULT_PAGE = 50
 LARGEST_PAGE = 100
+PAGE_ARGUMENTS = ("first", "last")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +55,9 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class PageVariable:
-    """A page size that comes with each request."""
+    """A page size that comes with each request: the largest of some variables, or the default when none is given."""
 
-    name: str
+    names: tuple[str, ...]
     default: int
 
 
@@ -87,8 +88,8 @@ def _cost(plan: Plan, variables: Mapping[str, Any], known: dict[int, int]) -> in
 def _factor(factor: int | PageVariable, variables: Mapping[str, Any]) -> int:
     if isinstance(factor, int):
         return factor
-    value = variables.get(factor.name, factor.default)
-    return _page(value if isinstance(value, int) else factor.default)
+    given = [value for name in factor.names if isinstance(value := variables.get(name), int)]
+    return _page(max(given, default=factor.default))
 
 
 def _page(size: int) -> int:
@@ -149,14 +150,12 @@ class _Planner:
         if "first" not in known:
             return 1
         default = _default(known["first"])
-        value = next((argument.value for argument in given if argument.name.value == "first"), None)
-        match value:
-            case IntValueNode():
-                return _page(int(value.value))
-            case VariableNode():
-                name = value.name.value
-                return PageVariable(name, self._defaults.get(name, default))
-        return default
+        sizes = [argument.value for argument in given if argument.name.value in PAGE_ARGUMENTS]
+        names = tuple(size.name.value for size in sizes if isinstance(size, VariableNode))
+        numbers = [int(size.value) for size in sizes if isinstance(size, IntValueNode)]
+        numbers += [self._defaults[name] for name in names if name in self._defaults]
+        number = max(numbers, default=default)
+        return PageVariable(names, number) if names else _page(number)
 
 
 def _default(argument: GraphQLArgument) -> int:
