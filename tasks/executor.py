@@ -195,7 +195,15 @@ class Executor:
     async def _kept_report(self, run: Run, state: ExecutionState, failure: Failure | None) -> str | None:
         """The key of the report; None when it could not be kept, which changes nothing else."""
         key = report_key(run.execution, run.claim.fence)
-        content = report(run.execution, state, run.progress().steps, run.rejected(), failure, at=self._clock())
+        content = report(
+            run.execution,
+            state,
+            run.progress().steps,
+            run.rejected(),
+            failure,
+            at=self._clock(),
+            details=run.details,
+        )
         try:
             async with asyncio.timeout(_REPORT_SECONDS):
                 await self._reports.put(key, content, content_type=CONTENT_TYPE)

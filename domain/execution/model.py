@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from domain.execution.effect import Effect
 from domain.ids import ExecutionId, MatchId, MemberId, RoundId, ScheduleId, TournamentId
 
 
@@ -130,6 +131,7 @@ class Execution:
     error_message: str | None
     counts: Counts
     report_key: str | None
+    effect: Effect | None = None
     losses: int = 0
     """Tries that ended with the loss of their worker."""
 

@@ -31,8 +31,12 @@ def report(
     failure: Failure | None,
     *,
     at: datetime,
+    details: Mapping[str, Any] | None = None,
 ) -> bytes:
-    """The report of a try that ends in `state` at `at`; `rejected` holds lines by position of the step."""
+    """The report of a try that ends in `state` at `at`; `rejected` holds lines by position of the step.
+
+    `details` are JSON values that only this operation has to tell, by name.
+    """
     target = execution.target
     content = {
         "v": 1,
@@ -50,6 +54,7 @@ def report(
         "finishedAt": at.isoformat(),
         "counts": asdict(sum_of(list(steps))),
         "steps": [_step(step, rejected.get(step.position, ())) for step in steps],
+        **(details or {}),
     }
     return json.dumps(content, ensure_ascii=False, indent=1).encode()
 

@@ -4,10 +4,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from domain.clock import Clock
 from domain.database import Database
+from domain.execution.effect import Effect
 from domain.execution.lease import store as lease
 from domain.execution.lease.store import Claim, Progress
 from domain.execution.model import Counts, Execution, ExecutionState, ExecutionStep
@@ -76,6 +77,8 @@ class Run:
         self.execution = execution
         self.database = database
         self.claim = Claim(execution.id, execution.fence)
+        self.details: dict[str, Any] = {}
+        """What only this operation has to tell in its report: JSON values by name."""
         self._clock = clock
         self._steps: list[Step] = []
         self._cancel_requested = False
@@ -103,6 +106,11 @@ class Run:
             self._close(step, ExecutionState.FAILED)
             raise
         self._close(step, ExecutionState.COMPLETED)
+
+    async def write_effect(self, connection: "AsyncConnection", effect: Effect) -> None:
+        """Keep what the execution changes in scores, in the transaction of the change. Raises LeaseLost."""
+        if not await lease.write_effect(connection, self.claim, effect):
+            raise LeaseLost
 
     def notice(self, execution: Execution) -> None:
         """Obey what the database says by now: a run that is to be cancelled ends before its next step."""

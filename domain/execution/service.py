@@ -40,8 +40,9 @@ async def accept(
     actor_id: MemberId | None = None,
     reason: str | None = None,
     schedule_id: ScheduleId | None = None,
+    action: str = "runOperation",
 ) -> Accepted:
-    """Queue a command in the caller's transaction, or find the equal one that is live.
+    """Queue a command in the caller's transaction, or find the equal one that is live; `action` is for the audit log.
 
     Raises WrongState while the same operation lives on the same target with other parameters.
     """
@@ -51,7 +52,7 @@ async def accept(
     origin = Origin(trigger, request_id, actor_id, reason, schedule_id)
     accepted = (await _accept(connection, [replace(command, target=target)], origin))[0]
     if trigger is ExecutionTrigger.ADMIN and schedule_id is None:  # else the schedule's command records it
-        await audit.record(connection, _act(command, accepted, origin))
+        await audit.record(connection, _act(action, command, accepted, origin))
     return accepted
 
 
@@ -155,9 +156,9 @@ def _equal(command: Command, execution: Execution) -> Accepted:
     return Accepted(execution, True)
 
 
-def _act(command: Command, accepted: Accepted, origin: Origin) -> Act:
+def _act(action: str, command: Command, accepted: Accepted, origin: Origin) -> Act:
     return Act(
-        action="runOperation",
+        action=action,
         actor_id=origin.actor_id,
         request_id=origin.request_id,
         subject_kind="EXECUTION",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Select, and_, func, or_, select, true, update
 from sqlalchemy.dialects.postgresql import insert
 
-from domain.execution import rules
+from domain.execution import effect, rules
 from domain.execution.model import (
     LIVE,
     Command,
@@ -178,6 +178,7 @@ def to_execution(row: Any) -> Execution:
         error_message=row.error_message,
         counts=_counts(row),
         report_key=row.report_key,
+        effect=None if row.effect is None else effect.from_json(row.effect),
         losses=row.losses,
     )
 

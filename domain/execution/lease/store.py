@@ -29,6 +29,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert
 
+from domain.execution.effect import Effect, to_json
 from domain.execution.model import Counts, Execution, ExecutionState, ExecutionStep, Failure, Operation
 from domain.execution.store import COLUMNS, to_execution
 from domain.execution.tables import execution_steps, executions
@@ -140,6 +141,11 @@ async def write_progress(
     if changed is not None:
         await _write_steps(connection, claim, progress.steps)
     return changed
+
+
+async def write_effect(connection: "AsyncConnection", claim: Claim, effect: Effect) -> bool:
+    """Keep what the execution changes in scores, with the change itself; False when the lease is lost."""
+    return await _change(connection, claim, version=executions.c.version + 1, effect=to_json(effect)) is not None
 
 
 async def finish(
