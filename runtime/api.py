@@ -22,10 +22,10 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from domain.clock import utc_now
 from domain.errors import DomainError
+from domain.execution.ports import ObjectStore
 from domain.ids import new_id
 from domain.leaderboard.service import Boards
 from domain.member import service as members
-from integrations.object_store.folder import FolderStore
 from integrations.valkey.client import connect
 from integrations.valkey.projection import ValkeyProjection
 from integrations.valkey.ticks import TickReader
@@ -37,8 +37,10 @@ from runtime.database import PostgresDatabase
 from runtime.demo.people import DOMAIN, PASSWORD
 from runtime.files import FileLinks, files_route
 from runtime.health import health_routes, readiness_checks
-from runtime.metrics import CountRequests, Metrics, metrics_route
+from runtime.metrics.http import CountRequests, metrics_route
+from runtime.metrics.meters import Metrics
 from runtime.middleware import RequestIds
+from runtime.object_store import open_store
 from runtime.ratelimit import Limiter, limits_of
 from runtime.settings import Settings
 from schema.build import build_schema
@@ -80,7 +82,7 @@ class _Parts:
     valkey: Redis
     ticks: TickReader
     links: FileLinks
-    store: FolderStore
+    store: ObjectStore
     contexts: Contexts
     engine: Engine
     sockets: Sockets
@@ -101,6 +103,7 @@ async def _open_parts(settings: Settings, stack: AsyncExitStack) -> _Parts:
     boards = Boards(database, ValkeyProjection(valkey), utc_now)
     ticks = TickReader(listening)
     hub = Hub(database, boards, ticks, pace=_pace(settings))
+    store = await stack.enter_async_context(open_store(settings))
     links = FileLinks(settings.secret_key(), settings.public_url, utc_now)
     services = Services(
         database=database,
@@ -124,7 +127,7 @@ async def _open_parts(settings: Settings, stack: AsyncExitStack) -> _Parts:
     await hub.start()
     stack.push_async_callback(hub.stop)
     await _run_beside(stack, sockets)
-    return _Parts(database, valkey, ticks, links, FolderStore(settings.data / "files"), contexts, engine, sockets)
+    return _Parts(database, valkey, ticks, links, store, contexts, engine, sockets)
 
 
 async def _run_beside(stack: AsyncExitStack, sockets: Sockets) -> None:

@@ -45,7 +45,9 @@ async def _add(database: "PostgresDatabase", *lines: dict[str, Any]) -> list[int
     always = {"actor_kind": "SYSTEM", "action": "tested", "request_id": "r"}
     async with database.begin() as connection:
         return [
-            (await connection.execute(insert(audit_log).values({**always, **line}).returning(audit_log.c.id))).scalar()
+            (
+                await connection.execute(insert(audit_log).values({**always, **line}).returning(audit_log.c.id))
+            ).scalar_one()
             for line in lines
         ]
 

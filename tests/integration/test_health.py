@@ -11,7 +11,8 @@ from domain.outbox.model import Topic
 from domain.outbox.store import put_many
 from runtime.database import PostgresDatabase
 from runtime.health import health_routes, readiness_checks
-from runtime.metrics import CountRequests, Metrics, metrics_route
+from runtime.metrics.http import CountRequests, metrics_route
+from runtime.metrics.meters import Metrics
 from runtime.revision import head_revision
 
 if TYPE_CHECKING:
@@ -84,7 +85,6 @@ async def test_metrics_count_requests_and_read_the_database(database: PostgresDa
     assert 'palpite_http_requests_total{method="GET",path="/healthz",status="200"} 2.0' in lines
     assert 'palpite_http_requests_total{method="GET",path="other",status="404"} 2.0' in lines
     assert "palpite_outbox_backlog 2.0" in lines
-    assert 'palpite_executions{state="queued"} 0.0' in lines
     assert "palpite_settlement_lag_seconds 0.0" in lines
     assert "palpite_scrape_failures_total 0.0" in lines
 
