@@ -1,18 +1,25 @@
-"""Owns addresses of stored files: signed, short-lived, and what is sent for them."""
+"""Owns addresses of stored files: signed, short-lived, and what is sent for them.
+
+They are ours whatever the store is, so they can be given out without asking it. A store that hands files out itself is
+asked when somebody comes for one, and the client is sent on to it.
+"""
 
 import base64
 import binascii
 import hmac
 from hashlib import sha256
 
+import structlog
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from domain.clock import Clock
 from domain.execution.ports import ObjectStore
 
 LIFE_SECONDS = 900.0
+_HAND_OVER_SECONDS = 60.0
+_log = structlog.get_logger(__name__)
 _MARK = b"palpite file\0"
 
 
@@ -52,17 +59,34 @@ def files_route(links: FileLinks, store: ObjectStore) -> Route:
 
     async def fetch(request: Request) -> Response:
         key = links.key(request.path_params["token"])
-        content = await store.get(key) if key is not None else None
-        if key is None or content is None:
-            return PlainTextResponse("This link is wrong or has expired.", status_code=404, headers=_NO_STORE)
-        name = key.replace("/", "-")
-        headers = {**_NO_STORE, "content-disposition": f'attachment; filename="{name}"'}
-        return Response(content, media_type=_media_type(key), headers=headers)
+        if key is None:
+            return _gone()
+        try:
+            return await _sent(store, key)
+        except OSError as problem:
+            _log.warning("file_unreachable", error=repr(problem))
+            return PlainTextResponse("The file cannot be fetched now; try again soon.", 503, headers=_NO_STORE)
 
     return Route("/files/{token}", fetch, methods=["GET"])
 
 
+async def _sent(store: ObjectStore, key: str) -> Response:
+    name = key.replace("/", "-")
+    address = await store.address(key, name=name, seconds=_HAND_OVER_SECONDS)
+    if address is not None:
+        return RedirectResponse(address, 303, headers=_NO_STORE)
+    content = await store.get(key)
+    if content is None:
+        return _gone()
+    headers = {**_NO_STORE, "content-disposition": f'attachment; filename="{name}"'}
+    return Response(content, media_type=_media_type(key), headers=headers)
+
+
 _NO_STORE = {"cache-control": "private, no-store"}
+
+
+def _gone() -> Response:
+    return PlainTextResponse("This link is wrong or has expired.", 404, headers=_NO_STORE)
 
 
 def _media_type(key: str) -> str:

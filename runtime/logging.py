@@ -15,7 +15,18 @@ from runtime.settings import Settings
 
 # The keys of every line, in this order; a key that does not apply is left out.
 CONTEXT_KEYS = ("component", "domain", "operation", "requestId", "executionId", "jobId")
-_SECRET_WORDS = ("password", "token", "secret", "authorization", "cookie", "email", "dsn", "database_url", "redis_url")
+_SECRET_WORDS = (
+    "password",
+    "token",
+    "secret",
+    "authorization",
+    "cookie",
+    "email",
+    "dsn",
+    "database_url",
+    "redis_url",
+    "broker_url",
+)
 # Their info lines repeat what ours say, or name every statement and message.
 _QUIET = ("sqlalchemy", "alembic.runtime.plugins", "taskiq", "asyncio", "uvicorn.access", "uvicorn.error")
 

@@ -7,13 +7,14 @@ from functools import partial
 import structlog
 
 from domain.clock import utc_now
+from domain.execution.ports import ObjectStore
 from domain.execution.status.model import Process, ProcessKind
 from domain.schedule import service as schedules
-from integrations.object_store.folder import FolderStore
 from integrations.valkey import ticks
 from integrations.valkey.client import connect
 from runtime.broker import open_broker
 from runtime.database import PostgresDatabase
+from runtime.object_store import open_store
 from runtime.process import process_name
 from runtime.settings import Settings
 from runtime.signals import stop_on_signals
@@ -28,9 +29,9 @@ _log = structlog.get_logger(__name__)
 async def run(settings: Settings) -> None:
     """Relay, sweep and run what is due until a signal says stop."""
     stop = stop_on_signals()
-    async with _database(settings) as database, _sender(settings) as sender:
+    async with _database(settings) as database, _sender(settings) as sender, open_store(settings) as reports:
         await schedules.install_defaults(database)
-        async with background(*_loops(settings, database, sender)):
+        async with background(*_loops(settings, database, sender, reports)):
             _log.info("scheduler_ready")
             await stop.wait()
     _log.info("scheduler_stopped")
@@ -61,14 +62,15 @@ async def _sender(settings: Settings) -> AsyncIterator[BrokerSender]:
             await broker.shutdown()
 
 
-def _loops(settings: Settings, database: PostgresDatabase, sender: BrokerSender) -> list[Awaitable[None]]:
+def _loops(
+    settings: Settings, database: PostgresDatabase, sender: BrokerSender, reports: ObjectStore
+) -> list[Awaitable[None]]:
     wake, members_wake = Wake(), Wake()
 
     def wake_both() -> None:
         wake()
         members_wake()
 
-    reports = FolderStore(settings.data / "files")
     sweep = partial(sweeper.sweep_once, database, reports, utc_now, resend_after=2 * settings.sweep_seconds)
     poll, pause = settings.relay_poll_seconds, settings.schedule_poll_seconds
     # It does not leave when it ends: since when nobody looks for due slots is what one wants to know then.

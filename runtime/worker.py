@@ -11,17 +11,18 @@ import structlog
 from domain.clock import utc_now
 from domain.execution.lease import service as leases
 from domain.execution.model import Operation
+from domain.execution.ports import ObjectStore
 from domain.execution.run import Run
 from domain.execution.status.model import Process, ProcessKind
 from domain.leaderboard.projector import run_projector
 from domain.tournament.model import Provider
-from integrations.object_store.folder import FolderStore
 from integrations.openfootball.provider import OpenFootballProvider
 from integrations.valkey.client import connect
 from integrations.valkey.projection import ValkeyProjection
 from integrations.valkey.ticks import ProjectorTicks
 from runtime.broker import open_broker
 from runtime.database import PostgresDatabase
+from runtime.object_store import open_store
 from runtime.process import process_name
 from runtime.settings import Settings
 from runtime.signals import stop_on_signals
@@ -55,7 +56,8 @@ async def run(settings: Settings, handlers: Mapping[Operation, Handler] = HANDLE
         beat = Beat(database, Process(name, ProcessKind.WORKER), every=settings.beat_seconds)
         stack.push_async_callback(beat.leave)
         await stack.enter_async_context(background(*_loops(settings, database, valkey, queue_lost, beat)))
-        executor = _executor(settings, database, valkey, handlers, name)
+        reports = await stack.enter_async_context(open_store(settings))
+        executor = _executor(settings, database, valkey, reports, handlers, name)
         stack.push_async_callback(executor.stop)
         _log.info("worker_ready", concurrency=settings.worker_concurrency)
         await consume(
@@ -82,11 +84,11 @@ def _executor(
     settings: Settings,
     database: PostgresDatabase,
     valkey: "Redis",
+    reports: ObjectStore,
     handlers: Mapping[Operation, Handler],
     owner: str,
 ) -> Executor:
     openfootball = OpenFootballProvider(settings.openfootball_dir, replays_folder=settings.data / "replays")
-    reports = FolderStore(settings.data / "files")
     ports = Ports({Provider.OPENFOOTBALL: openfootball}, ValkeyProjection(valkey), utc_now, reports)
     return Executor(
         database,

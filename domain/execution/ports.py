@@ -14,12 +14,19 @@ class ObjectStore(Protocol):
         ...
 
     async def get(self, key: str) -> bytes | None:
-        """What is kept under a key; None when there is nothing."""
+        """What is kept under a key; None when there is nothing. Raises OSError when that cannot be told."""
         ...
 
     async def delete(self, key: str) -> None:
         """Remove what is kept under a key; harmless when there is nothing.
 
         Raises OSError when it cannot be removed.
+        """
+        ...
+
+    async def address(self, key: str, *, name: str, seconds: float) -> str | None:
+        """Where the store itself hands the file out for so long, to be saved under `name`; None when it cannot.
+
+        Raises OSError when it cannot be signed.
         """
         ...
