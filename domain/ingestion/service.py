@@ -94,7 +94,7 @@ async def ingest_knockout_rounds(run: Run, providers: Providers, clock: Clock) -
     sources = [source for source in await targets(run) if source.mode is not TournamentMode.REGULAR_SEASON]
     if not sources:
         async with run.step("Look for knockout rounds", total=0) as step:
-            step.note = "A regular season has none."
+            step.note = "No tournament with knockout rounds."
     await one_by_one(sources, partial(_find_knockout_rounds, run, providers, clock, sources))
 
 
