@@ -165,9 +165,7 @@ class ValkeyProjection:
                 return None
             distinct = ranking.distinct
             differing = {
-                "order": await differs(
-                    self._client, key(tournament_id, "order"), table.ids.tobytes(), self._in_time
-                ),
+                "order": await differs(self._client, key(tournament_id, "order"), table.ids.tobytes(), self._in_time),
                 "facts": await differs(self._client, key(tournament_id, "facts"), _facts(table), self._in_time),
                 "master_scores": await entries_differ(
                     self._client, key(tournament_id, "master_scores"), ranking.ids, -ranking.packed, self._in_time
