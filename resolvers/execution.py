@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
+from domain.execution import commands
 from domain.execution import service as executions
 from domain.execution.model import Command, Execution, ExecutionFilter
 from domain.execution.service import Accepted
@@ -28,6 +29,23 @@ async def run(context: Context, *, command: Command, reason: str) -> Accepted:
     return await executions.run_operation(
         context.database, command, actor_id=context.member_id, reason=reason, request_id=context.request.id
     )
+
+
+@allow(platform_admin)
+async def retry(context: Context, *, execution_id: ExecutionId, reason: str) -> Accepted:
+    """Run the work of a failed or cancelled execution again."""
+    return await commands.retry(
+        context.database, execution_id, actor_id=context.member_id, reason=reason, request_id=context.request.id
+    )
+
+
+@allow(platform_admin)
+async def cancel(context: Context, *, execution_id: ExecutionId, reason: str) -> Accepted:
+    """Cancel an execution, or ask its worker to; the answer is that execution."""
+    cancelled = await commands.cancel(
+        context.database, execution_id, actor_id=context.member_id, reason=reason, request_id=context.request.id
+    )
+    return Accepted(cancelled, already_live=False)
 
 
 @allow(platform_admin)

@@ -7,10 +7,13 @@ from strawberry.dataloader import DataLoader
 
 from domain.database import Database
 from domain.execution import service as executions
+from domain.execution.dead_letter import service as dead_letters
+from domain.execution.dead_letter.model import DeadLetter
 from domain.execution.model import Execution, ExecutionStep
 from domain.guess import service as guesses
 from domain.guess.model import Guess
 from domain.ids import (
+    DeadLetterId,
     ExecutionId,
     LeagueId,
     MatchId,
@@ -70,6 +73,7 @@ class Loaders:
         self.league: DataLoader[LeagueId, League | None] = _loader(own_leagues)
         self.league_tournaments: DataLoader[LeagueId, list[LeagueTournament] | None] = read(leagues.tournaments_of)
         self.execution: DataLoader[ExecutionId, Execution | None] = read(executions.read_executions)
+        self.dead_letter: DataLoader[DeadLetterId, DeadLetter | None] = read(dead_letters.read)
         self.steps: DataLoader[ExecutionId, list[ExecutionStep] | None] = read(executions.read_steps)
         self.schedule: DataLoader[ScheduleId, Schedule | None] = read(schedules.read_schedules)
         self.last_run: DataLoader[ScheduleId, ScheduleRun | None] = read(schedules.last_runs)

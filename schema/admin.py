@@ -8,10 +8,12 @@ from domain.audit.model import AuditFilter as WholeLog
 from domain.execution.model import ExecutionFilter as AllExecutions
 from domain.schedule.model import ScheduleStatus
 from resolvers import audit, operations
+from resolvers import dead_letter as dead_letters
 from resolvers import execution as executions
 from resolvers import schedule as schedules
 from schema.audit import AuditEntryConnection, AuditFilter
 from schema.context import Info
+from schema.dead_letter import DeadLetterConnection
 from schema.execution import ExecutionConnection, ExecutionFilter
 from schema.operations import OperationsStatus
 from schema.schedule import ScheduleConnection
@@ -46,6 +48,19 @@ class Admin:
     ) -> ScheduleConnection:
         page = await schedules.page(info.context, statuses=given(statuses), first=first, after=given(after))
         return ScheduleConnection.from_page(page)
+
+    @strawberry.field(description="Jobs that failed for good, latest first.")
+    async def dead_letters(
+        self,
+        info: Info,
+        first: int = 25,
+        after: str | None = strawberry.UNSET,
+        include_resolved: Annotated[
+            bool, strawberry.argument(description="Also those that were replayed or discarded.")
+        ] = False,
+    ) -> DeadLetterConnection:
+        page = await dead_letters.page(info.context, include_resolved=include_resolved, first=first, after=given(after))
+        return DeadLetterConnection.from_page(page)
 
     @strawberry.field(description="Who did what, latest first. Entries are never changed or removed.")
     async def audit_log(

@@ -10,10 +10,11 @@ import orjson
 import strawberry
 
 from domain.audit import model as domain
-from domain.ids import ExecutionId, MatchId, MemberId, RoundId, ScheduleId, TournamentId
+from domain.ids import DeadLetterId, ExecutionId, MatchId, MemberId, RoundId, ScheduleId, TournamentId
 from resolvers.pages import Page
 from schema import ids
 from schema.context import Info
+from schema.dead_letter import DeadLetter
 from schema.execution import Execution
 from schema.ids import MalformedId, global_id, optional_id, split, uuid_part
 from schema.match import Match
@@ -159,6 +160,11 @@ async def _execution(info: Info, own: UUID) -> Execution | None:
     return Execution.from_domain(found, info.context.services.report_url) if found else None
 
 
+async def _dead_letter(info: Info, own: UUID) -> Node | None:
+    found = await info.context.loaders.dead_letter.load(DeadLetterId(own))
+    return DeadLetter.from_domain(found) if found else None
+
+
 async def _schedule(info: Info, own: UUID) -> Node | None:
     found = await info.context.loaders.schedule.load(ScheduleId(own))
     return Schedule.from_domain(found) if found else None
@@ -171,5 +177,6 @@ SUBJECTS: Mapping[str, Finder] = {
     "ROUND": _round,
     "MATCH": _match,
     "EXECUTION": _execution,
+    "DEAD_LETTER": _dead_letter,
     "SCHEDULE": _schedule,
 }

@@ -7,6 +7,7 @@ import strawberry
 from domain.errors import InvalidInput
 from domain.execution import model as domain
 from domain.execution.model import Operation
+from domain.ids import ExecutionId
 from domain.tournament.model import Provider, StandingsMode, TournamentMode
 from schema import ids
 from schema.describe import describe
@@ -201,6 +202,27 @@ class OperationInput:
 class RunOperationInput:
     operation: OperationInput = strawberry.field(description="What to run on what.")
     reason: str = strawberry.field(description="Why, for the audit log; 3 to 500 characters.")
+
+
+@strawberry.input(description="Input of `retryExecution`.")
+class RetryExecutionInput:
+    execution_id: strawberry.ID = strawberry.field(description="A failed or cancelled one.")
+    reason: str = strawberry.field(description="Why, for the audit log; 3 to 500 characters.")
+
+
+@strawberry.input(description="Input of `cancelExecution`.")
+class CancelExecutionInput:
+    execution_id: strawberry.ID = strawberry.field(description="A queued one or one in progress.")
+    reason: str = strawberry.field(description="Why, for the audit log; 3 to 500 characters.")
+
+
+def required_execution(text: str) -> ExecutionId:
+    """The id in an input.
+
+    Raises:
+        NotFound: it is none of an execution.
+    """
+    return required(ids.execution_id(text), "execution", "executionId")
 
 
 def camel_case(name: str) -> str:

@@ -10,7 +10,18 @@ from uuid import UUID
 import strawberry
 
 from domain.errors import NotFound
-from domain.ids import ExecutionId, LeagueId, MatchId, MemberId, RoundId, RulesetId, ScheduleId, TeamId, TournamentId
+from domain.ids import (
+    DeadLetterId,
+    ExecutionId,
+    LeagueId,
+    MatchId,
+    MemberId,
+    RoundId,
+    RulesetId,
+    ScheduleId,
+    TeamId,
+    TournamentId,
+)
 
 T = TypeVar("T")
 _LONGEST = 300
@@ -92,6 +103,10 @@ def league_id(text: str) -> LeagueId | None:
 
 def execution_id(text: str) -> ExecutionId | None:
     return _one(text, "Execution", ExecutionId)
+
+
+def dead_letter_id(text: str) -> DeadLetterId | None:
+    return _one(text, "DeadLetter", DeadLetterId)
 
 
 def schedule_id(text: str) -> ScheduleId | None:

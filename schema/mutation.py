@@ -7,6 +7,9 @@ from domain.guess.model import Guess as FoundGuess
 from domain.guess.model import GuessInput
 from domain.ids import MatchId, new_id
 from resolvers import (
+    dead_letter as dead_letters,
+)
+from resolvers import (
     execution as executions,
 )
 from resolvers import (
@@ -26,8 +29,14 @@ from resolvers import (
 )
 from resolvers.context import Context
 from schema import ids
-from schema.commands import RunOperationInput
+from schema.commands import CancelExecutionInput, RetryExecutionInput, RunOperationInput, required_execution
 from schema.context import Info
+from schema.dead_letter import (
+    DeadLetterPayload,
+    DiscardDeadLetterInput,
+    ReplayDeadLetterInput,
+    required_dead_letter,
+)
 from schema.execution import ExecutionPayload
 from schema.guess import (
     Guess,
@@ -182,6 +191,49 @@ class Mutation:
             lambda: executions.run(info.context, command=input.operation.command(), reason=input.reason)
         )
         return ExecutionPayload.from_outcome(accepted, errors, info.context.services.report_url)
+
+    @strawberry.mutation(
+        description=(
+            "Run a failed or cancelled execution again, as a new execution; its dead letter counts as replayed. "
+            "Platform admins."
+        )
+    )
+    async def retry_execution(self, info: Info, input: RetryExecutionInput) -> ExecutionPayload:
+        accepted, errors = await outcome(
+            lambda: executions.retry(
+                info.context, execution_id=required_execution(input.execution_id), reason=input.reason
+            )
+        )
+        return ExecutionPayload.from_outcome(accepted, errors, info.context.services.report_url)
+
+    @strawberry.mutation(
+        description=("Cancel a queued execution, or ask a running one to stop after its present step. Platform admins.")
+    )
+    async def cancel_execution(self, info: Info, input: CancelExecutionInput) -> ExecutionPayload:
+        cancelled, errors = await outcome(
+            lambda: executions.cancel(
+                info.context, execution_id=required_execution(input.execution_id), reason=input.reason
+            )
+        )
+        return ExecutionPayload.from_outcome(cancelled, errors, info.context.services.report_url)
+
+    @strawberry.mutation(description="Send a dead letter's job again. Platform admins.")
+    async def replay_dead_letter(self, info: Info, input: ReplayDeadLetterInput) -> DeadLetterPayload:
+        replayed, errors = await outcome(
+            lambda: dead_letters.replay(
+                info.context, dead_letter_id=required_dead_letter(input.dead_letter_id), reason=input.reason
+            )
+        )
+        return DeadLetterPayload.from_replay(replayed, errors, info.context.services.report_url)
+
+    @strawberry.mutation(description="Close a dead letter without running it again. Platform admins.")
+    async def discard_dead_letter(self, info: Info, input: DiscardDeadLetterInput) -> DeadLetterPayload:
+        discarded, errors = await outcome(
+            lambda: dead_letters.discard(
+                info.context, dead_letter_id=required_dead_letter(input.dead_letter_id), reason=input.reason
+            )
+        )
+        return DeadLetterPayload.from_discard(discarded, errors)
 
     @strawberry.mutation(description="Create a recurring or one-time schedule of an operation. Platform admins.")
     async def create_schedule(self, info: Info, input: CreateScheduleInput) -> SchedulePayload:

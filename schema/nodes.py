@@ -5,6 +5,7 @@ from typing import TypeAlias
 
 from domain.errors import Forbidden, InvalidInput, NotFound, Unauthenticated
 from domain.ids import (
+    DeadLetterId,
     ExecutionId,
     LeagueId,
     LeagueInviteId,
@@ -20,6 +21,9 @@ from domain.ids import (
 from domain.leaderboard.board import OpenBoard
 from resolvers import (
     audit as audit_log,
+)
+from resolvers import (
+    dead_letter as dead_letters,
 )
 from resolvers import (
     execution as executions,
@@ -45,7 +49,20 @@ from resolvers import (
 from resolvers import (
     tournament as tournaments,
 )
-from schema import audit, execution, guess, leaderboard, league, match, member, ruleset, schedule, tournament, viewer
+from schema import (
+    audit,
+    dead_letter,
+    execution,
+    guess,
+    leaderboard,
+    league,
+    match,
+    member,
+    ruleset,
+    schedule,
+    tournament,
+    viewer,
+)
 from schema.boards import RowBatch, board_key
 from schema.context import Info
 from schema.ids import MalformedId, instant_part, number_part, split, uuid_part
@@ -170,6 +187,12 @@ async def _execution(info: Info, parts: Sequence[str]) -> Node | None:
     return execution.Execution.from_domain(found, info.context.services.report_url) if found else None
 
 
+async def _dead_letter(info: Info, parts: Sequence[str]) -> Node | None:
+    (part,) = _exactly(parts, 1)
+    found = await dead_letters.read(info.context, dead_letter_id=DeadLetterId(uuid_part(part)))
+    return dead_letter.DeadLetter.from_domain(found) if found else None
+
+
 async def _schedule(info: Info, parts: Sequence[str]) -> Node | None:
     (part,) = _exactly(parts, 1)
     found = await schedules.read(info.context, schedule_id=ScheduleId(uuid_part(part)))
@@ -212,6 +235,7 @@ FINDERS: Mapping[str, Finder] = {
     "LeagueTournament": _league_tournament,
     "LeagueInvite": _league_invite,
     "Execution": _execution,
+    "DeadLetter": _dead_letter,
     "Schedule": _schedule,
     "AuditEntry": _audit_entry,
     "ScheduleRun": _schedule_run,
