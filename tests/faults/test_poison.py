@@ -15,8 +15,6 @@ from tests.support.oracles import assert_none_lost, states
 from tests.support.workers import OBEDIENT, OLD, Workers, all_over, queue_acts
 
 if TYPE_CHECKING:
-    from redis.asyncio import Redis
-
     from runtime.database import PostgresDatabase
 
 pytestmark = pytest.mark.timeout(600)
@@ -53,7 +51,7 @@ async def test_f17_poison_is_given_up_after_its_tries_and_others_are_done(
 
 
 async def test_f17_an_old_worker_leaves_what_it_does_not_know_to_a_new_one(
-    database: "PostgresDatabase", valkey: "Redis", valkey_url: str, tmp_path: Path, crew: Workers
+    database: "PostgresDatabase", valkey_url: str, tmp_path: Path, crew: Workers
 ) -> None:
     made = await make_tournament(database, matches=3)
     async with moving(database, valkey_url, tmp_path, resend_after=0.5):

@@ -5,6 +5,7 @@ They die with the process that started them, even when it is killed (runtime.emb
 
 import asyncio
 import shutil
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,8 +37,8 @@ class TestPostgres:
 
     __test__ = False
 
-    def __init__(self, data: Path) -> None:
-        self._server = EmbeddedPostgres(data, durable=False)
+    def __init__(self, data: Path, *, durable: bool = False) -> None:
+        self._server = EmbeddedPostgres(data, durable=durable)
         self._admin = ""
 
     def start(self) -> None:
@@ -48,6 +49,14 @@ class TestPostgres:
     def stop(self) -> None:
         """Stop the server; its databases are gone."""
         self._server.stop()
+
+    def restart_at_once(self) -> None:
+        """Stop without any order and start again, as `pg_ctl -m immediate restart` does."""
+        process = self._server._process
+        assert process is not None
+        process.send_signal(signal.SIGQUIT)
+        process.wait(timeout=30)
+        self._server.start()
 
     async def create_database(self, *, migrated: bool = True) -> str:
         """A database of its own, migrated or empty; the answer is its address."""
@@ -77,10 +86,10 @@ class TestPostgres:
 
 
 @contextmanager
-def running_postgres() -> Iterator[TestPostgres]:
-    """A test server for a block."""
+def running_postgres(*, durable: bool = False) -> Iterator[TestPostgres]:
+    """A test server for a block; only a durable one keeps what was committed when it is stopped without any order."""
     with temporary_data() as folder:
-        server = TestPostgres(folder)
+        server = TestPostgres(folder, durable=durable)
         try:
             server.start()
             yield server

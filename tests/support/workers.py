@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,17 +63,19 @@ class Workers:
         order = {"place": place, "log": str(self.log), "environment": {**self.settings, **settings}}
         self.nursery.stdin.write(json.dumps(order).encode() + b"\n")
         async with asyncio.timeout(60):
-            return self.running[await self.began.get()]
+            pid = await self.began.get()
+        assert pid, "the nursery has ended"
+        return self.running[pid]
 
     async def keep(self, place: str = OBEDIENT, **settings: str) -> None:
         """A worker that is started again whenever it ends, for ever."""
         while True:
             await (await self.start(place, **settings)).wait(within=3600)
 
-    def lines(self, event: str) -> list[dict[str, object]]:
-        """What all workers logged under this name."""
+    def lines(self, event: str | None = None) -> list[dict[str, object]]:
+        """What all workers logged, or logged under this name."""
         found = [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
-        return [line for line in found if line.get("message") == event]
+        return [line for line in found if event in {None, line.get("message")}]
 
     async def listen(self) -> None:
         """Keep the books; ends with the nursery."""
@@ -85,13 +87,22 @@ class Workers:
                 self.began.put_nowait(words["began"])
             else:
                 self.running.pop(words["ended"]).ended.set_result(words["code"])
+        self.began.put_nowait(0)
 
 
 @asynccontextmanager
 async def workers(
-    database: "PostgresDatabase", database_url: str, valkey_url: str, data: Path, **settings: str
+    database: "PostgresDatabase",
+    database_url: str,
+    valkey_url: str,
+    data: Path,
+    *,
+    machine: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Workers]:
-    """Workers with short leases on these servers, and the tables in which they leave their marks."""
+    """Workers with short leases on these servers, and the tables in which they leave their marks.
+
+    `machine` is an environment that programs have to be started with.
+    """
     async with database.begin() as connection:
         for table in fault_worker.TABLES:
             await connection.execute(text(table))
@@ -101,7 +112,7 @@ async def workers(
         sys.executable,
         "-m",
         "tests.support.fault_worker",
-        env=environment({}),
+        env=environment(machine or {}),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         start_new_session=True,
@@ -113,7 +124,6 @@ async def workers(
         "PALPITE_LEASE_SECONDS": "2",
         "PALPITE_HEARTBEAT_SECONDS": "0.4",
         "PALPITE_LOG_FORMAT": "json",
-        **settings,
     }
     found = Workers(nursery, chosen, log)
     books = asyncio.create_task(found.listen())
@@ -148,9 +158,13 @@ async def queue_acts(
 
 
 async def all_over(database: "PostgresDatabase", *, within: float = 60) -> None:
-    """Wait until nothing is queued or running."""
+    """Wait until nothing is queued or running, and every job has been sent."""
 
     async def is_quiet() -> bool:
-        return not await live_executions(database, 1)
+        if await live_executions(database, 1):
+            return False
+        async with database.read() as connection:
+            unsent = text("SELECT count(*) FROM outbox WHERE topic = 'JOB'")
+            return bool((await connection.execute(unsent)).scalar_one() == 0)
 
     await until(is_quiet, within=within)
