@@ -241,11 +241,12 @@ async def test_lists_take_a_fixed_number_of_statements(size: int, api: Api, worl
 
 async def test_commands_take_a_fixed_number_of_statements(api: Api, root: GraphQLClient) -> None:
     schedule = id_of("Schedule", await put_schedule(api.database))
-    for name, values, expected in [
+    commands: list[tuple[str, dict[str, Any], int]] = [
         ("createSchedule", {"name": "Made", "operation": {"settlePending": {}}, "cron": "* * * * *"}, 7),
         ("updateSchedule", {"scheduleId": schedule, "status": "ACTIVE"}, 7),
         ("runScheduleNow", {"scheduleId": schedule}, 12),
-    ]:
+    ]
+    for name, values, expected in commands:
         with recorded_statements(api.database) as statements:
             payload = await call(root, name, **values)
 

@@ -2,13 +2,17 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+import pytest
 from sqlalchemy import select, text, update
 
 from domain.audit.tables import audit_log
+from domain.clock import utc_now
 from domain.execution.model import Command, ExecutionState, ExecutionTrigger, Operation, Target
+from domain.execution.run import Run
 from domain.execution.service import live_executions
 from domain.ids import ScheduleId, new_id
 from domain.match.lock import service as locks
@@ -21,11 +25,18 @@ from domain.schedule.tables import schedule_runs
 from domain.schedule.tables import schedules as schedules_table
 from domain.tournament.model import TournamentStatus
 from domain.tournament.tables import tournaments
+from integrations.object_store.folder import FolderStore
+from integrations.valkey.projection import ValkeyProjection
 from tasks.due import announce_locks_once, run_due_once
+from tasks.handlers import HANDLERS, Ports
 from tests.support.executions import queue
 from tests.support.football import make_tournament
+from tests.support.runs import run_now
+from tests.support.statements import recorded_statements
 
 if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
     from runtime.database import PostgresDatabase
 
 ALL = Target()
@@ -228,6 +239,25 @@ async def test_default_schedules_are_installed_once_and_kept_as_they_were_set(da
         ("sync-current-round", "SYNC_CURRENT_ROUND", "*/10 * * * *", "UTC", "ACTIVE"),
         ("verify-projection", "VERIFY_PROJECTION", "47 * * * *", "UTC", "ACTIVE"),
     ]
+
+
+@pytest.mark.parametrize(("_", "operation", "cron"), schedules.DEFAULTS, ids=str)
+async def test_default_schedules_do_next_to_nothing_on_an_idle_installation(
+    _: str, operation: Operation, cron: str, database: "PostgresDatabase", valkey: "Redis", tmp_path: Path
+) -> None:
+    """No provider is there to be asked, and the number of statements is small, smallest each minute."""
+    ports = Ports({}, ValkeyProjection(valkey), utc_now, FolderStore(tmp_path))
+    counted: list[str] = []
+
+    async def work(run: Run) -> None:
+        with recorded_statements(database) as statements:
+            await HANDLERS[operation](run, ports)
+        counted.extend(statements)
+
+    run = await run_now(database, operation, work)
+
+    assert run.progress().counts.failed == 0
+    assert len(counted) <= (3 if cron == "* * * * *" else 40), counted
 
 
 # ---------------------------------------------------------------- locks
