@@ -16,6 +16,7 @@ from domain.execution.model import LIVE, ExecutionState, Operation
 from domain.execution.status.model import OperationsStatus, RecentlyEnded
 from domain.execution.status.service import read_status, recently_ended
 from domain.ingestion.breaker.model import BreakerState
+from domain.leaderboard.audit.service import count_breaches
 
 if TYPE_CHECKING:
     from domain.database import Database
@@ -56,6 +57,11 @@ class OperationsMeters:
             "settlement_lag_seconds", "Age of the oldest match that ended and is not settled, 0 without one"
         )
         self._breakers = gauge("provider_refused", "1 while a provider is not asked, else 0", ["provider"])
+        self._breaches = gauge(
+            "invariant_breaches",
+            "What must always hold and does not: of the ledger in the latest audits, of delays now",
+            ["invariant"],
+        )
         self._failures = Counter(
             "palpite_scrape_failures", "Scrapes that could not read the database", registry=registry
         )
@@ -67,11 +73,14 @@ class OperationsMeters:
                 return
             try:
                 status, ended = await read_status(database), await recently_ended(database)
+                breaches = await count_breaches(database)
             except (SQLAlchemyError, OSError):
                 self._failures.inc()
                 return
             self._show(status)
             self._show_ended(ended)
+            for invariant, number in breaches.items():
+                self._breaches.labels(invariant.lower()).set(number)
             self._fresh_until = self._clock() + _FRESH_SECONDS
 
     def _show(self, status: OperationsStatus) -> None:

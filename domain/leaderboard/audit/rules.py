@@ -48,7 +48,7 @@ def active_breaches(found: Iterable[tuple[str, int]]) -> list[Breach]:
 def delays(late: Sequence[tuple[str, str]], stuck: Sequence[tuple[str, str, str]]) -> list[Breach]:
     """What should have moved by itself."""
     unsettled = [
-        Breach(Invariant.SETTLED_IN_TIME, f"match {match} of {label} has a result that is not settled")
+        Breach(Invariant.SETTLED_IN_TIME, f"match {match} of {label} has ended, and is not settled")
         for match, label in late
     ]
     return unsettled + [

@@ -5,12 +5,13 @@ import logging
 from collections.abc import Iterable
 from datetime import timedelta
 
+from domain.database import Database
 from domain.errors import InvariantBroken
 from domain.execution.run import Run, Step
 from domain.ids import TournamentId
 from domain.leaderboard import store as boards
 from domain.leaderboard.audit import rules, store
-from domain.leaderboard.audit.model import LEDGER_STEP, Breach
+from domain.leaderboard.audit.model import LEDGER_STEP, Breach, Invariant
 from domain.leaderboard.ports import Projection
 from domain.leaderboard.projector import load, project
 from domain.settlement.store import points_ledger
@@ -44,8 +45,18 @@ async def verify_projection(run: Run, projection: Projection) -> None:
     if broken:
         raise InvariantBroken(
             f"The ledger of points is broken in {len(broken)} place{'s' if len(broken) > 1 else ''}: "
-            f"{broken[0].message}. No rebuild repairs that; see the report and the runbook."
+            f"{broken[0].message}. No rebuild repairs that; the report lists every place."
         )
+
+
+async def count_breaches(database: Database) -> dict[Invariant, int]:
+    """How often what must hold does not: of the ledger as the latest audits found it, of delays as they are now."""
+    async with database.read() as connection:
+        return {
+            Invariant.LEDGER: await store.count_broken(connection),
+            Invariant.SETTLED_IN_TIME: await store.count_late(connection, SETTLED_WITHIN),
+            Invariant.EXECUTIONS_MOVE: await store.count_stuck(connection, TAKEN_UP_WITHIN),
+        }
 
 
 async def _check_ledger(run: Run, step: Step, tournament_id: TournamentId) -> list[Breach]:

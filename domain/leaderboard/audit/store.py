@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Interval, bindparam, text
 
 from domain.ids import TournamentId
+from domain.leaderboard.audit.model import LEDGER_STEP
 from domain.scoring.tables import FACTS
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
+_SHOWN = 100
 # ruff: noqa: S608 - only the names of our own columns stand in these texts
 
 _ARE_FOLDED = text(
@@ -45,29 +47,47 @@ FROM settlements WHERE tournament_id = :tournament_id
 GROUP BY match_id HAVING count(*) FILTER (WHERE superseded_version IS NULL) <> 1 ORDER BY 1
 """
 )
-_LATE = text(
-    """
+# An accepted result that is not settled, or a match without a score; nobody tells when that one ended.
+_LATE = """
 SELECT match.id::text AS match, tournament.label
-FROM match_results AS result
-JOIN matches AS match ON match.id = result.match_id AND match.result_revision = result.revision
+FROM matches AS match
 JOIN tournaments AS tournament ON tournament.id = match.tournament_id AND tournament.status <> 'CANCELLED'
-WHERE match.result_state IN ('FINAL', 'VOID') AND result.accepted_at < clock_timestamp() - :after
-    AND (CAST(:tournament_id AS uuid) IS NULL OR tournament.id = :tournament_id)
-    AND NOT EXISTS (
-        SELECT FROM settlements AS paid
-        WHERE paid.match_id = match.id AND paid.superseded_version IS NULL AND paid.revision >= result.revision
-    )
-ORDER BY result.accepted_at
+LEFT JOIN match_results AS result ON result.match_id = match.id AND result.revision = match.result_revision
+LEFT JOIN settlements AS paid ON paid.match_id = match.id AND paid.superseded_version IS NULL
+WHERE (CAST(:tournament_id AS uuid) IS NULL OR tournament.id = :tournament_id) AND (
+    match.result_state IN ('FINAL', 'VOID') AND match.result_revision > coalesce(paid.revision, 0)
+        AND result.accepted_at < clock_timestamp() - :after
+    OR match.result_state = 'AWAITING_CONFIRMATION' AND match.status = 'ENDED'
+        AND match.kick_off < clock_timestamp() - interval '3 hours' - :after
+)
+ORDER BY coalesce(result.accepted_at, match.kick_off)
 """
-).bindparams(bindparam("after", type_=Interval))
-_STUCK = text(
-    """
+_STUCK = """
 SELECT id::text AS execution, operation, state FROM executions
 WHERE state = 'IN_PROGRESS' AND lease_until < clock_timestamp() - :after
     OR state = 'QUEUED' AND not_before < clock_timestamp() - :after
 ORDER BY not_before
 """
-).bindparams(bindparam("after", type_=Interval))
+_AFTER = bindparam("after", type_=Interval)
+_LIST_LATE, _LIST_STUCK = (text(f"{found} LIMIT :limit").bindparams(_AFTER) for found in (_LATE, _STUCK))
+_COUNT_LATE, _COUNT_STUCK = (
+    text(f"SELECT count(*) FROM ({found}) AS found").bindparams(_AFTER) for found in (_LATE, _STUCK)
+)
+# What the latest audits of all boards, and of single ones since, have found.
+_COUNT_BROKEN = text(
+    """
+WITH audits AS (
+    SELECT DISTINCT ON (operation_key) id, tournament_id, finished_at
+    FROM executions
+    WHERE operation = 'VERIFY_PROJECTION' AND state IN ('COMPLETED', 'FAILED')
+        AND finished_at > clock_timestamp() - interval '2 days'
+    ORDER BY operation_key, finished_at DESC
+)
+SELECT coalesce(sum(step.failed), 0)
+FROM audits JOIN execution_steps AS step ON step.execution_id = audits.id AND step.name = :step
+WHERE audits.finished_at >= coalesce((SELECT finished_at FROM audits WHERE tournament_id IS NULL), '-infinity')
+"""
+)
 
 
 async def unfolded_scores(connection: "AsyncConnection", tournament_id: TournamentId) -> list[tuple[str, int, str]]:
@@ -91,12 +111,26 @@ async def not_once_active(connection: "AsyncConnection", tournament_id: Tourname
 async def late_settlements(
     connection: "AsyncConnection", tournament_id: TournamentId | None, after: timedelta
 ) -> list[tuple[str, str]]:
-    """Matches whose accepted result has not been settled for that long, and their tournaments' labels; oldest first."""
-    rows = await connection.execute(_LATE, {"tournament_id": tournament_id, "after": after})
+    """Up to a hundred matches that have ended and were not settled for so long, with their tournaments' labels."""
+    values = {"tournament_id": tournament_id, "after": after, "limit": _SHOWN}
+    rows = await connection.execute(_LIST_LATE, values)
     return [(row.match, row.label) for row in rows]
 
 
 async def stuck_executions(connection: "AsyncConnection", after: timedelta) -> list[tuple[str, str, str]]:
-    """Executions that nobody has taken up or kept for that long: id, operation, state."""
-    rows = await connection.execute(_STUCK, {"after": after})
+    """Up to a hundred executions that nobody has taken up or kept for so long: id, operation, state."""
+    rows = await connection.execute(_LIST_STUCK, {"after": after, "limit": _SHOWN})
     return [(row.execution, row.operation, row.state) for row in rows]
+
+
+async def count_late(connection: "AsyncConnection", after: timedelta) -> int:
+    return int((await connection.execute(_COUNT_LATE, {"tournament_id": None, "after": after})).scalar_one())
+
+
+async def count_stuck(connection: "AsyncConnection", after: timedelta) -> int:
+    return int((await connection.execute(_COUNT_STUCK, {"after": after})).scalar_one())
+
+
+async def count_broken(connection: "AsyncConnection") -> int:
+    """Breaches of the ledger that the latest audits found."""
+    return int((await connection.execute(_COUNT_BROKEN, {"step": LEDGER_STEP})).scalar_one())

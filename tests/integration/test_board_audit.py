@@ -1,0 +1,392 @@
+"""The audit of boards: what is broken is told, what drifted is repaired, what is in order is left alone."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from redis.asyncio import Redis
+from sqlalchemy import func, insert, text, update
+
+from domain.errors import InvariantBroken
+from domain.execution.model import Operation, Target
+from domain.execution.run import Run
+from domain.execution.tables import executions
+from domain.ids import TournamentId, new_id
+from domain.leaderboard.audit.service import count_breaches, verify_projection
+from domain.leaderboard.projector import load, project
+from domain.match.tables import matches
+from domain.settlement.tables import score_versions, settlements
+from domain.tournament.model import TournamentMode
+from domain.tournament.store import raise_versions
+from domain.tournament.tables import tournaments
+from integrations.valkey.projection import ValkeyProjection, key
+from runtime.metrics.meters import Metrics
+from tests.support.football import MadeTournament, make_members, make_tournament, pass_lock, put_guess
+from tests.support.runs import run_now
+from tests.support.settlement import accept, play
+
+if TYPE_CHECKING:
+    from runtime.database import PostgresDatabase
+
+
+@pytest.fixture
+def projection(valkey: Redis) -> ValkeyProjection:
+    return ValkeyProjection(valkey)
+
+
+@pytest.fixture
+async def tournament(database: "PostgresDatabase", projection: ValkeyProjection) -> MadeTournament:
+    """Three matches, one of them settled, twelve members, and its board projected."""
+    made = await make_tournament(database, matches=3, mode=TournamentMode.REGULAR_SEASON_AND_KNOCKOUT)
+    for n, member_id in enumerate(await make_members(database, 12, joins=[made])):
+        await put_guess(database, made, made.matches[0], member_id, n % 3, n % 2)
+    await pass_lock(database, *made.matches)
+    await play(database, made.matches[0], 2, 1)
+    await project(database, projection, made.id)
+    return made
+
+
+class Audit:
+    """Runs the operation, and keeps the run, also when it is refused."""
+
+    def __init__(self, database: "PostgresDatabase", projection: ValkeyProjection) -> None:
+        self._database = database
+        self._projection = projection
+        self.runs: list[Run] = []
+
+    async def __call__(self, tournament_id: TournamentId | None = None) -> Run:
+        async def handler(run: Run) -> None:
+            self.runs.append(run)
+            await verify_projection(run, self._projection)
+
+        await run_now(self._database, Operation.VERIFY_PROJECTION, handler, Target(tournament_id))
+        return self.runs[-1]
+
+
+@pytest.fixture
+def audit(database: "PostgresDatabase", projection: ValkeyProjection) -> Audit:
+    return Audit(database, projection)
+
+
+def steps_of(run: Run) -> dict[str, tuple[int, int, int]]:
+    """Updated, unchanged and failed of each step."""
+    return {
+        step.name: (step.counts.updated, step.counts.unchanged, step.counts.failed) for step in run.progress().steps
+    }
+
+
+def rejected_of(run: Run) -> list[str]:
+    return [line for lines in run.rejected().values() for line in lines]
+
+
+async def test_what_is_in_order_is_left_alone(tournament: MadeTournament, audit: Audit, valkey: Redis) -> None:
+    before = await valkey.hgetall(key(tournament.id, "stamp"))
+    for target in (None, tournament.id):
+        run = await audit(target)
+        assert steps_of(run) == {"Ledger": (0, 1, 0), "Delays": (0, 0, 0), "Projections": (0, 1, 0)}
+    assert await valkey.hgetall(key(tournament.id, "stamp")) == before
+
+
+# ---------------------------------------------------------------- projections
+
+
+async def one_point_more(valkey: Redis, tournament_id: TournamentId) -> None:
+    name = key(tournament_id, "master_scores")
+    (member,) = await valkey.zrange(name, 3, 3)
+    await valkey.zincrby(name, -(1 << 33), _bytes(member))
+
+
+async def a_stranger(valkey: Redis, tournament_id: TournamentId) -> None:
+    name = key(tournament_id, "master_scores")
+    (member,) = await valkey.zrange(name, 0, 0)
+    await valkey.zrem(name, _bytes(member))
+    await valkey.zadd(name, {new_id().bytes: 0})
+
+
+async def facts_of_another(valkey: Redis, tournament_id: TournamentId) -> None:
+    name = key(tournament_id, "facts")
+    facts = _bytes(await valkey.get(name))
+    await valkey.set(name, bytes([facts[0] + 1]) + facts[1:])
+
+
+async def another_order(valkey: Redis, tournament_id: TournamentId) -> None:
+    name = key(tournament_id, "order")
+    order = _bytes(await valkey.get(name))
+    await valkey.set(name, order[16:] + order[:16])
+
+
+async def a_score_that_nobody_has(valkey: Redis, tournament_id: TournamentId) -> None:
+    await valkey.zadd(key(tournament_id, "distinct"), {(99).to_bytes(8, "big"): -99})
+
+
+async def a_key_of_another_type(valkey: Redis, tournament_id: TournamentId) -> None:
+    await valkey.unlink(key(tournament_id, "facts"))
+    await valkey.sadd(key(tournament_id, "facts"), "x")
+
+
+def _bytes(value: object) -> bytes:
+    assert isinstance(value, bytes)
+    return value
+
+
+async def nothing(valkey: Redis, _: TournamentId) -> None:
+    await valkey.flushall()
+
+
+async def a_version_that_never_was(valkey: Redis, tournament_id: TournamentId) -> None:
+    await valkey.hset(key(tournament_id, "stamp"), "board_version", "999999")
+
+
+DRIFTS: list[tuple[Callable[[Redis, TournamentId], Awaitable[None]], str]] = [
+    (one_point_more, "differs in master_scores"),
+    (a_stranger, "differs in master_scores"),
+    (facts_of_another, "differs in facts"),
+    (another_order, "differs in order"),
+    (a_score_that_nobody_has, "differs in distinct"),
+    (a_key_of_another_type, "differs in facts"),
+    (nothing, "is missing"),
+    (a_version_that_never_was, "shows version 999999 where "),
+]
+
+
+@pytest.mark.parametrize(("drift", "words"), DRIFTS, ids=[drift.__name__ for drift, _ in DRIFTS])
+async def test_a_projection_that_drifted_is_told_and_rebuilt(
+    database: "PostgresDatabase",
+    projection: ValkeyProjection,
+    valkey: Redis,
+    tournament: MadeTournament,
+    audit: Audit,
+    drift: Callable[[Redis, TournamentId], Awaitable[None]],
+    words: str,
+) -> None:
+    await drift(valkey, tournament.id)
+
+    run = await audit()
+
+    assert steps_of(run)["Projections"] == (1, 0, 0)
+    note = run.progress().steps[-1].note
+    assert note is not None
+    assert note.startswith(f"Tournament {tournament.id}: {words}")
+    loaded = await load(database, tournament.id)
+    assert loaded is not None
+    _, table, ranking = loaded
+    assert await projection.differences(tournament.id, table, ranking) == []
+    assert steps_of(await audit())["Projections"] == (0, 1, 0)
+
+
+async def test_a_projection_that_is_behind_is_brought_up_to_date(
+    database: "PostgresDatabase", projection: ValkeyProjection, tournament: MadeTournament, audit: Audit
+) -> None:
+    async with database.begin() as connection:
+        await raise_versions(connection, tournament.id, board=True)
+
+    assert steps_of(await audit(tournament.id))["Projections"] == (1, 0, 0)
+
+    loaded = await load(database, tournament.id)
+    assert loaded is not None
+    assert (await projection.stamps([tournament.id]))[tournament.id].board_version == loaded[0]
+
+
+# ---------------------------------------------------------------- the ledger
+
+
+async def a_member_with_a_point_more(connection: Any, made: MadeTournament) -> None:
+    one = "SELECT member_id FROM member_scores WHERE tournament_id = :id ORDER BY member_id LIMIT 1"
+    await connection.execute(
+        text(
+            "UPDATE member_scores SET outcome = outcome + 1 WHERE tournament_id = :id AND basis = 'AFTER_EXTRA_TIME'"
+            f" AND member_id = ({one})"
+        ),
+        {"id": made.id},
+    )
+
+
+async def points_of_another(connection: Any, made: MadeTournament) -> None:
+    """The sums stay right, but two members have each other's facts."""
+    swap = (
+        "UPDATE member_scores AS s SET outcome = o.outcome, goal_difference = o.goal_difference,"
+        " home_goals = o.home_goals, away_goals = o.away_goals, exact = o.exact"
+        " FROM member_scores AS o WHERE s.tournament_id = :id AND o.tournament_id = :id"
+        " AND s.basis = 'REGULATION' AND o.basis = 'REGULATION' AND o.member_id <> s.member_id"
+        " AND (s.member_id, o.member_id) IN (SELECT a, b FROM pair UNION SELECT b, a FROM pair)"
+    )
+    pair = (
+        "WITH pair AS (SELECT a.member_id AS a, b.member_id AS b FROM member_scores a, member_scores b"
+        " WHERE a.tournament_id = :id AND b.tournament_id = :id AND a.basis = 'REGULATION' AND b.basis = 'REGULATION'"
+        " AND a.exact > b.exact ORDER BY 1, 2 LIMIT 1) "
+    )
+    await connection.execute(text(pair + swap), {"id": made.id})
+
+
+async def a_version_too_many(connection: Any, made: MadeTournament) -> None:
+    await connection.execute(
+        update(tournaments).where(tournaments.c.id == made.id).values(settled_version=tournaments.c.settled_version + 1)
+    )
+
+
+async def a_version_that_is_gone(connection: Any, made: MadeTournament) -> None:
+    await connection.execute(score_versions.delete().where(score_versions.c.tournament_id == made.id))
+
+
+async def a_settlement_that_pays_no_more(connection: Any, made: MadeTournament) -> None:
+    await connection.execute(
+        update(settlements).where(settlements.c.tournament_id == made.id).values(superseded_version=99)
+    )
+
+
+BREACHES: list[tuple[Callable[[Any, MadeTournament], Awaitable[None]], set[str]]] = [
+    (a_member_with_a_point_more, {"LEDGER", "SCORES"}),
+    (points_of_another, {"SCORES"}),
+    (a_version_too_many, {"VERSIONS"}),
+    (a_version_that_is_gone, {"VERSIONS"}),
+    (a_settlement_that_pays_no_more, {"LEDGER", "SCORES", "ACTIVE"}),
+]
+
+
+@pytest.mark.parametrize(("breach", "invariants"), BREACHES, ids=[breach.__name__ for breach, _ in BREACHES])
+async def test_a_broken_ledger_is_told_place_by_place_and_fails(
+    database: "PostgresDatabase",
+    tournament: MadeTournament,
+    audit: Audit,
+    caplog: pytest.LogCaptureFixture,
+    breach: Callable[[Any, MadeTournament], Awaitable[None]],
+    invariants: set[str],
+) -> None:
+    async with database.begin() as connection:
+        await breach(connection, tournament)
+
+    with caplog.at_level(logging.ERROR), pytest.raises(InvariantBroken, match="The ledger of points is broken in"):
+        await audit()
+
+    (run,) = audit.runs
+    told = rejected_of(run)
+    assert {line.split(":")[0] for line in told} == invariants
+    assert all(f"tournament {tournament.id}, " in line for line in told)
+    logged = [record.getMessage() for record in caplog.records if "invariant_broken" in record.getMessage()]
+    assert len(logged) == len(told)
+    assert steps_of(run)["Projections"][2] == 0
+
+
+# ---------------------------------------------------------------- delays
+
+
+async def long_ago(connection: Any) -> None:
+    """Results are of an hour ago. They never change, so the guard steps aside for a moment."""
+    await connection.execute(text("ALTER TABLE match_results DISABLE TRIGGER refuse_change"))
+    await connection.execute(text("UPDATE match_results SET accepted_at = accepted_at - interval '1 hour'"))
+    await connection.execute(text("ALTER TABLE match_results ENABLE TRIGGER refuse_change"))
+
+
+async def test_a_result_that_is_not_settled_is_told_after_a_while(
+    database: "PostgresDatabase", tournament: MadeTournament, audit: Audit
+) -> None:
+    match_id = tournament.matches[1]
+    await accept(database, match_id, 1, 1)
+    assert steps_of(await audit(tournament.id))["Delays"] == (0, 0, 0)
+    async with database.begin() as connection:
+        await long_ago(connection)
+
+    run = await audit(tournament.id)
+
+    assert rejected_of(run) == [f"SETTLED_IN_TIME: match {match_id} of Test League has ended, and is not settled"]
+
+
+async def test_a_match_without_a_score_is_told_after_a_while(
+    database: "PostgresDatabase", tournament: MadeTournament, audit: Audit
+) -> None:
+    match_id = tournament.matches[1]
+    async with database.begin() as connection:
+        await connection.execute(
+            update(matches)
+            .where(matches.c.id == match_id)
+            .values(
+                status="ENDED",
+                result_state="AWAITING_CONFIRMATION",
+                kick_off=func.clock_timestamp() - timedelta(hours=4),
+            )
+        )
+    run = await audit(tournament.id)
+    assert rejected_of(run) == [f"SETTLED_IN_TIME: match {match_id} of Test League has ended, and is not settled"]
+
+
+async def test_executions_that_nobody_works_on_are_told_and_counted(
+    database: "PostgresDatabase", tournament: MadeTournament, audit: Audit
+) -> None:
+    waiting, held = new_id(), new_id()
+    hour = timedelta(hours=1)
+    values = {
+        "operation": "SETTLE_PENDING",
+        "params": {},
+        "trigger": "SYSTEM",
+        "request_id": "test",
+        "max_attempts": 3,
+        "not_before": func.clock_timestamp() - hour,
+    }
+    async with database.begin() as connection:
+        await connection.execute(insert(executions).values(id=waiting, operation_key="one", state="QUEUED", **values))
+        await connection.execute(
+            insert(executions).values(
+                id=held,
+                operation_key="two",
+                state="IN_PROGRESS",
+                lease_until=func.clock_timestamp() - hour,
+                fence=1,
+                attempt=1,
+                **values,
+            )
+        )
+        await accept(database, tournament.matches[1], 1, 1)
+        await long_ago(connection)
+
+    run = await audit()
+
+    told = rejected_of(run)
+    assert f"EXECUTIONS_MOVE: execution {waiting} (SETTLE_PENDING) is QUEUED, and nobody works on it" in told
+    assert f"EXECUTIONS_MOVE: execution {held} (SETTLE_PENDING) is IN_PROGRESS, and nobody works on it" in told
+    assert {name.value: number for name, number in (await count_breaches(database)).items()} == {
+        "LEDGER": 0,
+        "SETTLED_IN_TIME": 1,
+        "EXECUTIONS_MOVE": 2,
+    }
+
+
+async def test_breaches_are_a_metric_until_an_audit_finds_none(
+    database: "PostgresDatabase", tournament: MadeTournament, audit: Audit
+) -> None:
+    async def shown() -> str:
+        metrics = Metrics()
+        await metrics.read(database)
+        (line,) = [
+            line
+            for line in metrics.text().decode().splitlines()
+            if line.startswith('palpite_invariant_breaches{invariant="ledger"}')
+        ]
+        return line.split()[-1]
+
+    assert await shown() == "0.0"
+    async with database.begin() as connection:
+        await a_version_too_many(connection, tournament)
+    for target in (tournament.id, None):
+        with pytest.raises(InvariantBroken):
+            await audit(target)
+    await _ended(database)
+    assert await shown() == "1.0"
+    async with database.begin() as connection:
+        await connection.execute(update(tournaments).values(settled_version=tournaments.c.settled_version - 1))
+    await audit()
+    await _ended(database)
+    assert await shown() == "0.0"
+
+
+async def _ended(database: "PostgresDatabase") -> None:
+    """Runs of tests end as cancelled; of real ones a worker writes how they ended."""
+    async with database.begin() as connection:
+        await connection.execute(text("ALTER TABLE executions DISABLE TRIGGER refuse_transition"))
+        await connection.execute(
+            text(
+                "UPDATE executions SET state = 'FAILED', error_code = 'INTERNAL' WHERE operation = 'VERIFY_PROJECTION'"
+            )
+        )
+        await connection.execute(text("ALTER TABLE executions ENABLE TRIGGER refuse_transition"))
