@@ -17,9 +17,8 @@ from domain.execution.dead_letter import service as dead_letters
 from domain.execution.dead_letter.model import DeadLetter, DeadLetterResolution
 from domain.execution.dead_letter.tables import dead_letters as table
 from domain.execution.lease import service as leases
-from domain.execution.lease.store import Claim, Progress
+from domain.execution.lease.store import Claim
 from domain.execution.model import (
-    Counts,
     Execution,
     ExecutionErrorCode,
     ExecutionState,
@@ -30,19 +29,17 @@ from domain.execution.model import (
 )
 from domain.execution.run import LeaseLost, Run
 from domain.execution.service import live_executions
-from domain.ids import DeadLetterId, ExecutionId, MemberId, new_id
+from domain.ids import DeadLetterId, MemberId, new_id
 from domain.ingestion.errors import ProviderUnavailable
 from domain.outbox.tables import outbox
 from integrations.object_store.folder import FolderStore
 from tasks.handlers import HANDLERS
+from tests.support.dead_letters import FAILURE, NOTHING, all_letters, fail, fail_many, letter_of, open_letters
 from tests.support.executions import executor_of, queue, read_one
 from tests.support.football import make_members, make_tournament
 
 if TYPE_CHECKING:
     from runtime.database import PostgresDatabase
-
-NOTHING = Progress(Counts(), ())
-FAILURE = Failure(ExecutionErrorCode.PROVIDER_NOT_FOUND, "no such season")
 
 
 async def last_job(database: "PostgresDatabase") -> dict[str, Any]:
@@ -57,37 +54,6 @@ async def make_due(database: "PostgresDatabase") -> None:
     async with database.begin() as connection:
         await connection.execute(text(f"UPDATE executions SET not_before = {past}, enqueued_at = {past}"))
         await connection.execute(text("UPDATE executions SET lease_until = not_before WHERE lease_until IS NOT NULL"))
-
-
-async def fail(database: "PostgresDatabase", **command: Any) -> DeadLetter:
-    """An execution that has failed in its first try; its letter."""
-    accepted = await queue(database, **command)
-    execution = await leases.claim(database, accepted.execution.id, owner="test", lease_seconds=60, job_id=new_id())
-    assert execution is not None
-    claim = Claim(execution.id, execution.fence)
-    await leases.finish(
-        database, claim, ExecutionState.FAILED, NOTHING, failure=FAILURE, report_key=None, trace="tasks/x.py:1 work"
-    )
-    return await letter_of(database, execution.id)
-
-
-async def fail_many(database: "PostgresDatabase", count: int) -> list[DeadLetter]:
-    made = await make_tournament(database, matches=count)
-    targets = [Target(made.id, None, match) for match in made.matches]
-    return [await fail(database, operation=Operation.SETTLE_MATCH, target=target) for target in targets]
-
-
-async def all_letters(database: "PostgresDatabase") -> list[DeadLetter]:
-    return await dead_letters.page(database, include_resolved=True, first=100, after=None)
-
-
-async def open_letters(database: "PostgresDatabase") -> list[DeadLetter]:
-    return await dead_letters.page(database, include_resolved=False, first=100, after=None)
-
-
-async def letter_of(database: "PostgresDatabase", execution_id: ExecutionId) -> DeadLetter:
-    (letter,) = [one for one in await all_letters(database) if one.execution_id == execution_id]
-    return letter
 
 
 async def replay(

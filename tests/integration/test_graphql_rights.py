@@ -9,6 +9,7 @@ import pytest
 from graphql import GraphQLSchema
 from sqlalchemy import func, select
 
+from domain.execution.model import Operation
 from domain.execution.tables import executions
 from domain.guess.tables import guesses, tournament_members
 from domain.league.tables import league_invites, league_members, leagues
@@ -16,6 +17,8 @@ from domain.schedule.tables import schedules
 from schema.build import build_schema
 from tests.support.api import Api, running_api
 from tests.support.api_world import CODE, World, make_world
+from tests.support.dead_letters import fail
+from tests.support.executions import queue
 from tests.support.graphql_client import id_of
 from tests.support.schedules import put_schedule
 
@@ -54,6 +57,7 @@ QUERIES = [
     Case("league", '{ league(id: "LEAGUE") { id } }', IN_LEAGUE),
     Case("leagueInvite", '{ leagueInvite(code: "CODE") { leagueName } }', _everybody(OK)),
     Case("admin", "{ admin { executions { edges { node { id } } } } }", ADMINS),
+    Case("admin", "{ admin { deadLetters { edges { node { id } } } } }", ADMINS),
     Case("admin", "{ admin { schedules { edges { node { id lastRun { id } } } } } }", ADMINS),
     Case("node", '{ node(id: "TOURNAMENT") { id } }', _everybody(OK)),
     Case("node", '{ node(id: "LEAGUE") { id } }', IN_LEAGUE),
@@ -63,6 +67,7 @@ QUERIES = [
     Case("node", '{ node(id: "MEMBERSHIP") { id } }', IN_LEAGUE),
     Case("node", '{ node(id: "INVITE") { id } }', (NULL, NULL, NULL, NULL, OK, NULL)),
     Case("node", '{ node(id: "EXECUTION") { id } }', (NULL, NULL, NULL, NULL, NULL, OK)),
+    Case("node", '{ node(id: "DEAD_LETTER") { id } }', (NULL, NULL, NULL, NULL, NULL, OK)),
     Case("node", '{ node(id: "SCHEDULE") { id } }', (NULL, NULL, NULL, NULL, NULL, OK)),
     Case("node", '{ node(id: "SCHEDULE_RUN") { id } }', (NULL, NULL, NULL, NULL, NULL, OK)),
     Case("node", '{ node(id: "BOBS_VIEW") { id } }', (NULL, NULL, NULL, OK, NULL, NULL)),
@@ -112,6 +117,28 @@ MUTATIONS = [
         'mutation { runOperation(input: {operation: {settlePending: {}}, reason: "test"}) { errors { code } } }',
         ADMINS,
         counts_as_write=True,
+    ),
+    Case(
+        "cancelExecution",
+        'mutation { cancelExecution(input: {executionId: "QUEUED", reason: "test"}) { errors { code } } }',
+        ADMINS,
+    ),
+    Case(
+        "retryExecution",
+        'mutation { retryExecution(input: {executionId: "FAILED", reason: "test"}) { errors { code } } }',
+        ADMINS,
+        counts_as_write=True,
+    ),
+    Case(
+        "replayDeadLetter",
+        'mutation { replayDeadLetter(input: {deadLetterId: "DEAD_LETTER", reason: "test"}) { errors { code } } }',
+        ADMINS,
+        counts_as_write=True,
+    ),
+    Case(
+        "discardDeadLetter",
+        'mutation { discardDeadLetter(input: {deadLetterId: "DEAD_LETTER", reason: "test"}) { errors { code } } }',
+        ADMINS,
     ),
     Case(
         "createSchedule",
@@ -222,6 +249,8 @@ async def _ids(world: World) -> dict[str, str]:
         membership = (await connection.execute(select(league_members.c.id).limit(1))).scalar_one()
         invite = (await connection.execute(select(league_invites.c.id))).scalar_one()
         execution = (await connection.execute(select(executions.c.id))).scalar_one()
+    letter = await fail(world.api.database, operation=Operation.SYNC_CURRENT_ROUND)
+    queued = await queue(world.api.database, operation=Operation.REBUILD_PROJECTION)
     schedule = await put_schedule(world.api.database)
     tournament = world.tournament.id
     return {
@@ -235,6 +264,9 @@ async def _ids(world: World) -> dict[str, str]:
         "MEMBERSHIP": id_of("LeagueMembership", world.league, membership),
         "INVITE": id_of("LeagueInvite", world.league, invite),
         "EXECUTION": id_of("Execution", execution),
+        "QUEUED": id_of("Execution", queued.execution.id),
+        "FAILED": id_of("Execution", letter.execution_id),
+        "DEAD_LETTER": id_of("DeadLetter", letter.id),
         "SCHEDULE": id_of("Schedule", schedule),
         "SCHEDULE_RUN": id_of("ScheduleRun", schedule, 1_767_225_600_000_000),
         "BOBS_VIEW": id_of("Viewer", world.bob),
