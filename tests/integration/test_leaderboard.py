@@ -15,6 +15,7 @@ from domain.ids import LeagueId, MatchId, MemberId, RoundId, TournamentId, new_i
 from domain.leaderboard.board import OpenBoard
 from domain.leaderboard.model import BoardHead, BoardKey, BoardSource
 from domain.leaderboard.projector import project
+from domain.leaderboard.rules import pack_row
 from domain.leaderboard.service import Boards
 from domain.league.tables import league_members, league_tournaments, leagues
 from domain.match.model import Goals, MatchStatus
@@ -26,7 +27,7 @@ from domain.tournament.store import raise_versions
 from domain.tournament.tables import rounds, tournaments
 from integrations.valkey.projection import ValkeyProjection, key
 from integrations.valkey.ticks import TICKS
-from tests.support.boards import ids_of, packed_of, places, projected, ranked_by_sql, walk
+from tests.support.boards import ids_of, places, projected, ranked_by_sql, walk, walk_back
 from tests.support.football import (
     MadeTournament,
     join,
@@ -90,6 +91,7 @@ async def assert_reads_alike(one: OpenBoard, other: OpenBoard) -> None:
     assert rows == await walk(other, 50)
     for size in (1, 2, 7):
         assert await walk(one, size) == rows == await walk(other, size)
+        assert await walk_back(one, size) == rows == await walk_back(other, size)
     for board in (one, other):
         assert await board.window(10) == rows[:10]
         for row in rows:
@@ -520,7 +522,7 @@ async def test_a_cursor_continues_behind_its_place_and_tells_that_the_board_move
     made, _, _ = await season(database)
     boards = await projected(database, valkey, made.id)
     page = await (board := await opened(boards, tournament_id=made.id)).page(first=7)
-    cursor = (board.head.version, packed_of(page.rows[-1]), page.rows[-1].member_id)
+    cursor = (board.head.version, pack_row(page.rows[-1]), page.rows[-1].member_id)
     await play(database, made.matches[6], 1, 1)
     await project(database, ValkeyProjection(valkey), made.id)
 
@@ -529,7 +531,7 @@ async def test_a_cursor_continues_behind_its_place_and_tells_that_the_board_move
         behind = await board.page(first=50, after=cursor)
         everyone = await walk(board, 50)
         place = (-cursor[1], cursor[2].bytes)
-        assert list(behind.rows) == [row for row in everyone if (-packed_of(row), row.member_id.bytes) > place]
+        assert list(behind.rows) == [row for row in everyone if (-pack_row(row), row.member_id.bytes) > place]
         assert (behind.board_moved, behind.total, behind.has_next) == (True, 25, False)
 
 

@@ -27,7 +27,7 @@ from domain.leaderboard.model import (
 from domain.leaderboard.past import store
 from domain.leaderboard.past.model import Instant
 from domain.leaderboard.past.store import BegunRound
-from domain.leaderboard.past.timeline import Stop, Timeline, build
+from domain.leaderboard.past.timeline import Stop, Timeline, build, empty
 from domain.leaderboard.ranking import Ranking, rank_all, to_ids
 from domain.leaderboard.store import snapshot
 
@@ -165,7 +165,7 @@ class PastBoards:
             memberships = await fold.read_memberships(connection, league_id)
             stops = _stops(rounds, part.settled_version, state.past_at)
             if not stops:
-                return build(state.version, (), (), b"", part.weights)
+                return empty(state.version)
             versions = [stop.version for stop in stops]
             facts = fold.facts_over_time(fold.members_ever(league_id), part.tournament_id, part.basis, versions)
             copied = await fold.copy(connection, facts)

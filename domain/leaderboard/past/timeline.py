@@ -57,6 +57,12 @@ class Timeline:
         )
 
 
+def empty(version: int) -> Timeline:
+    """Before any round began."""
+    nothing = np.zeros((0, 0), dtype=np.int64)
+    return Timeline(version, (), to_ids([]), nothing, nothing, nothing)
+
+
 def build(
     version: int, stops: Sequence[Stop], memberships: Sequence[Membership], copied: bytes, weights: Weights
 ) -> Timeline:

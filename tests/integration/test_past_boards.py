@@ -1,0 +1,506 @@
+"""Boards of earlier moments: as they were recorded then, and as SQL works them out from guesses and results alone."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from redis.asyncio import Redis
+from sqlalchemy import func, select, text, update
+
+from domain.clock import utc_now
+from domain.errors import InvalidInput, NotFound
+from domain.ids import LeagueId, MemberId, RoundId, TournamentId, new_id
+from domain.leaderboard.board import OpenBoard
+from domain.leaderboard.model import (
+    AfterRound,
+    AtTime,
+    AtVersion,
+    BoardHead,
+    BoardKey,
+    BoardSource,
+    Moment,
+    PastRound,
+    RankedRow,
+)
+from domain.leaderboard.rules import pack_row
+from domain.leaderboard.service import Boards
+from domain.league.tables import league_members, league_tournaments, leagues
+from domain.match.tables import matches
+from domain.member.tables import members
+from domain.settlement.tables import score_versions
+from domain.tournament.store import raise_versions
+from domain.tournament.tables import rounds, tournaments
+from tests.support.boards import ids_of, places, projected, ranked_at_version, walk, walk_back
+from tests.support.football import (
+    MadeTournament,
+    join,
+    make_league,
+    make_member,
+    make_members,
+    make_tournament,
+    pass_lock,
+    put_guess,
+)
+from tests.support.settlement import accept, assert_balanced, database_now, play, settle_queued, void
+
+if TYPE_CHECKING:
+    from runtime.database import PostgresDatabase
+
+pytestmark = pytest.mark.timeout(240)
+
+
+@dataclass
+class Played:
+    """A tournament of three rounds with a league in it, of which a part of the members is from outside."""
+
+    database: "PostgresDatabase"
+    made: MadeTournament
+    league: LeagueId
+    found: list[MemberId]
+    recorded: dict[int, dict[BoardKey, tuple[BoardHead, list[RankedRow]]]] = field(default_factory=dict)
+    boards: Boards = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.boards = Boards(self.database, None, utc_now)
+
+    @property
+    def keys(self) -> list[BoardKey]:
+        made = self.made
+        return [
+            BoardKey(tournament_id=made.id),
+            BoardKey(league_id=self.league, tournament_id=made.id),
+            BoardKey(tournament_id=made.id, round_id=made.rounds[0]),
+            BoardKey(self.league, made.id, made.rounds[1]),
+        ]
+
+    async def open(self, key: BoardKey, moment: Moment | None = None) -> OpenBoard:
+        board = await self.boards.open(key, as_of=moment)
+        assert board is not None
+        return board
+
+    async def record(self) -> None:
+        """Keep every board as it stands now."""
+        for key in self.keys:
+            board = await self.open(key)
+            assert board.head.settled_version is not None
+            kept = self.recorded.setdefault(board.head.settled_version, {})
+            kept[key] = (board.head, await walk(board, 50))
+
+    async def version_at(self, version: int) -> datetime:
+        statement = select(score_versions.c.at).where(score_versions.c.version == max(version, 1))
+        async with self.database.read() as connection:
+            at: datetime = (await connection.execute(statement)).scalar_one()
+            return at
+
+    async def begin_round(self, number: int) -> None:
+        """A round becomes the current one, as ingestion makes it."""
+        round_id = self.made.rounds[number]
+        version = select(tournaments.c.settled_version).where(tournaments.c.id == self.made.id).scalar_subquery()
+        async with self.database.begin() as connection:
+            begun = update(rounds).where(rounds.c.id == round_id)
+            await connection.execute(begun.values(baseline_version=version, baseline_at=func.clock_timestamp()))
+            current = update(tournaments).where(tournaments.c.id == self.made.id)
+            await connection.execute(current.values(current_round_id=round_id))
+            await raise_versions(connection, self.made.id, board=True)
+
+    async def enter(self, member_id: MemberId) -> None:
+        async with self.database.begin() as connection:
+            row = {"id": new_id(), "league_id": self.league, "member_id": member_id, "role": "MEMBER"}
+            await connection.execute(league_members.insert().values(row))
+            await connection.execute(update(leagues).values(board_version=leagues.c.board_version + 1))
+
+    async def leave(self, member_id: MemberId) -> None:
+        async with self.database.begin() as connection:
+            left = update(league_members).where(
+                league_members.c.member_id == member_id, league_members.c.left_at.is_(None)
+            )
+            await connection.execute(left.values(left_at=func.clock_timestamp(), left_cause="LEFT"))
+            await connection.execute(update(leagues).values(board_version=leagues.c.board_version + 1))
+
+
+async def make_played(database: "PostgresDatabase", seed: int, *, count: int = 16, matches: int = 9) -> Played:
+    chance = random.Random(seed)
+    made = await make_tournament(database, matches=matches, rounds=3, ruleset="kicktipp")
+    found = await make_members(database, count, joins=[made])
+    for match_id in made.matches:
+        for member_id in found:
+            if chance.random() < 0.8:
+                await put_guess(database, made, match_id, member_id, chance.randrange(3), chance.randrange(3))
+    await pass_lock(database, *made.matches)
+    league = await make_league(
+        database, "Friends", found[0], members=found[1 : count // 2], viewers=[found[-1]], plays=[made]
+    )
+    return Played(database, made, league, found)
+
+
+async def random_event(played: Played, chance: random.Random) -> None:
+    """A result, a correction, a void; or somebody comes or goes."""
+    match_id, event = chance.choice(played.made.matches), chance.random()
+    if event < 0.15:
+        await void(played.database, match_id)
+    elif event < 0.25:
+        late = await make_member(played.database, f"Late {event}", joins=[played.made])
+        await played.enter(late)
+    elif event < 0.35:
+        await played.leave(chance.choice(played.found[1:]))
+    elif event < 0.4:
+        outsider = (await make_members(played.database, 1))[0]
+        await join(played.database, played.made.id, [outsider])
+    else:
+        await accept(played.database, match_id, chance.randrange(3), chance.randrange(3))
+    await settle_queued(played.database)
+
+
+def same_head(now: BoardHead, then: BoardHead) -> bool:
+    names = ("key", "epoch", "settled_version", "settled_matches", "matches", "members")
+    return all(getattr(now, name) == getattr(then, name) for name in names)
+
+
+# ---------------------------------------------------------------- every earlier version
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_every_earlier_version_reads_as_it_was_recorded_then(database: "PostgresDatabase", seed: int) -> None:
+    played, chance = await make_played(database, seed), random.Random(100 + seed)
+    await played.record()
+    for _ in range(18):
+        before = set(played.recorded)
+        await random_event(played, chance)
+        present = (await played.open(played.keys[0])).head.settled_version
+        if present not in before:
+            await played.record()
+    assert len(played.recorded) > 8
+    assert sorted(played.recorded) == list(range(len(played.recorded)))
+
+    for version, boards in played.recorded.items():
+        at = await played.version_at(version)
+        for key, (head, rows) in boards.items():
+            moments: list[Moment] = [AtVersion(version)]
+            if version:
+                moments.append(AtTime(at))
+            for moment in moments:
+                board = await played.open(key, moment)
+                found = await walk(board, 7)
+                if version:
+                    assert found == rows
+                    assert same_head(board.head, head)
+                assert (board.head.as_of, board.head.pending_matches) == (moment, 0)
+                assert board.head.source is BoardSource.DATABASE
+                names = {"league_id": key.league_id, "round_id": key.round_id}
+                assert places(found) == await ranked_at_version(database, played.made.id, version, at, **names)
+    await assert_balanced(database, played.made.id)
+
+
+async def test_version_0_is_before_any_settlement_with_the_members_of_then(database: "PostgresDatabase") -> None:
+    played = await make_played(database, 1)
+    nothing = await walk(await played.open(played.keys[0], AtVersion(0)), 50)
+    await played.leave(played.found[1])
+    late = await make_member(database, "Early", joins=[played.made])
+    await play(database, played.made.matches[0], 1, 0)
+    too_late = await make_member(database, "Late", joins=[played.made])
+
+    board = await played.open(played.keys[0], AtVersion(0))
+    in_league = await played.open(played.keys[1], AtVersion(0))
+
+    rows = await walk(board, 50)
+    assert {(row.rank, row.points, row.tied) for row in rows} == {(1, 0, 17)}
+    assert ids_of(rows) == sorted([*ids_of(nothing), late])
+    assert too_late not in ids_of(rows)
+    assert (board.head.settled_version, board.head.settled_matches, board.head.matches) == (0, 0, 9)
+    assert ids_of(await walk(in_league, 50)) == sorted([played.found[0], *played.found[2:8]])
+
+
+async def test_guessed_matches_are_those_settled_then_and_nobody_has_moved(database: "PostgresDatabase") -> None:
+    played = await make_played(database, 2)
+    await played.begin_round(0)
+    counted: dict[int, dict[MemberId, int]] = {}
+    await play(database, played.made.matches[0], 1, 0)
+    for step in range(1, 5):
+        board = await played.open(played.keys[0])
+        counted[board.head.settled_version or 0] = await board.guessed_matches(played.found)
+        if step == 3:
+            await void(database, played.made.matches[0])
+            await settle_queued(database)
+        else:
+            await play(database, played.made.matches[step], 2, 1)
+
+    for version, expected in counted.items():
+        board = await played.open(played.keys[0], AtVersion(version))
+        assert await board.guessed_matches(played.found) == expected
+        assert set((await board.movement(await board.window(50))).values()) == {None}
+    assert len({tuple(sorted(found.items())) for found in counted.values()}) == len(counted)
+
+
+async def test_a_past_board_is_ranked_once_and_again_only_when_it_may_have_changed(
+    database: "PostgresDatabase",
+) -> None:
+    played = await make_played(database, 3)
+    await play(database, played.made.matches[0], 1, 0)
+    await play(database, played.made.matches[3], 1, 0)
+    first = await played.open(played.keys[1], AtVersion(1))
+    again = await played.open(played.keys[1], AtVersion(1))
+    round_board = await played.open(played.keys[2], AtVersion(1))
+    assert again.head.computed_at == first.head.computed_at
+
+    async with database.begin() as connection:
+        moved = update(matches).where(matches.c.id == played.made.matches[0])
+        await connection.execute(moved.values(round_id=played.made.rounds[1]))
+        await raise_versions(connection, played.made.id, board=True, matches=True)
+
+    assert (await played.open(played.keys[1], AtVersion(1))).head.computed_at == first.head.computed_at
+    after = await played.open(played.keys[2], AtVersion(1))
+    assert {row.points for row in await walk(round_board, 50)} != {0}
+    assert {row.points for row in await walk(after, 50)} == {0}  # its match counts in its present round
+    assert (after.head.settled_matches, after.head.matches) == (0, 2)
+
+
+# ---------------------------------------------------------------- rounds and times
+
+
+async def play_rounds(database: "PostgresDatabase", seed: int = 5) -> tuple[Played, dict[int, list[RankedRow]]]:
+    """Three rounds; while each is played somebody comes, goes, or a result of an earlier one is corrected."""
+    played, kept = await make_played(database, seed), {}
+    made = played.made
+    for number in range(3):
+        await played.begin_round(number)
+        if number:
+            kept[number - 1] = await walk(await played.open(played.keys[1]), 50)
+        for match_id in made.matches[number::3]:
+            await play(database, match_id, number, 1)
+        if number == 1:
+            await play(database, made.matches[0], 2, 2)
+            await played.enter(await make_member(database, "Late", joins=[made]))
+            await played.leave(played.found[3])
+        if number == 2:
+            await play(database, made.matches[1], 0, 2)
+            await void(database, made.matches[3])
+            await settle_queued(database)
+            await played.enter(played.found[3])
+    kept[2] = await walk(await played.open(played.keys[1]), 50)
+    return played, kept
+
+
+async def test_after_a_round_is_the_board_at_the_switch_to_the_next_or_now(database: "PostgresDatabase") -> None:
+    played, kept = await play_rounds(database)
+    total = BoardKey(league_id=played.league)
+
+    for number, rows in kept.items():
+        moment = AfterRound(played.made.rounds[number])
+        for key in (played.keys[1], total):
+            board = await played.open(key, moment)
+            assert await walk(board, 2) == rows
+            assert (board.head.as_of, set((await board.movement(rows)).values())) == (moment, {None})
+    assert kept[0] != kept[1] != kept[2]
+
+
+async def test_history_equals_the_boards_after_each_round(database: "PostgresDatabase") -> None:
+    played, kept = await play_rounds(database)
+    ranked = {row.member_id for rows in kept.values() for row in rows}
+    present = await played.open(played.keys[1])
+    history = await present.history(list(ranked))
+
+    boards = {number: {row.member_id: row for row in rows} for number, rows in kept.items()}
+    tournament = BoardKey(tournament_id=played.made.id)
+    for number, rows in boards.items():
+        round_id = played.made.rounds[number]
+        of_round = await played.open(BoardKey(tournament_id=played.made.id, round_id=round_id))
+        round_points = {row.member_id: row.points for row in await walk(of_round, 50)}
+        everyone = await walk(await played.open(tournament, AfterRound(round_id)), 50)
+        points = {row.member_id: row.points for row in everyone}
+        for member_id in ranked:
+            row = rows.get(member_id)
+            expected = (round_id, row and row.rank, points.get(member_id, 0), round_points[member_id])
+            found = history[member_id][number]
+            assert (found.round_id, found.rank, found.points, found.round_points) == expected
+    absent = [member_id for member_id, found in history.items() if None in {after.rank for after in found}]
+    assert len(absent) == 2
+    assert played.found[3] in absent
+    assert history[played.found[3]][2].rank is not None
+
+
+async def test_history_of_a_past_board_ends_with_it(database: "PostgresDatabase") -> None:
+    played, _ = await play_rounds(database)
+    now = await (await played.open(played.keys[1])).history(played.found[:1])
+    board = await played.open(played.keys[1], AfterRound(played.made.rounds[1]))
+
+    past = (await board.history(played.found[:1]))[played.found[0]]
+
+    assert [after.round_id for after in past] == list(played.made.rounds)  # round 3 began at that very moment
+    whole = now[played.found[0]]
+    assert [(after.rank, after.points) for after in past[:2]] == [(after.rank, after.points) for after in whole[:2]]
+    assert past[2] == replace(past[1], round_id=played.made.rounds[2], round_points=0)
+    earlier = await played.open(played.keys[1], AtVersion(1))
+    assert [after.round_id for after in (await earlier.history(played.found[:1]))[played.found[0]]] == [
+        played.made.rounds[0]
+    ]
+
+
+async def test_only_the_board_of_a_league_in_a_tournament_has_a_history(database: "PostgresDatabase") -> None:
+    played = await make_played(database, 1)
+    elsewhere = [*played.keys[:1], *played.keys[2:], BoardKey(league_id=played.league)]
+
+    assert [await (await played.open(key)).history(played.found) for key in elsewhere] == [{}] * 4
+    assert await (await played.open(played.keys[1])).history([played.found[0]]) == {
+        played.found[0]: (PastRound(played.made.rounds[0], 1, 0, 0),)
+    }
+    async with database.begin() as connection:
+        await connection.execute(update(tournaments).values(current_round_id=None))
+        await raise_versions(connection, played.made.id, board=True)
+    assert await (await played.open(played.keys[1])).history(played.found[:1]) == {played.found[0]: ()}
+
+
+async def test_a_leagues_total_at_a_time_counts_what_it_played_then(database: "PostgresDatabase") -> None:
+    one, two = await make_played(database, 1), await make_played(database, 2)
+    everyone = one.found[:8]
+    await join(database, two.made.id, everyone)
+    for n, member_id in enumerate(everyone):
+        await put_guess(database, two.made, two.made.matches[0], member_id, n % 3, 1)
+    total = BoardKey(league_id=one.league)
+    kept: dict[datetime, list[RankedRow]] = {}
+
+    async def keep() -> None:
+        rows = await walk(await one.open(total), 50)
+        kept[await database_now(database)] = rows
+
+    await play(database, one.made.matches[0], 1, 1)
+    await play(database, two.made.matches[0], 2, 1)
+    await keep()
+    async with database.begin() as connection:
+        link = {"league_id": one.league, "tournament_id": two.made.id, "ruleset_id": two.made.ruleset_id}
+        await connection.execute(league_tournaments.insert().values(**link, status="ACTIVE"))
+        await connection.execute(update(leagues).values(board_version=leagues.c.board_version + 1))
+    await keep()
+    await play(database, two.made.matches[0], 0, 1)
+    await keep()
+    async with database.begin() as connection:
+        gone = update(league_tournaments).where(league_tournaments.c.tournament_id == one.made.id)
+        await connection.execute(gone.values(removed_at=func.clock_timestamp()))
+        await connection.execute(update(leagues).values(board_version=leagues.c.board_version + 1))
+    await keep()
+
+    for at, rows in kept.items():
+        assert await walk(await one.open(total, AtTime(at)), 3) == rows
+    assert len({tuple(map(pack_row, rows)) for rows in kept.values()}) == 4
+    before_all = await one.open(total, AtTime(min(kept) - timedelta(days=1)))
+    assert await walk(before_all, 5) == []
+    assert (before_all.head.members, before_all.head.matches, before_all.head.settled_version) == (0, 0, None)
+
+
+# ---------------------------------------------------------------- moments that there are not
+
+
+async def test_moments_that_a_board_has_not_had_are_refused(database: "PostgresDatabase") -> None:
+    played = await make_played(database, 1)
+    other = await make_played(database, 2)
+    await other.begin_round(0)
+    await play(database, played.made.matches[0], 1, 0)
+    of_tournament, total = played.keys[0], BoardKey(league_id=played.league)
+    version, round_field = ("asOf", "settledVersion"), ("asOf", "afterRoundId")
+    tomorrow = await database_now(database) + timedelta(days=1)
+    refused: list[tuple[BoardKey, Moment, type[Exception], tuple[str, ...]]] = [
+        (of_tournament, AtVersion(2), InvalidInput, version),
+        (of_tournament, AtVersion(-1), InvalidInput, version),
+        (total, AtVersion(0), InvalidInput, version),
+        (total, AtVersion(1), InvalidInput, version),
+        (of_tournament, AtTime(tomorrow), InvalidInput, ("asOf", "time")),
+        (of_tournament, AfterRound(RoundId(new_id())), NotFound, round_field),
+        (of_tournament, AfterRound(other.made.rounds[0]), NotFound, round_field),
+        (total, AfterRound(other.made.rounds[0]), NotFound, round_field),
+        (of_tournament, AfterRound(played.made.rounds[1]), NotFound, round_field),  # not begun
+    ]
+    for key, moment, kind, path in refused:
+        with pytest.raises(kind) as refusal:
+            await played.boards.open(key, as_of=moment)
+        assert refusal.value.field == path  # type: ignore[attr-defined]
+    assert await played.boards.open(BoardKey(tournament_id=TournamentId(new_id())), as_of=AtVersion(0)) is None
+
+
+# ---------------------------------------------------------------- pages
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 50])
+async def test_pages_of_a_past_board_are_the_same_both_ways(database: "PostgresDatabase", size: int) -> None:
+    played, kept = await play_rounds(database)
+    for key in (*played.keys, BoardKey(league_id=played.league)):
+        board = await played.open(key, AfterRound(played.made.rounds[0]))
+        assert await walk(board, size) == await walk_back(board, size)
+    assert await walk(await played.open(played.keys[1], AfterRound(played.made.rounds[0])), size) == kept[0]
+
+
+async def test_a_walk_through_one_version_does_not_move_while_the_board_does(database: "PostgresDatabase") -> None:
+    played = await make_played(database, 6)
+    for match_id in played.made.matches[:3]:
+        await play(database, match_id, 2, 1)
+    moment, key = AtVersion(3), played.keys[1]
+    board, present = await played.open(key, moment), await played.open(key)
+    page, moving = await board.page(first=3), await present.page(first=3)
+    place = (board.mark, pack_row(page.rows[-1]), page.rows[-1].member_id)
+    moving_place = (present.mark, pack_row(moving.rows[-1]), moving.rows[-1].member_id)
+
+    await play(database, played.made.matches[4], 0, 0)
+    await played.leave(played.found[2])
+
+    rest = await (await played.open(key, moment)).page(first=50, after=place)
+    assert (*page.rows, *rest.rows) == tuple(await walk(board, 50))
+    assert rest.board_moved is False
+    assert (await (await played.open(key)).page(first=50, after=moving_place)).board_moved is True
+
+
+async def test_searching_filters_rows_and_never_ranks(database: "PostgresDatabase", valkey: Redis) -> None:
+    played = await make_played(database, 7)
+    for n, name in enumerate(["Ann", "anna", "Andy", "Bo_b", "Bo%", "Boxer"]):
+        async with database.begin() as connection:
+            await connection.execute(update(members).where(members.c.id == played.found[n]).values(nick_name=name))
+    await play(database, played.made.matches[0], 1, 1)
+    await play(database, played.made.matches[1], 2, 1)
+    named = {"an": 3, "AN": 3, "Ann": 2, "bo": 3, "Bo_": 1, "Bo%": 1, "Member 1": 6, "x": 0}
+
+    for boards in (played.boards, await projected(database, valkey, played.made.id)):
+        for moment in (None, AtVersion(1)):
+            board = await boards.open(played.keys[0], as_of=moment)
+            assert board is not None
+            everyone = await walk(board, 50)
+            for prefix, count in named.items():
+                found = await _matching(board, prefix, 50)
+                assert len(found) == count
+                expected = await _named(database, prefix)
+                assert found == [row for row in everyone if row.member_id in expected]
+                for size in (1, 2, 7):
+                    assert await _matching(board, prefix, size) == found
+                    assert await _matching_back(board, prefix, size) == found
+    in_league = await played.open(played.keys[1])
+    assert (await in_league.page(first=50, search="Member")).total == 8
+    assert len((await in_league.page(first=50, search="Member")).rows) == 2
+
+
+async def _named(database: "PostgresDatabase", prefix: str) -> set[MemberId]:
+    async with database.read() as connection:
+        rows = await connection.execute(text("SELECT id, nick_name FROM members"))
+        return {MemberId(row.id) for row in rows if row.nick_name.lower().startswith(prefix.lower())}
+
+
+async def _matching(board: OpenBoard, prefix: str, size: int) -> list[RankedRow]:
+    rows: list[RankedRow] = []
+    page = await board.page(first=size, search=prefix)
+    while True:
+        rows += page.rows
+        if not page.has_next:
+            return rows
+        place = (board.mark, pack_row(page.rows[-1]), page.rows[-1].member_id)
+        page = await board.page(first=size, after=place, search=prefix)
+        assert (page.has_previous, page.board_moved, page.total) == (True, False, board.head.members)
+
+
+async def _matching_back(board: OpenBoard, prefix: str, size: int) -> Sequence[RankedRow]:
+    rows: list[RankedRow] = []
+    page = await board.page(last=size, search=prefix)
+    while True:
+        rows = [*page.rows, *rows]
+        if not page.has_previous:
+            return rows
+        place = (board.mark, pack_row(page.rows[0]), page.rows[0].member_id)
+        page = await board.page(last=size, before=place, search=prefix)
+        assert page.has_next
