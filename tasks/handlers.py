@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from domain.clock import Clock
+from domain.correction import work as corrections
 from domain.errors import DomainError
 from domain.execution.model import Operation
 from domain.execution.ports import ObjectStore
@@ -127,6 +128,14 @@ async def _prune_history(run: Run, ports: Ports) -> None:
     await retention.prune_history(run, ports.reports)
 
 
+async def _correct_result(run: Run, _: Ports) -> None:
+    await corrections.correct_result(run)
+
+
+async def _replay_settlement(run: Run, _: Ports) -> None:
+    await corrections.replay_settlement(run)
+
+
 HANDLERS: Mapping[Operation, Handler] = {
     Operation.INGEST_TOURNAMENT: _ingest_tournament,
     Operation.INGEST_ROUNDS: _ingest_rounds,
@@ -140,6 +149,8 @@ HANDLERS: Mapping[Operation, Handler] = {
     Operation.POLL_OPEN_MATCHES: _poll_open_matches,
     Operation.SETTLE_MATCH: _settle_match,
     Operation.SETTLE_PENDING: _settle_pending,
+    Operation.CORRECT_RESULT: _correct_result,
+    Operation.REPLAY_SETTLEMENT: _replay_settlement,
     Operation.REBUILD_PROJECTION: _rebuild_projection,
     Operation.VERIFY_PROJECTION: _verify_projection,
     Operation.PRUNE_HISTORY: _prune_history,

@@ -57,8 +57,13 @@ async def read_settlements(database: Database, match_ids: Iterable[MatchId]) -> 
         return await store.active_settlements(connection, match_ids)
 
 
-async def settle(connection: "AsyncConnection", match_id: MatchId, execution_id: ExecutionId | None) -> Settled:
-    """Settle the latest accepted result of a match, in a transaction that holds no lock of the game yet."""
+async def settle(
+    connection: "AsyncConnection", match_id: MatchId, execution_id: ExecutionId | None, *, recount: bool = True
+) -> Settled:
+    """Settle the latest accepted result of a match, in a transaction that holds no lock of the game yet.
+
+    Who settles many matches whose guesses have changed counts members' facts once at the end: `recount` False.
+    """
     match = await store.lock_match(connection, match_id)
     if match is None:
         raise NotFound(f"There is no match {match_id}.")
@@ -66,7 +71,7 @@ async def settle(connection: "AsyncConnection", match_id: MatchId, execution_id:
     newer = await results.results_after(connection, match_id, active.settlement.revision if active else 0)
     if newer:
         await store.insert_superseded_keys(connection, newer[:-1], execution_id)
-        return await _apply(connection, match, newer, active, execution_id)
+        return await _apply(connection, match, newer, active, execution_id, recount=recount)
     if active is not None:
         await store.count_replay(connection, rules.idempotency_key(match_id, active.status_at))
     return Settled(None, note="Nothing new to settle.")
@@ -91,6 +96,8 @@ async def _apply(
     newer: Sequence[AcceptedResult],
     active: ActiveSettlement | None,
     execution_id: ExecutionId | None,
+    *,
+    recount: bool,
 ) -> Settled:
     """Settle the last of the results that are newer than the active settlement."""
     result, paid = newer[-1], active.scorelines if active else []
@@ -117,7 +124,7 @@ async def _apply(
     await store.insert_settlement(
         connection, settlement, lines, status_at=result.status_at, kind=kind, execution_id=execution_id
     )
-    if recounts:
+    if recounts and recount:
         settlement = await _recount(connection, settlement)
     await raise_versions(connection, match.tournament_id, board=True, matches=True)
     waiting = f"Boards that count {', '.join(missing)} wait: that part of the score is missing." if missing else None

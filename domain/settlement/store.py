@@ -1,6 +1,6 @@
 """SQL of settlements: the locks in their order, one set-based change of members' facts, and its proof."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -85,7 +85,7 @@ async def active_settlement(connection: "AsyncConnection", match_id: MatchId) ->
         return None
     lines = select(settlement_scorelines).where(settlement_scorelines.c.settlement_id == row["id"])
     proof = [_scoreline(line) for line in (await connection.execute(lines)).mappings()]
-    return ActiveSettlement(_settlement(row), row["status_at"], proof)
+    return ActiveSettlement(to_settlement(row), row["status_at"], proof)
 
 
 async def count_guesses(
@@ -263,7 +263,7 @@ async def active_settlements(connection: "AsyncConnection", match_ids: Iterable[
     statement = select(settlements).where(
         among(settlements.c.match_id, match_ids), settlements.c.superseded_version.is_(None)
     )
-    found = [_settlement(row) for row in (await connection.execute(statement)).mappings()]
+    found = [to_settlement(row) for row in (await connection.execute(statement)).mappings()]
     return {settlement.match_id: settlement for settlement in found}
 
 
@@ -296,7 +296,7 @@ def _facts(row: "RowMapping") -> Facts:
     return Facts(*(int(row[fact] or 0) for fact in FACTS))
 
 
-def _settlement(row: "RowMapping") -> Settlement:
+def to_settlement(row: Mapping[Any, Any]) -> Settlement:
     return Settlement(
         id=SettlementId(row["id"]),
         tournament_id=TournamentId(row["tournament_id"]),

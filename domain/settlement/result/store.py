@@ -38,7 +38,7 @@ async def latest_results(connection: "AsyncConnection", match_ids: Iterable[Matc
         .where(among(match_results.c.match_id, match_ids))
         .order_by(match_results.c.match_id, match_results.c.revision.desc())
     )
-    results = [_result(row) for row in (await connection.execute(statement)).mappings()]
+    results = [to_result(row) for row in (await connection.execute(statement)).mappings()]
     return {result.match_id: result for result in results}
 
 
@@ -160,15 +160,15 @@ async def results_after(connection: "AsyncConnection", match_id: MatchId, revisi
         .where(match_results.c.match_id == match_id, match_results.c.revision > revision)
         .order_by(match_results.c.revision)
     )
-    return [_result(row) for row in (await connection.execute(statement)).mappings()]
+    return [to_result(row) for row in (await connection.execute(statement)).mappings()]
 
 
-def _goals(row: "RowMapping", part: str) -> Goals | None:
+def _goals(row: Mapping[Any, Any], part: str) -> Goals | None:
     home = row[f"home_{part}"]
     return None if home is None else Goals(home, row[f"away_{part}"])
 
 
-def _result(row: "RowMapping") -> AcceptedResult:
+def to_result(row: Mapping[Any, Any]) -> AcceptedResult:
     return AcceptedResult(
         match_id=MatchId(row["match_id"]),
         revision=row["revision"],
