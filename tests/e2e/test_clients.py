@@ -3,30 +3,21 @@
 import asyncio
 import json
 import urllib.request
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from gql import Client, GraphQLRequest, gql
-from gql.client import AsyncClientSession, ReconnectingAsyncClientSession
-from gql.transport.aiohttp import AIOHTTPTransport
+from gql import GraphQLRequest, gql
 from gql.transport.exceptions import TransportClosed, TransportError, TransportQueryError
-from gql.transport.websockets import WebsocketsTransport
 
+from tests.support.gql_clients import Session, operation, over_http, over_socket, sign_up
 from tests.support.palpite import RunningPalpite, run_palpite, started_palpite
 from tests.support.servers import temporary_data
 
 pytestmark = pytest.mark.timeout(240)
 
-OPERATIONS = Path(__file__).parents[1] / "contract" / "contract" / "operations"
 PAIRS = [("Arsenal FC", "Everton FC", [2, 1]), ("Fulham FC", "Chelsea FC", [0, 0]), ("Leeds FC", "Stoke FC", [1, 3])]
-Session = AsyncClientSession | ReconnectingAsyncClientSession
-
-
-def operation(name: str, **variables: Any) -> GraphQLRequest:
-    return GraphQLRequest((OPERATIONS / f"{name}.graphql").read_text(), variable_values=variables)
 
 
 @pytest.fixture(scope="module")
@@ -58,38 +49,6 @@ def seasons(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     (folder / "2024-25" / "en.1.json").write_text(json.dumps({"name": "A short season", "matches": items}))
     return folder
-
-
-@asynccontextmanager
-async def over_http(server: str, token: str | None = None) -> AsyncIterator[Session]:
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    async with Client(transport=AIOHTTPTransport(f"{server}/graphql", headers=headers, ssl=False)) as session:
-        yield session
-
-
-@asynccontextmanager
-async def over_socket(server: str, token: str) -> AsyncIterator[Session]:
-    transport = WebsocketsTransport(
-        f"{server.replace('http', 'ws')}/graphql",
-        init_payload={"authorization": f"Bearer {token}"},
-        subprotocols=[WebsocketsTransport.GRAPHQLWS_SUBPROTOCOL],
-    )
-    async with Client(transport=transport) as session:
-        yield session
-
-
-async def sign_up(server: str, nick_name: str) -> str:
-    given = {
-        "email": f"{nick_name}@example.org",
-        "password": "a long enough phrase",
-        "nickName": nick_name,
-        "delivery": "TOKEN",
-    }
-    async with over_http(server) as session:
-        answer = await session.execute(operation("signUp", input=given))
-    assert answer["signUp"]["errors"] == []
-    token: str = answer["signUp"]["token"]
-    return token
 
 
 def begin_replay(data: Path, seasons: Path, starts_in: float) -> Any:
