@@ -1,7 +1,7 @@
 """A worker process of its own, to be killed: `python -m tests.support.worker_process` with the usual environment.
 
 Its handlers: SETTLE_PENDING writes one row in a transaction, waits for a gate row, and writes another;
-REBUILD_PROJECTION ends its process at once; everything else writes one row.
+REBUILD_PROJECTION ends its process at once while there is no gate row; everything else writes one row.
 """
 
 import os
@@ -38,18 +38,21 @@ async def wait_at_the_gate(run: Run, _: Ports) -> None:
         await write(connection, run, "first")
         step.created += 1
 
-    async def is_open() -> bool:
-        async with run.database.read() as connection:
-            return bool((await connection.execute(text("SELECT count(*) FROM gate"))).scalar_one())
-
-    await until(is_open, within=600)
+    await until(lambda: is_open(run), within=600)
     async with run.step("second") as step, run.begin() as connection:
         await write(connection, run, "second")
         step.created += 1
 
 
-async def kill_the_process(_: Run, __: Ports) -> None:
-    os._exit(9)
+async def is_open(run: Run) -> bool:
+    async with run.database.read() as connection:
+        return bool((await connection.execute(text("SELECT count(*) FROM gate"))).scalar_one())
+
+
+async def kill_the_process(run: Run, ports: Ports) -> None:
+    if not await is_open(run):
+        os._exit(9)
+    await write_once(run, ports)
 
 
 async def write_once(run: Run, _: Ports) -> None:
