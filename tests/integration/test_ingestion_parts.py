@@ -27,7 +27,7 @@ from tests.support.runs import run_now
 
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 WRITTEN = (rounds, teams, matches, match_results, standings, provider_refs)
-OPEN = {"score": {}}
+OPEN: dict[str, Any] = {"score": {}}
 Handler = Callable[..., Awaitable[None]]
 
 

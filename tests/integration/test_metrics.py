@@ -114,5 +114,5 @@ async def test_scrapes_of_one_second_share_a_reading(database: "PostgresDatabase
         await put_process(database, ProcessKind.WORKER, silent=0)
         await meters.read(database)
 
-    assert first == 5
+    assert first == 6
     assert _values(generate_latest(registry).decode(), "palpite_workers") == {"": 1}

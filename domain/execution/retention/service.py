@@ -14,8 +14,8 @@ BATCH = 200
 _AT_ONCE = 10
 
 
-async def prune_history(run: Run, reports: ObjectStore) -> None:
-    """Remove what is past its retention, kind by kind, in batches of a transaction each."""
+async def prune_history(run: Run, reports: ObjectStore, *, batch: int = BATCH) -> None:
+    """Remove what is past its retention, kind by kind, in transactions of up to `batch` rows each."""
     for retention in RETENTIONS:
         async with run.step(retention.label) as step:
             async with run.database.read() as connection:
@@ -24,31 +24,31 @@ async def prune_history(run: Run, reports: ObjectStore) -> None:
                 step.unchanged = step.total
                 step.note = f"Would be removed: {step.total}."
             elif retention.history is History.EXECUTIONS:
-                await _remove_executions(run, step, reports)
+                await _remove_executions(run, step, reports, batch)
             else:
-                await _remove(run, step, retention)
+                await _remove(run, step, retention, batch)
 
 
 _KEEPS = {retention.history: retention.keep for retention in RETENTIONS}
 
 
-async def _remove(run: Run, step: Step, retention: Retention) -> None:
+async def _remove(run: Run, step: Step, retention: Retention, batch: int) -> None:
     while True:
         async with run.begin() as connection:
-            removed = await store.remove(connection, retention, _KEEPS, BATCH)
+            removed = await store.remove(connection, retention, _KEEPS, batch)
         step.updated += removed
-        if removed < BATCH:
+        if removed < batch:
             return
 
 
-async def _remove_executions(run: Run, step: Step, reports: ObjectStore) -> None:
+async def _remove_executions(run: Run, step: Step, reports: ObjectStore, batch: int) -> None:
     """Reports first: were the rows gone, nobody would know of the files any more."""
     while True:
         async with run.begin() as connection:
-            taken = await store.take_executions(connection, _KEEPS, BATCH)
+            taken = await store.take_executions(connection, _KEEPS, batch)
             gone = await _remove_reports(taken, reports, step)
             step.updated += await store.remove_executions(connection, gone)
-        if len(gone) < BATCH:
+        if len(gone) < batch:
             return
 
 

@@ -81,7 +81,7 @@ def _is_due(history: History, keeps: dict[History, timedelta]) -> "ColumnElement
             return _is_old_letter(keeps)
         case History.EXECUTIONS:
             is_old = and_(executions.c.queued_at < before, executions.c.finished_at < before)
-            return and_(executions.c.state.not_in(LIVE), is_old, *(not_(kept) for kept in _keepers(keeps)))
+            return and_(executions.c.state.not_in(LIVE), is_old, *(not_(kept) for kept in keepers(keeps)))
         case History.SESSIONS:
             return or_(sessions.c.expires_at < before, sessions.c.revoked_at < before)
         case History.OUTBOX:
@@ -99,7 +99,7 @@ def _is_old_letter(keeps: dict[History, timedelta]) -> "ColumnElement[bool]":
     return func.coalesce(dead_letters.c.resolved_at < func.clock_timestamp() - keeps[History.DEAD_LETTERS], False)
 
 
-def _keepers(keeps: dict[History, timedelta]) -> "list[ColumnElement[bool]]":
+def keepers(keeps: dict[History, timedelta]) -> "list[ColumnElement[bool]]":
     """Whether anything that stays refers to an execution; each table with a foreign key to it is here."""
     retry = executions.alias()
     columns = (

@@ -18,8 +18,8 @@ from domain.settlement.store import points_ledger
 
 _log = logging.getLogger(__name__)
 
-SETTLED_WITHIN = timedelta(minutes=15)
-TAKEN_UP_WITHIN = timedelta(minutes=15)
+MOVES_WITHIN = timedelta(minutes=15)
+"""A result is settled, and an execution that is due is taken up, well within it."""
 # A projector that is at work has caught up by then.
 _LOOKS, _PAUSE_SECONDS = 4, 0.5
 
@@ -52,11 +52,8 @@ async def verify_projection(run: Run, projection: Projection) -> None:
 async def count_breaches(database: Database) -> dict[Invariant, int]:
     """How often what must hold does not: of the ledger as the latest audits found it, of delays as they are now."""
     async with database.read() as connection:
-        return {
-            Invariant.LEDGER: await store.count_broken(connection),
-            Invariant.SETTLED_IN_TIME: await store.count_late(connection, SETTLED_WITHIN),
-            Invariant.EXECUTIONS_MOVE: await store.count_stuck(connection, TAKEN_UP_WITHIN),
-        }
+        broken, late, stuck = await store.count(connection, MOVES_WITHIN)
+    return {Invariant.LEDGER: broken, Invariant.SETTLED_IN_TIME: late, Invariant.EXECUTIONS_MOVE: stuck}
 
 
 async def _check_ledger(run: Run, step: Step, tournament_id: TournamentId) -> list[Breach]:
@@ -74,8 +71,8 @@ async def _check_ledger(run: Run, step: Step, tournament_id: TournamentId) -> li
 
 async def _delays(run: Run, target: TournamentId | None) -> list[Breach]:
     async with run.database.read() as connection:
-        late = await store.late_settlements(connection, target, SETTLED_WITHIN)
-        stuck = await store.stuck_executions(connection, TAKEN_UP_WITHIN) if target is None else []
+        late = await store.late_settlements(connection, target, MOVES_WITHIN)
+        stuck = await store.stuck_executions(connection, MOVES_WITHIN) if target is None else []
     return rules.delays(late, stuck)
 
 

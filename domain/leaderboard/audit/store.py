@@ -70,12 +70,8 @@ ORDER BY not_before
 """
 _AFTER = bindparam("after", type_=Interval)
 _LIST_LATE, _LIST_STUCK = (text(f"{found} LIMIT :limit").bindparams(_AFTER) for found in (_LATE, _STUCK))
-_COUNT_LATE, _COUNT_STUCK = (
-    text(f"SELECT count(*) FROM ({found}) AS found").bindparams(_AFTER) for found in (_LATE, _STUCK)
-)
 # What the latest audits of all boards, and of single ones since, have found.
-_COUNT_BROKEN = text(
-    """
+_BROKEN = """
 WITH audits AS (
     SELECT DISTINCT ON (operation_key) id, tournament_id, finished_at
     FROM executions
@@ -87,7 +83,10 @@ SELECT coalesce(sum(step.failed), 0)
 FROM audits JOIN execution_steps AS step ON step.execution_id = audits.id AND step.name = :step
 WHERE audits.finished_at >= coalesce((SELECT finished_at FROM audits WHERE tournament_id IS NULL), '-infinity')
 """
-)
+_COUNT = text(
+    f"SELECT ({_BROKEN}) AS broken, (SELECT count(*) FROM ({_LATE}) AS found) AS late,"
+    f" (SELECT count(*) FROM ({_STUCK}) AS found) AS stuck"
+).bindparams(_AFTER)
 
 
 async def unfolded_scores(connection: "AsyncConnection", tournament_id: TournamentId) -> list[tuple[str, int, str]]:
@@ -123,14 +122,7 @@ async def stuck_executions(connection: "AsyncConnection", after: timedelta) -> l
     return [(row.execution, row.operation, row.state) for row in rows]
 
 
-async def count_late(connection: "AsyncConnection", after: timedelta) -> int:
-    return int((await connection.execute(_COUNT_LATE, {"tournament_id": None, "after": after})).scalar_one())
-
-
-async def count_stuck(connection: "AsyncConnection", after: timedelta) -> int:
-    return int((await connection.execute(_COUNT_STUCK, {"after": after})).scalar_one())
-
-
-async def count_broken(connection: "AsyncConnection") -> int:
-    """Breaches of the ledger that the latest audits found."""
-    return int((await connection.execute(_COUNT_BROKEN, {"step": LEDGER_STEP})).scalar_one())
+async def count(connection: "AsyncConnection", after: timedelta) -> tuple[int, int, int]:
+    """Breaches of the ledger in the latest audits, and how much has not moved for so long: matches, executions."""
+    row = (await connection.execute(_COUNT, {"step": LEDGER_STEP, "tournament_id": None, "after": after})).one()
+    return int(row.broken), row.late, row.stuck
