@@ -97,6 +97,12 @@ def test_cost_multiplies_page_sizes(ours: GraphQLSchema, engine: Engine) -> None
     assert cost("{ tournaments { edges { cursor } } }") == 1 + 25
     assert cost("query ($n: Int!) { tournaments(first: $n) { edges { cursor } } }", n=7) == 1 + 7
     assert cost("query ($n: Int! = 9) { tournaments(first: $n) { edges { cursor } } }") == 1 + 9
+    board = '{{ tournament(id: "x") {{ leaderboard {{ rows{} {{ edges {{ cursor }} }} }} }} }}'
+    either = "query ($n: Int, $m: Int) " + board.format("(first: $n, last: $m)")
+    assert cost(board.format("")) == 3 + 50
+    assert cost(board.format("(last: 20)")) == 3 + 20
+    assert cost(either, n=None) == 3 + 50
+    assert cost(either, n=None, m=90) == 3 + 90
     assert cost("{ tournaments(first: 100) { pageInfo { endCursor } } }") == 2
     inner = "tournaments(first: 100) { edges { node { matches(first: 100) { edges { node { id } } } } } }"
     assert _code(Engine(ours, Limits(), lambda _: False), "{ " + inner + " }") == "TOO_COMPLEX"

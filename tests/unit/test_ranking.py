@@ -169,3 +169,25 @@ def test_ids_sort_as_their_bytes_do(ids: list[UUID]) -> None:
     Random(1).shuffle(ids)
     array = np.array([value.bytes for value in ids], dtype="S16")
     assert [ids[n] for n in order_of_ids(array)] == sorted(ids, key=lambda value: value.bytes)
+
+
+@given(boards, st.lists(st.uuids().map(MemberId), max_size=5), st.builds(Score, few, few, few, few))
+def test_places_of_many_and_around_a_score(board: Board, strangers: list[MemberId], score: Score) -> None:
+    ranking = rank(board)
+    rows = expected(board)
+    some = [row.member_id for row in rows[::2]]
+
+    assert ranking.find_all([*some, *strangers]) == [
+        row.position - 1 for row in rows if row.member_id in {*some, *strangers}
+    ]
+    assert ranking.ranks().tolist() == [row.rank for row in sorted(rows, key=lambda row: row.member_id.bytes)]
+    for member_id in (*strangers, *some):
+        place = (-pack(score), member_id.bytes)
+        keys = [(-pack(Score(*board[row.member_id])), row.member_id.bytes) for row in rows]
+        assert ranking.before(pack(score), member_id) == len([key for key in keys if key < place])
+        assert ranking.after(pack(score), member_id) == len([key for key in keys if key <= place])
+
+
+@given(boards, boards)
+def test_the_digest_tells_boards_apart(one: Board, other: Board) -> None:
+    assert (rank(one).digest == rank(other).digest) is (one == other)
