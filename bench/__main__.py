@@ -5,7 +5,7 @@ import sys
 
 from bench.report import machine
 
-ALL = ("start", "execution", "ingestion")
+ALL = ("start", "execution", "accept", "ingestion")
 
 
 def main() -> int:

@@ -1,19 +1,27 @@
 """Owns the connection pool of a process: the concrete side of `domain.database.Database`."""
 
 import json
+import math
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
 
 import asyncpg
+from sqlalchemy import event
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from runtime.database_url import DatabaseUrl, parse_database_url
 
 if TYPE_CHECKING:
+    from sqlalchemy.engine.interfaces import DBAPIConnection
+    from sqlalchemy.pool import ConnectionPoolEntry
+
     from domain.database import Database
 
+_TRUSTED_SECONDS = 5.0
 _to_json = partial(json.dumps, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
@@ -83,16 +91,40 @@ def _engine(
     address: DatabaseUrl, server_settings: Mapping[str, str], pool_size: int, pool_timeout: float
 ) -> AsyncEngine:
     connect_args: dict[str, Any] = {"timeout": 5.0, **address.connect_args, "server_settings": dict(server_settings)}
-    return create_async_engine(
+    engine = create_async_engine(
         address.url,
         isolation_level="READ COMMITTED",
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=pool_timeout,
-        pool_pre_ping=True,
         connect_args=connect_args,
         json_serializer=_to_json,
     )
+    _look_before_use(engine)
+    return engine
+
+
+def _look_before_use(engine: AsyncEngine) -> None:
+    """Replace connections that are gone before they are used.
+
+    The driver knows at once which were closed. Those that lay idle are asked besides, for what is between may have
+    dropped them in silence; to ask each time would cost as much as the statement that follows.
+    """
+    pool, dialect = engine.sync_engine.pool, engine.sync_engine.dialect
+
+    @event.listens_for(pool, "checkin")
+    def note(_: "DBAPIConnection | None", entry: "ConnectionPoolEntry") -> None:
+        entry.info["idle_since"] = monotonic()
+
+    @event.listens_for(pool, "checkout")
+    def look(connection: "DBAPIConnection", entry: "ConnectionPoolEntry", _: object) -> None:
+        if entry.driver_connection is None or entry.driver_connection.is_closed():
+            raise InvalidatePoolError
+        if monotonic() - entry.info.get("idle_since", math.inf) > _TRUSTED_SECONDS:
+            try:
+                dialect.do_ping(connection)
+            except dialect.loaded_dbapi.Error as problem:
+                raise InvalidatePoolError from problem
 
 
 def _milliseconds(seconds: float) -> str:

@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from runtime.database import PostgresDatabase
+from tests.support.executions import until
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -33,6 +34,28 @@ async def test_a_read_is_not_inside_a_transaction(database: PostgresDatabase) ->
         started = [(await connection.execute(text("SELECT transaction_timestamp()"))).scalar_one() for _ in range(2)]
 
     assert started[0] < started[1]
+
+
+async def test_connections_that_the_server_closed_are_replaced_unnoticed(
+    database: PostgresDatabase, database_url: str
+) -> None:
+    of_pool = "FROM pg_stat_activity WHERE application_name = 'palpite-test' AND datname = current_database()"
+    async with database.read(), database.read(), database.begin():
+        pass  # three connections that wait in the pool now
+    other = PostgresDatabase.create(database_url, application_name="other")
+    async with other.read() as connection:
+        ended = await connection.execute(text(f"SELECT count(pg_terminate_backend(pid)) {of_pool}"))
+        assert ended.scalar_one() == 3
+
+        async def are_gone() -> bool:
+            return not (await connection.execute(text(f"SELECT count(*) {of_pool}"))).scalar_one()
+
+        await until(are_gone)
+    await other.close()
+
+    for _ in range(3):
+        async with database.begin() as connection:
+            assert (await connection.execute(text("SELECT 1"))).scalar_one() == 1
 
 
 async def test_settings_reach_the_server(database_url: str) -> None:

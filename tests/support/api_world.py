@@ -11,6 +11,7 @@ from domain.league.tables import league_invites
 from domain.match.model import MatchStatus
 from domain.member.model import PlatformRole
 from domain.member.tables import sessions
+from runtime.database import PostgresDatabase
 from tests.support.api import Api
 from tests.support.football import (
     MadeTournament,
@@ -110,6 +111,11 @@ async def _guess(world: World, others: list[MemberId]) -> None:
 
 async def begin_session(api: Api, member_id: MemberId, *, days: float = 1) -> str:
     """A session of a member; the answer is its token."""
+    return await make_session(api.database, member_id, days=days)
+
+
+async def make_session(database: PostgresDatabase, member_id: MemberId, *, days: float = 1) -> str:
+    """The same for whom no API runs in this process."""
     token = token_urlsafe(32)
     values = {
         "id": SessionId(new_id()),
@@ -117,7 +123,7 @@ async def begin_session(api: Api, member_id: MemberId, *, days: float = 1) -> st
         "token_hash": sha256(token.encode()).digest(),
         "expires_at": func.clock_timestamp() + text("make_interval(days => :days)").bindparams(days=int(days)),
     }
-    async with api.database.begin() as connection:
+    async with database.begin() as connection:
         await connection.execute(insert(sessions).values(values))
     return token
 
