@@ -20,7 +20,7 @@ from domain.execution.lease import service as leases
 from domain.execution.lease.store import Progress
 from domain.execution.model import Counts, Execution, ExecutionState, Failure, Operation
 from domain.execution.ports import ObjectStore
-from domain.execution.report import CONTENT_TYPE, report, report_key
+from domain.execution.report import CONTENT_TYPE, missing_report, report, report_key
 from domain.execution.run import CancelRequested, LeaseLost, Run
 from domain.execution.trace import trace_of
 from domain.ids import ExecutionId
@@ -114,7 +114,7 @@ class Executor:
             return
         run = Run(execution, self._database, self._clock)
         try:
-            failure = await self._work_under_lease(run)
+            failure = await self._under_lease(run, self._work[execution.operation](run))
             await self._end(run, failure)
         except LeaseLost:
             _log.warning("lease_lost", attempt=execution.attempt)
@@ -122,9 +122,9 @@ class Executor:
             await self._give_back(run)
             raise
 
-    async def _work_under_lease(self, run: Run) -> BaseException | None:
-        """Work until the handler ends; the answer is what it raised. Raises LeaseLost when the lease is lost before."""
-        handler = asyncio.ensure_future(self._work[run.execution.operation](run))
+    async def _under_lease(self, run: Run, work: Awaitable[Any]) -> BaseException | None:
+        """Wait until work ends; the answer is what it raised. Raises LeaseLost when the lease is lost before."""
+        handler = asyncio.ensure_future(work)
         over = asyncio.Event()
         keeper = asyncio.create_task(self._keep(run, over))
         try:
@@ -187,13 +187,16 @@ class Executor:
                 await self._finish(run, ExecutionState.FAILED, failure, trace_of(error))
 
     async def _finish(self, run: Run, state: ExecutionState, failure: Failure | None, trace: str | None = None) -> None:
-        key = await self._kept_report(run, state, failure)
+        # A store may be slow: it must not cost the lease, or the whole try would be done again.
+        keeping = asyncio.ensure_future(self._kept_report(run, state, failure))
+        await self._under_lease(run, keeping)
+        key = keeping.result()
         ending = partial(leases.finish, failure=failure, report_key=key, trace=trace)
         await self._written(lambda: ending(self._database, run.claim, state, run.progress()))
         _log.info("execution_ended", state=state.value, attempt=run.execution.attempt)
 
     async def _kept_report(self, run: Run, state: ExecutionState, failure: Failure | None) -> str | None:
-        """The key of the report; None when it could not be kept, which changes nothing else."""
+        """The key of the report; None when it could not be kept, which a step tells and which changes nothing else."""
         key = report_key(run.execution, run.claim.fence)
         content = report(
             run.execution,
@@ -209,6 +212,7 @@ class Executor:
                 await self._reports.put(key, content, content_type=CONTENT_TYPE)
         except Exception as error:  # noqa: BLE001 an edge: whatever is wrong with the store
             _log.warning("report_not_kept", error=repr(error))
+            run.add(missing_report(len(run.progress().steps) + 1, error, at=self._clock()))
             return None
         return key
 

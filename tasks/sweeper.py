@@ -21,6 +21,7 @@ async def sweep_once(database: Database, reports: ObjectStore, clock: Clock, *, 
             requestId=execution.request_id,
             state=execution.state.value,
             attempt=execution.attempt,
+            hasReport=execution.report_key is not None,
         )
     if count := await leases.send_forgotten(database, after_seconds=resend_after):
         _log.warning("jobs_sent_again", domain="execution", count=count)

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from domain.execution.model import Execution, ExecutionState, ExecutionStep, Failure
+from domain.execution.model import Counts, Execution, ExecutionState, ExecutionStep, Failure
 from domain.execution.rules import sum_of
 from domain.ids import ExecutionId
 
@@ -57,6 +57,13 @@ def report(
         **(details or {}),
     }
     return json.dumps(content, ensure_ascii=False, indent=1).encode()
+
+
+def missing_report(position: int, error: Exception, *, at: datetime) -> ExecutionStep:
+    """The step by which people see that a report could not be kept; the error itself is for the log."""
+    is_late = isinstance(error, TimeoutError)
+    why = "The store did not answer in time." if is_late else "The store did not take it; the log says why."
+    return ExecutionStep(position, "Report", ExecutionState.FAILED, Counts(), why, at, at)
 
 
 def _step(step: ExecutionStep, rejected: Sequence[str]) -> dict[str, Any]:

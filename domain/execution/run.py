@@ -81,6 +81,7 @@ class Run:
         """What only this operation has to tell in its report: JSON values by name."""
         self._clock = clock
         self._steps: list[Step] = []
+        self._added: list[ExecutionStep] = []
         self._cancel_requested = False
 
     @asynccontextmanager
@@ -123,8 +124,12 @@ class Run:
 
     def progress(self) -> Progress:
         """How far the run is."""
-        steps = tuple(step.as_of_now() for step in self._steps)
+        steps = (*(step.as_of_now() for step in self._steps), *self._added)
         return Progress(sum_of(list(steps)), steps)
+
+    def add(self, step: ExecutionStep) -> None:
+        """Tell of something that was over at once, after all other steps; its counts are its own."""
+        self._added.append(step)
 
     def rejected(self) -> dict[int, list[str]]:
         """All rejected items by position of the step."""

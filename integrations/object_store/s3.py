@@ -1,13 +1,20 @@
 """A bucket of S3, or of a store that speaks its language, as an object store: for any number of machines."""
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import aioboto3
 from aiobotocore.config import AioConfig
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    HTTPClientError,
+    ReadTimeoutError,
+)
 
 from integrations.object_store.keys import parts_of
 
@@ -17,6 +24,8 @@ if TYPE_CHECKING:
 _MISSING = ("NoSuchKey", "404", "NotFound")
 # The second: another writer of the same key was at work just then.
 _TAKEN = ("PreconditionFailed", "412", "ConditionalRequestConflict")
+# For a whole call: the timeouts of the client do not cover its wait for permission to send a body.
+_SECONDS = 8.0
 _DEFAULT_REGION = "us-east-1"
 
 
@@ -40,7 +49,7 @@ class S3Store:
     async def put(self, key: str, content: bytes, *, content_type: str) -> bool:
         place = self._place(key)
         try:
-            with _said_as_os_error("kept"):
+            async with _asked("kept"):
                 await self._client.put_object(**place, Body=content, ContentType=content_type, IfNoneMatch="*")
         except FileExistsError:
             return False
@@ -49,7 +58,7 @@ class S3Store:
     async def get(self, key: str) -> bytes | None:
         place = self._place(key)
         try:
-            with _said_as_os_error("read"):
+            async with _asked("read"):
                 answer = await self._client.get_object(**place)
                 async with answer["Body"] as stream:
                     content: bytes = await stream.read()
@@ -59,13 +68,13 @@ class S3Store:
 
     async def delete(self, key: str) -> None:
         place = self._place(key)
-        with _said_as_os_error("removed"):
+        async with _asked("removed"):
             await self._client.delete_object(**place)
 
     async def address(self, key: str, *, name: str, seconds: float) -> str | None:
         """Signed here, without asking the server."""
         place = self._place(key) | {"ResponseContentDisposition": f'attachment; filename="{name}"'}
-        with _said_as_os_error("signed"):
+        async with _asked("signed"):
             url: str = await self._client.generate_presigned_url("get_object", Params=place, ExpiresIn=int(seconds))
         return url
 
@@ -78,7 +87,7 @@ class S3Store:
 async def open_s3(bucket: Bucket) -> AsyncIterator[S3Store]:
     """A store with a client of its own; making one is slow, so a process makes it once.
 
-    A request that cannot be answered ends within about ten seconds, its repetition included.
+    A call that is not answered ends with TimeoutError after eight seconds, its repetition included.
     """
     session = aioboto3.Session(region_name=bucket.region)
     config = AioConfig(
@@ -97,11 +106,15 @@ async def open_s3(bucket: Bucket) -> AsyncIterator[S3Store]:
         yield S3Store(client, bucket)
 
 
-@contextmanager
-def _said_as_os_error(what: str) -> Iterator[None]:
-    """What is wrong, as the port says it. The libraries' messages name the endpoint, never a key or a secret."""
+@asynccontextmanager
+async def _asked(what: str) -> AsyncIterator[None]:
+    """Ask within a bounded time; what is wrong is said as the port says it.
+
+    The libraries' messages name the endpoint, never a key or a secret.
+    """
     try:
-        yield
+        async with asyncio.timeout(_SECONDS):
+            yield
     except ClientError as error:
         code = error.response.get("Error", {}).get("Code", "")
         if code in _MISSING:
@@ -109,7 +122,12 @@ def _said_as_os_error(what: str) -> Iterator[None]:
         if code in _TAKEN:
             raise FileExistsError(code) from error
         raise OSError(f"the file cannot be {what}: {error}") from error
-    except (BotoCoreError, TimeoutError) as error:
+    except HTTPClientError as error:
+        kind = TimeoutError if isinstance(error, ReadTimeoutError | ConnectTimeoutError) else OSError
+        raise kind(f"the file cannot be {what}: {error}") from error
+    except TimeoutError as error:
+        raise TimeoutError(f"the file cannot be {what}: no answer within {_SECONDS:g} seconds") from error
+    except BotoCoreError as error:
         raise OSError(f"the file cannot be {what}: {error}") from error
 
 

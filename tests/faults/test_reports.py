@@ -33,6 +33,7 @@ from tests.support.s3 import ENVIRONMENT, make_bucket, running_nanio
 if TYPE_CHECKING:
     from runtime.database import PostgresDatabase
 
+LATE = "The store did not answer in time."
 REFUSED = "The store did not take it; the log says why."
 QUICK = Operation.SYNC_CURRENT_ROUND
 
@@ -184,7 +185,7 @@ async def test_a_slow_store_does_not_cost_the_lease(database: "PostgresDatabase"
     assert (execution.state, execution.attempt, execution.fence) == (ExecutionState.COMPLETED, 1, 1)
     assert await shown(database, execution.id) == [
         ("one", ExecutionState.COMPLETED, None),
-        ("Report", ExecutionState.FAILED, REFUSED),
+        ("Report", ExecutionState.FAILED, LATE),
     ]
 
 
@@ -205,7 +206,7 @@ async def test_many_lost_executions_wait_for_a_silent_store_once(database: "Post
         (ExecutionState.FAILED, ExecutionErrorCode.WORKER_LOST, None)
     }
     for one in ids:
-        assert await shown(database, one) == [("Report", ExecutionState.FAILED, "The store did not answer in time.")]
+        assert await shown(database, one) == [("Report", ExecutionState.FAILED, LATE)]
     assert took < 3 * 5  # what one after another would take at least
 
 

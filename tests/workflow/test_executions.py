@@ -478,20 +478,6 @@ async def test_a_final_error_fails_at_once(database: "PostgresDatabase", tmp_pat
     )
 
 
-async def test_a_report_that_cannot_be_kept_changes_nothing_else(database: "PostgresDatabase", tmp_path: Path) -> None:
-    (tmp_path / "reports").write_text("a file where a folder should be")
-
-    async def work(run: Run) -> None:
-        async with run.step("one") as step:
-            step.created += 1
-
-    accepted = await queue(database)
-    await executor_of(database, work, FolderStore(tmp_path)).deliver(job_of(accepted.execution))
-    execution = await read_one(database, accepted.execution.id)
-
-    assert (execution.state, execution.report_key, execution.counts.created) == (ExecutionState.COMPLETED, None, 1)
-
-
 async def test_a_cancel_ends_the_run_before_its_next_step(database: "PostgresDatabase", tmp_path: Path) -> None:
     began = asyncio.Event()
 

@@ -1,5 +1,8 @@
 """The life of a try: claimed, kept, ended, or lost with its worker. Each function is one commit."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -12,7 +15,7 @@ from domain.execution.lease import store
 from domain.execution.lease.store import Claim, Progress
 from domain.execution.model import Execution, ExecutionErrorCode, ExecutionState, Failure
 from domain.execution.ports import ObjectStore
-from domain.execution.report import CONTENT_TYPE, report, report_key
+from domain.execution.report import CONTENT_TYPE, missing_report, report, report_key
 from domain.execution.run import LeaseLost
 from domain.ids import ExecutionId
 
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
 _BATCH = 100
+_REPORT_SECONDS = 5.0
+
+_KeepReport = Callable[[Execution, ExecutionState, Failure], Awaitable[str]]
 
 
 async def claim(
@@ -84,17 +90,15 @@ async def give_back(database: Database, claim: Claim) -> None:
 
 async def take_from_lost_workers(database: Database, reports: ObjectStore, clock: Clock) -> list[Execution]:
     """Queue again, cancel, or fail after their last try, executions whose lease ran out; how they are now."""
+    keep_report: _KeepReport = partial(_keep_report, reports, clock)
     async with database.begin() as connection:
         taken = []
         for execution in await store.take_abandoned(connection, _BATCH):
-            failure = rules.lost_worker(execution.attempt)
-            state = _after_loss(execution, failure)
-            again = state is ExecutionState.QUEUED
-            key = None if again else await _keep_report(reports, execution, state, failure, clock)
-            ended = await store.end_abandoned(connection, execution, state, failure=failure, report_key=key)
+            ended, problem = await _end_lost(connection, execution, keep_report)
             if ended is not None:
-                await _tell(connection, ended, None)
                 taken.append(ended)
+            if problem is not None:
+                keep_report = _refuse(problem)  # the store is not waited for time and again with rows locked
     return taken
 
 
@@ -118,6 +122,27 @@ async def send_all_waiting(database: Database) -> int:
         total += len(waiting)
         if len(waiting) < _BATCH:
             return total
+
+
+async def _end_lost(
+    connection: "AsyncConnection", execution: Execution, keep_report: _KeepReport
+) -> tuple[Execution | None, Exception | None]:
+    """End a try whose worker was lost: the execution, unless somebody was quicker, and why it has no report."""
+    failure = rules.lost_worker(execution.attempt)
+    state = _after_loss(execution, failure)
+    key, problem = None, None
+    if state is not ExecutionState.QUEUED:
+        try:
+            key = await keep_report(execution, state, failure)
+        except (OSError, TimeoutError) as error:
+            problem = error
+    ended = await store.end_abandoned(connection, execution, state, failure=failure, report_key=key)
+    if ended is not None:
+        if problem is not None and ended.finished_at is not None:
+            step = missing_report(await store.next_position(connection, ended.id), problem, at=ended.finished_at)
+            await store.add_step(connection, ended.id, step)
+        await _tell(connection, ended, None)
+    return ended, problem
 
 
 def _ours(execution: Execution | None) -> Execution:
@@ -147,12 +172,18 @@ async def _tell(connection: "AsyncConnection", execution: Execution, trace: str 
 
 
 async def _keep_report(
-    reports: ObjectStore, execution: Execution, state: ExecutionState, failure: Failure, clock: Clock
-) -> str | None:
+    reports: ObjectStore, clock: Clock, execution: Execution, state: ExecutionState, failure: Failure
+) -> str:
+    """Keep the report of a lost worker's try; the answer is its key. Raises OSError."""
     key = report_key(execution, execution.fence + 1)
     content = report(execution, state, (), {}, failure, at=clock())
-    try:
+    async with asyncio.timeout(_REPORT_SECONDS):
         await reports.put(key, content, content_type=CONTENT_TYPE)
-    except OSError:
-        return None
     return key
+
+
+def _refuse(problem: Exception) -> _KeepReport:
+    async def refuse(*_: object) -> str:
+        raise problem
+
+    return refuse

@@ -279,6 +279,19 @@ async def _end_steps(connection: "AsyncConnection", execution: Execution) -> Non
     )
 
 
+async def add_step(connection: "AsyncConnection", execution_id: ExecutionId, step: ExecutionStep) -> None:
+    """Add a step to an execution that is over."""
+    await connection.execute(insert(execution_steps), _step_row(execution_id, step))
+
+
+async def next_position(connection: "AsyncConnection", execution_id: ExecutionId) -> int:
+    """Where the next step of an execution goes."""
+    last = select(func.coalesce(func.max(execution_steps.c.position), 0)).where(
+        execution_steps.c.execution_id == execution_id
+    )
+    return int((await connection.execute(last)).scalar_one()) + 1
+
+
 async def _write_steps(connection: "AsyncConnection", claim: Claim, steps: Sequence[ExecutionStep]) -> None:
     if not steps:
         return
