@@ -7,8 +7,10 @@ from typing import Self
 import strawberry
 
 from domain.execution import model as domain
+from domain.execution.effect import Effect
 from domain.execution.model import ExecutionErrorCode, ExecutionState, ExecutionTrigger, Operation
 from domain.execution.service import Accepted
+from domain.ids import MemberId
 from resolvers.pages import Page
 from schema import ids
 from schema import match as match_types
@@ -117,11 +119,15 @@ class ExecutionStep:
 
 @strawberry.type(description="What changes for one member.")
 class SettlementEffectChange:
-    member: Member = strawberry.field(description="The member.")
+    member_id: strawberry.Private[MemberId]
     points_before: int = strawberry.field(description="Points before.")
     points_after: int = strawberry.field(description="Points after.")
     rank_before: int = strawberry.field(description="Rank on the tournament's board before.")
     rank_after: int = strawberry.field(description="Rank on the tournament's board after.")
+
+    @strawberry.field(description="The member.")
+    async def member(self, info: Info) -> Member:
+        return Member.from_domain(there(await info.context.loaders.member.load(self.member_id)))
 
 
 @strawberry.type(description="A change of scores, planned or made. Points are those of the tournament's own ruleset.")
@@ -140,6 +146,27 @@ class SettlementEffect:
     changes: list[SettlementEffectChange] = strawberry.field(
         description="The largest changes, at most 20; the report has all."
     )
+
+    @classmethod
+    def from_domain(cls, effect: Effect) -> Self:
+        """Shape a change of scores."""
+        return cls(
+            digest=effect.digest,
+            equals_recorded=effect.equals_recorded,
+            matches=effect.matches,
+            members_changed=effect.members_changed,
+            points_moved=effect.points_moved,
+            changes=[
+                SettlementEffectChange(
+                    member_id=change.member_id,
+                    points_before=change.points_before,
+                    points_after=change.points_after,
+                    rank_before=change.rank_before,
+                    rank_after=change.rank_after,
+                )
+                for change in effect.changes
+            ],
+        )
 
 
 @strawberry.type(description="One run of an operation.")
@@ -237,7 +264,7 @@ class Execution(Node):
             counts=ExecutionCounts.from_domain(execution.counts),
             error=ExecutionError.from_domain(execution),
             report_url=report_url(execution.report_key) if execution.report_key and execution.finished_at else None,
-            effect=None,
+            effect=SettlementEffect.from_domain(execution.effect) if execution.effect else None,
         )
 
 

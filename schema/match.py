@@ -11,6 +11,7 @@ from domain.match import model as domain
 from domain.match.model import KickOffPrecision, MatchStatus, ResultKind, ResultState
 from domain.match.rules import MatchScope
 from domain.settlement.model import Settlement as SettledResult
+from domain.settlement.rules import AcceptedResult
 from resolvers import guess as guesses
 from resolvers.pages import Page
 from schema import guess as guess_types
@@ -100,6 +101,20 @@ class MatchResult:
             after_extra_time=goals(match.after_extra_time),
             shoot_out=goals(match.shoot_out),
             hold_reason=match.hold_reason,
+        )
+
+    @classmethod
+    def from_revision(cls, result: AcceptedResult) -> Self:
+        """Shape an accepted result as it was."""
+        return cls(
+            state=ResultState.VOID if result.kind is ResultKind.VOID else ResultState.FINAL,
+            kind=result.kind,
+            revision=result.revision,
+            goals=goals(result.after_extra_time or result.regulation),
+            regulation=goals(result.regulation),
+            after_extra_time=goals(result.after_extra_time),
+            shoot_out=goals(result.shoot_out),
+            hold_reason=None,
         )
 
 

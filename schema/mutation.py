@@ -7,6 +7,9 @@ from domain.guess.model import Guess as FoundGuess
 from domain.guess.model import GuessInput
 from domain.ids import MatchId, new_id
 from resolvers import (
+    correction as corrections,
+)
+from resolvers import (
     dead_letter as dead_letters,
 )
 from resolvers import (
@@ -31,6 +34,7 @@ from resolvers.context import Context
 from schema import ids
 from schema.commands import CancelExecutionInput, RetryExecutionInput, RunOperationInput, required_execution
 from schema.context import Info
+from schema.correction import CorrectResultInput, ReplaySettlementInput, goals_of
 from schema.dead_letter import (
     DeadLetterPayload,
     DiscardDeadLetterInput,
@@ -216,6 +220,47 @@ class Mutation:
             )
         )
         return ExecutionPayload.from_outcome(cancelled, errors, info.context.services.report_url)
+
+    @strawberry.mutation(
+        description=(
+            "Correct, award, void or confirm a result: dry run first, then again with the digest that it reported. "
+            "Platform admins."
+        )
+    )
+    async def correct_result(self, info: Info, input: CorrectResultInput) -> ExecutionPayload:
+        accepted, errors = await outcome(
+            lambda: corrections.correct_result(
+                info.context,
+                match_id=ids.required(ids.match_id(input.match_id), "match", "matchId"),
+                kind=input.kind,
+                regulation=goals_of(input.regulation),
+                after_extra_time=goals_of(input.after_extra_time),
+                shoot_out=goals_of(input.shoot_out),
+                reason=input.reason,
+                dry_run=input.dry_run,
+                expected_digest=given(input.expected_digest),
+            )
+        )
+        return ExecutionPayload.from_outcome(accepted, errors, info.context.services.report_url)
+
+    @strawberry.mutation(
+        description=(
+            "Recompute settlements from guesses, results and rulesets: dry run first, then again with the digest that "
+            "it reported. Platform admins."
+        )
+    )
+    async def replay_settlement(self, info: Info, input: ReplaySettlementInput) -> ExecutionPayload:
+        accepted, errors = await outcome(
+            lambda: corrections.replay_settlement(
+                info.context,
+                tournament_id=ids.required(ids.tournament_id(input.tournament_id), "tournament", "tournamentId"),
+                match_id=ids.optional_id(input.match_id, ids.match_id, "match", "matchId"),
+                reason=input.reason,
+                dry_run=input.dry_run,
+                expected_digest=given(input.expected_digest),
+            )
+        )
+        return ExecutionPayload.from_outcome(accepted, errors, info.context.services.report_url)
 
     @strawberry.mutation(description="Send a dead letter's job again. Platform admins.")
     async def replay_dead_letter(self, info: Info, input: ReplayDeadLetterInput) -> DeadLetterPayload:

@@ -23,6 +23,9 @@ from resolvers import (
     audit as audit_log,
 )
 from resolvers import (
+    correction as corrections,
+)
+from resolvers import (
     dead_letter as dead_letters,
 )
 from resolvers import (
@@ -51,6 +54,7 @@ from resolvers import (
 )
 from schema import (
     audit,
+    correction,
     dead_letter,
     execution,
     guess,
@@ -122,6 +126,13 @@ async def _match(info: Info, parts: Sequence[str]) -> Node | None:
     (part,) = _exactly(parts, 1)
     found = await matches.read(info.context, match_id=MatchId(uuid_part(part)))
     return match.Match.from_domain(found) if found else None
+
+
+async def _correction(info: Info, parts: Sequence[str]) -> Node | None:
+    match_part, revision_part = _exactly(parts, 2)
+    revision = int(revision_part) if revision_part.isdecimal() and len(revision_part) < 10 else 0
+    found = await corrections.read(info.context, match_id=MatchId(uuid_part(match_part)), revision=revision)
+    return correction.Correction.from_domain(found) if found else None
 
 
 async def _guess(info: Info, parts: Sequence[str]) -> Node | None:
@@ -227,6 +238,7 @@ FINDERS: Mapping[str, Finder] = {
     "Team": _team,
     "Ruleset": _ruleset,
     "Match": _match,
+    "Correction": _correction,
     "Guess": _guess,
     "Leaderboard": _leaderboard,
     "LeaderboardRow": _leaderboard_row,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import strawberry
 
 if TYPE_CHECKING:
+    from schema.correction import CorrectionConnection
     from schema.execution import Execution
     from schema.guess import Guess, GuessConnection
     from schema.leaderboard import Leaderboard
@@ -22,6 +23,7 @@ SettlementRef: TypeAlias = Annotated["Settlement", strawberry.lazy("schema.match
 GuessRef: TypeAlias = Annotated["Guess", strawberry.lazy("schema.guess")]
 GuessConnectionRef: TypeAlias = Annotated["GuessConnection", strawberry.lazy("schema.guess")]
 LeaderboardRef: TypeAlias = Annotated["Leaderboard", strawberry.lazy("schema.leaderboard")]
+CorrectionConnectionRef: TypeAlias = Annotated["CorrectionConnection", strawberry.lazy("schema.correction")]
 ExecutionRef: TypeAlias = Annotated["Execution", strawberry.lazy("schema.execution")]
 ScheduleRef: TypeAlias = Annotated["Schedule", strawberry.lazy("schema.schedule")]
 LeagueRef: TypeAlias = Annotated["League", strawberry.lazy("schema.league")]

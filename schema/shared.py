@@ -57,6 +57,7 @@ class ErrorCode(StrEnum):
     INVITE_INVALID = "INVITE_INVALID"
     LIMIT_REACHED = "LIMIT_REACHED"
     WRONG_STATE = "WRONG_STATE"
+    STALE_PREVIEW = "STALE_PREVIEW"
 
 
 describe(
@@ -82,6 +83,7 @@ describe(
         "leagues."
     ),
     WRONG_STATE="The execution is not in a state that allows this.",
+    STALE_PREVIEW="The dry run's digest is missing or no longer true; run it again.",
 )
 
 

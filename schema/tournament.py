@@ -10,10 +10,12 @@ from domain.leaderboard.model import BoardKey
 from domain.match.model import MatchStatus
 from domain.tournament import model as domain
 from domain.tournament.model import Provider, RoundKind, StandingsMode, TournamentMode, TournamentStatus
+from resolvers import correction as corrections
 from resolvers import leaderboard as leaderboards
 from resolvers import match as matches
 from resolvers import tournament as resolvers
 from resolvers.pages import Page
+from schema import correction as correction_types
 from schema import ids
 from schema import leaderboard as leaderboard_types
 from schema import match as match_types
@@ -21,7 +23,7 @@ from schema.context import Info
 from schema.describe import describe
 from schema.ids import global_id, optional_id
 from schema.moments import AsOf, SettledOnly, moment_of
-from schema.references import LeaderboardRef, MatchConnectionRef
+from schema.references import CorrectionConnectionRef, LeaderboardRef, MatchConnectionRef
 from schema.ruleset import Ruleset
 from schema.shared import Node, PageInfo, UserError, given, there
 
@@ -249,6 +251,13 @@ class Tournament(Node):
         key = BoardKey(tournament_id=self.source.id, round_id=optional_id(round_id, ids.round_id, "round", "roundId"))
         board = await leaderboards.open_board(info.context, key=key, as_of=moment_of(as_of), settled_only=settled_only)
         return leaderboard_types.Leaderboard.from_domain(board)
+
+    @strawberry.field(description="Public log of changes to results after settlement, latest first.")
+    async def corrections(
+        self, info: Info, first: int = 25, after: str | None = strawberry.UNSET
+    ) -> CorrectionConnectionRef:
+        page = await corrections.page_of_tournament(info.context, self.source.id, first=first, after=given(after))
+        return correction_types.CorrectionConnection.from_page(page)
 
     @strawberry.field(description="Whether the viewer has joined; null when nobody is signed in.")
     async def viewer_has_joined(self, info: Info) -> bool | None:

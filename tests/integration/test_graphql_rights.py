@@ -130,6 +130,18 @@ MUTATIONS = [
         counts_as_write=True,
     ),
     Case(
+        "correctResult",
+        'mutation { correctResult(input: {matchId: "SETTLED", kind: VOID, reason: "test"}) { errors { code } } }',
+        ADMINS,
+        counts_as_write=True,
+    ),
+    Case(
+        "replaySettlement",
+        'mutation { replaySettlement(input: {tournamentId: "TOURNAMENT", reason: "test"}) { errors { code } } }',
+        ADMINS,
+        counts_as_write=True,
+    ),
+    Case(
         "replayDeadLetter",
         'mutation { replayDeadLetter(input: {deadLetterId: "DEAD_LETTER", reason: "test"}) { errors { code } } }',
         ADMINS,
@@ -256,6 +268,7 @@ async def _ids(world: World) -> dict[str, str]:
     return {
         "TOURNAMENT": world.tournament_id,
         "OPEN": id_of("Match", world.open),
+        "SETTLED": id_of("Match", world.settled),
         "LEAGUE": world.league_id,
         "CODE": CODE,
         "LEAGUE_BOARD": id_of("Leaderboard", world.league, tournament, None),
