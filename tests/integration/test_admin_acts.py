@@ -1,0 +1,171 @@
+"""Every mutation of platform admins leaves one line in the audit log: who, why, by which request, to what.
+
+A new mutation or resolver of theirs without a row here fails.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from graphql import GraphQLField, get_named_type
+from sqlalchemy import RowMapping, select
+
+import resolvers
+from domain.audit.tables import audit_log
+from domain.execution.model import Operation
+from resolvers.permissions import platform_admin
+from schema.build import build_schema
+from tests.support.api import Api, running_api
+from tests.support.api_world import World, make_world
+from tests.support.dead_letters import fail
+from tests.support.executions import queue
+from tests.support.graphql_client import GraphQLClient, id_of
+from tests.support.schedules import put_schedule
+
+REASON = "  The walk over all of them  "
+# Resolvers of admins that change nothing.
+READS = {
+    "audit.read",
+    "dead_letter.read",
+    "execution.admin",
+    "execution.read",
+    "execution.watch",
+    "operations.watch",
+    "schedule.read",
+    "schedule.read_run",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Walked:
+    """A mutation: the resolver behind it, its input but for the reason, and what it is done to."""
+
+    resolver: str
+    input: Callable[[dict[str, str]], dict[str, Any]]
+    subject: str
+
+
+WALK = {
+    "runOperation": Walked("execution.run", lambda _: {"operation": {"settlePending": {}}}, "EXECUTION"),
+    "cancelExecution": Walked("execution.cancel", lambda ids: {"executionId": ids["queued"]}, "EXECUTION"),
+    "retryExecution": Walked("execution.retry", lambda ids: {"executionId": ids["failed"]}, "EXECUTION"),
+    "replayDeadLetter": Walked("dead_letter.replay", lambda ids: {"deadLetterId": ids["letter"]}, "DEAD_LETTER"),
+    "discardDeadLetter": Walked("dead_letter.discard", lambda ids: {"deadLetterId": ids["letter"]}, "DEAD_LETTER"),
+    "createSchedule": Walked(
+        "schedule.create",
+        lambda _: {"name": "Mine", "operation": {"settlePending": {}}, "cron": "0 4 * * *"},
+        "SCHEDULE",
+    ),
+    "updateSchedule": Walked(
+        "schedule.update", lambda ids: {"scheduleId": ids["schedule"], "cron": "0 5 * * *"}, "SCHEDULE"
+    ),
+    "runScheduleNow": Walked("schedule.run_now", lambda ids: {"scheduleId": ids["schedule"]}, "SCHEDULE"),
+    "correctResult": Walked(
+        "correction.correct_result", lambda ids: {"matchId": ids["settled"], "kind": "VOID"}, "EXECUTION"
+    ),
+    "replaySettlement": Walked(
+        "correction.replay_settlement", lambda ids: {"tournamentId": ids["tournament"]}, "EXECUTION"
+    ),
+}
+
+
+@pytest.fixture
+async def api(database_url: str, valkey_url: str, tmp_path: Path) -> AsyncIterator[Api]:
+    async with running_api(database_url, valkey_url, tmp_path) as running:
+        yield running
+
+
+def _mutations() -> dict[str, GraphQLField]:
+    root = build_schema().mutation_type
+    assert root
+    return dict(root.fields)
+
+
+def test_every_resolver_of_admins_has_a_row() -> None:
+    modules = {
+        found.name: importlib.import_module(f"resolvers.{found.name}")
+        for found in pkgutil.iter_modules(resolvers.__path__)
+    }
+    guarded = {
+        f"{name}.{attribute}"
+        for name, module in modules.items()
+        for attribute, value in vars(module).items()
+        if getattr(value, "rule", None) is platform_admin and value.__module__ == module.__name__
+    }
+
+    assert guarded - READS == {walked.resolver for walked in WALK.values()}
+    assert guarded >= READS
+
+
+def test_every_mutation_of_admins_has_a_row() -> None:
+    of_admins = {name for name, field in _mutations().items() if (field.description or "").endswith("Platform admins.")}
+
+    assert of_admins == set(WALK)
+
+
+@pytest.mark.parametrize("name", WALK)
+async def test_it_leaves_exactly_one_line(name: str, api: Api) -> None:
+    walked = WALK[name]
+    world = await make_world(api)
+    wanted = walked.input(await _ids(world))
+    client = await world.client(world.root)
+    before = await _log(api)
+
+    answer = await _run(client, name, {**wanted, "reason": REASON})
+
+    (line,) = (await _log(api))[len(before) :]
+    assert (line["action"], line["actor_id"], line["actor_kind"]) == (name, world.root, "MEMBER")
+    assert (line["reason"], line["request_id"]) == (REASON.strip(), answer["requestId"])
+    assert line["subject_kind"] == walked.subject
+    shown = await client.operation("adminAuditLog", first=1)
+    (edge,) = shown.data["admin"]["auditLog"]["edges"]
+    kind = "".join(word.title() for word in walked.subject.split("_"))
+    assert edge["node"]["subject"] == {"__typename": kind, "id": id_of(kind, line["subject_id"])}
+
+
+@pytest.mark.parametrize("name", WALK)
+async def test_what_is_refused_leaves_no_line(name: str, api: Api) -> None:
+    world = await make_world(api)
+    wanted = WALK[name].input(await _ids(world))
+    before = await _log(api)
+
+    for reason, code in (("no", "INVALID_INPUT"), ("x" * 501, "INVALID_INPUT")):
+        refused = await _run(await world.client(world.root), name, {**wanted, "reason": reason}, code)
+        assert refused["errors"][0]["field"] == ["reason"]
+    await _run(await world.client(world.ana), name, {**wanted, "reason": REASON}, "FORBIDDEN")
+    await _run(await world.client(None), name, {**wanted, "reason": REASON}, "UNAUTHENTICATED")
+
+    assert await _log(api) == before
+
+
+async def _run(client: GraphQLClient, name: str, wanted: dict[str, Any], code: str | None = None) -> dict[str, Any]:
+    """The payload's errors, which must be none or begin with `code`, and the request id."""
+    kind = get_named_type(_mutations()[name].args["input"].type).name
+    document = f"mutation($input: {kind}!) {{ {name}(input: $input) {{ errors {{ code field message }} }} }}"
+    answer = await client.run(document, {"input": wanted})
+    errors = answer.data[name]["errors"]
+    assert [error["code"] for error in errors[:1]] == ([code] if code else []), errors
+    return {"errors": errors, "requestId": answer.extensions["requestId"]}
+
+
+async def _log(api: Api) -> list[RowMapping]:
+    async with api.database.read() as connection:
+        return list((await connection.execute(select(audit_log).order_by(audit_log.c.id))).mappings())
+
+
+async def _ids(world: World) -> dict[str, str]:
+    database = world.api.database
+    letter = await fail(database, operation=Operation.SYNC_CURRENT_ROUND)
+    queued = (await queue(database, operation=Operation.REBUILD_PROJECTION)).execution
+    return {
+        "queued": id_of("Execution", queued.id),
+        "failed": id_of("Execution", letter.execution_id),
+        "letter": id_of("DeadLetter", letter.id),
+        "schedule": id_of("Schedule", await put_schedule(database)),
+        "settled": id_of("Match", world.settled),
+        "tournament": world.tournament_id,
+    }
