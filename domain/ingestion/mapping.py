@@ -12,6 +12,15 @@ from domain.ingestion.snapshot import MatchSnapshot
 from domain.match.model import Goals, KickOffPrecision, MatchStatus, ResultKind, ResultState
 
 NO_SCORE = "The match has ended, and the provider gives no score for it."
+# What a match shows of its result.
+_RESULT_COLUMNS = (
+    "status",
+    "minute",
+    *(f"{side}_{part}" for part in ("goals", "regulation", "extra_time", "shoot_out") for side in ("home", "away")),
+    "result_kind",
+    "hold_reason",
+    "data_warning",
+)
 GONE_SCORE = "is settled or final here, and the provider now has no result for it; kept as it is"
 
 
@@ -35,11 +44,21 @@ def match_values(
         **_pair("regulation", match.regulation),
         **_pair("extra_time", match.after_extra_time),
         **_pair("shoot_out", match.shoot_out),
-        "result_kind": (ResultKind.VOID if match.status in VOID else match.kind).value,
+        "result_kind": kind_of(match).value,
         "hold_reason": NO_SCORE if match.status is MatchStatus.ENDED and match.regulation is None else None,
         "data_warning": match.data_warning,
         "stadium": match.stadium,
     }
+
+
+def keep_result(values: dict[str, Any], stored: StoredMatch) -> dict[str, Any]:
+    """The columns of a reading, but for what an admin has set."""
+    return values | {name: stored.values[name] for name in _RESULT_COLUMNS}
+
+
+def kind_of(match: MatchSnapshot) -> ResultKind:
+    """How the result came about, as the provider tells it."""
+    return ResultKind.VOID if match.status in VOID else match.kind
 
 
 def state_of(match: MatchSnapshot, stored: StoredMatch | None) -> ResultState:

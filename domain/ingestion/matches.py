@@ -8,12 +8,11 @@ from domain.audit.model import Act
 from domain.execution.run import Step
 from domain.guess.store import Restored, restore_guesses
 from domain.ids import MatchId, RoundId, TeamId
-from domain.ingestion import store
+from domain.ingestion import mapping, store
 from domain.ingestion.model import Reading, References, StoredMatch
 from domain.ingestion.progress import follow_matches
 from domain.ingestion.scope import WHOLE, Scope
 from domain.ingestion.sorting import Sorted, sort
-from domain.match.model import ResultKind
 from domain.settlement.result.service import accept_results
 from domain.settlement.rules import NewResult
 
@@ -116,7 +115,7 @@ async def _accept_results(connection: "AsyncConnection", found: Sorted, request_
     results = [
         NewResult(
             match_id,
-            ResultKind((found.new.get(match_id) or found.changed[match_id])["result_kind"]),
+            mapping.kind_of(match),
             match.regulation,
             match.after_extra_time,
             match.shoot_out,

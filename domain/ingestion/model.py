@@ -19,6 +19,8 @@ class StoredMatch:
     missing: bool
     checked_at: datetime | None
     """When the reading was made that changed it last; None when that is not known."""
+    by_admin: bool = False
+    """Whether an admin has set the result: then no reading changes it, or what the match shows of it."""
 
     @property
     def lock_at(self) -> datetime | None:

@@ -27,7 +27,7 @@ class Sorted:
     gone: list[MatchId] = field(default_factory=list)
     """Stored matches that are no longer listed, and were until now."""
     results: list[tuple[MatchId, MatchSnapshot]] = field(default_factory=list)
-    """Matches with a result to accept, where anything about them is new."""
+    """Matches with a result to accept, where anything about them is new or an admin has set another one."""
 
 
 def sort(
@@ -77,6 +77,11 @@ def _take(
 ) -> None:
     values = mapping.match_values(match, references, stored, now)
     state = mapping.state_of(match, stored)
+    if stored is not None and stored.by_admin:
+        # Whether it says something else is for the acceptance of results to see: then it waits for an admin.
+        if mapping.state_of(match, None) in (ResultState.FINAL, ResultState.VOID):
+            found.results.append((stored.id, match))
+        values, state = mapping.keep_result(values, stored), stored.result_state
     if stored is None:
         match_id = MatchId(new_id())
         found.named[match.key] = match_id
@@ -85,12 +90,14 @@ def _take(
         match_id = stored.id
         if match.key in linked:
             found.named[match.key] = match_id
-        if mapping.lost_result(match, stored):
+        if not stored.by_admin and mapping.lost_result(match, stored):
             step.reject(f"{match.key}: {mapping.GONE_SCORE}")
             return
         if values == stored.values and not stored.missing and state is stored.result_state:
             return
         found.changed[match_id] = {**values, "result_state": _before_acceptance(state, stored)}
+        if stored.by_admin:
+            return
     if state in (ResultState.FINAL, ResultState.VOID):
         found.results.append((match_id, match))
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy import and_, bindparam, delete, exists, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from domain.execution.tables import executions
@@ -15,7 +15,7 @@ from domain.ingestion.model import StoredMatch
 from domain.ingestion.rules import RoundKickOffs
 from domain.ingestion.snapshot import RoundSnapshot, StandingsGroupSnapshot, TeamSnapshot
 from domain.match.model import KickOffPrecision, MatchStatus, ResultState
-from domain.match.tables import matches
+from domain.match.tables import match_results, matches
 from domain.scoring.tables import rulesets
 from domain.tables import among
 from domain.tournament.model import Provider, TournamentStatus
@@ -226,8 +226,11 @@ async def read_matches_for_update(
 ) -> dict[MatchId, StoredMatch]:
     """All matches of a tournament, locked in the order of their ids, as every writer locks them."""
     columns = [matches.c[name] for name in MATCH_COLUMNS]
+    latest = and_(match_results.c.match_id == matches.c.id, match_results.c.revision == matches.c.result_revision)
+    by_admin = exists().where(latest, match_results.c.source == "OVERRIDE").label("by_admin")
+    about = (matches.c.result_state, matches.c.missing_since, matches.c.last_checked_at, by_admin)
     statement = (
-        select(matches.c.id, matches.c.result_state, matches.c.missing_since, matches.c.last_checked_at, *columns)
+        select(matches.c.id, *about, *columns)
         .where(matches.c.tournament_id == tournament_id)
         .order_by(matches.c.id)
         .with_for_update()
@@ -236,9 +239,15 @@ async def read_matches_for_update(
 
 
 def _stored(row: Any) -> StoredMatch:
-    values = dict(zip(MATCH_COLUMNS, row[4:], strict=True))
-    is_missing = row.missing_since is not None
-    return StoredMatch(MatchId(row.id), values, ResultState(row.result_state), is_missing, row.last_checked_at)
+    values = dict(zip(MATCH_COLUMNS, row[5:], strict=True))
+    return StoredMatch(
+        MatchId(row.id),
+        values,
+        ResultState(row.result_state),
+        missing=row.missing_since is not None,
+        checked_at=row.last_checked_at,
+        by_admin=row.by_admin,
+    )
 
 
 async def insert_matches(connection: "AsyncConnection", rows: list[dict[str, Any]], checked_at: datetime) -> None:
