@@ -9,12 +9,14 @@ import pytest
 from sqlalchemy import func
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from domain.execution.model import Operation, Target
 from domain.league.tables import league_members
 from domain.match.model import MatchStatus
 from domain.tournament.store import raise_versions
 from schema.transport.credentials import COOKIE
 from tests.support.api import Api, Stream, open_socket, running_api, served
 from tests.support.api_world import World, begin_session, end_sessions, make_world
+from tests.support.executions import queue
 from tests.support.football import set_match
 from tests.support.graphql_client import GraphQLClient, id_of, read_operation
 from tests.support.settlement import play
@@ -330,6 +332,26 @@ async def test_executions_are_followed_by_admins_until_they_are_over(address: st
 
     assert (first["id"], first["state"], first["reason"]) == (queued["id"], "QUEUED", "to follow")
     assert _outcome(unknown) == "NOT_FOUND"
+
+
+async def test_a_hundred_executions_are_followed_by_name_and_not_one_more(address: str, api: Api) -> None:
+    world = await make_world(api, matches=104)
+    token = await begin_session(api, world.root)
+    targets = [Target(world.tournament.id, None, match) for match in world.tournament.matches[3:]]
+    made = [await queue(api.database, operation=Operation.SETTLE_MATCH, target=target) for target in targets]
+    names = [id_of("Execution", one.execution.id) for one in made]
+    document = read_operation("executionUpdates")
+    async with open_socket(address) as connection:
+        stream = Stream(connection)
+        await stream.begin(token)
+        await stream.subscribe("1", document, ids=names[:100])
+        seen = [(await stream.data(60))["executionUpdates"]["id"] for _ in range(100)]
+        for operation_id, wanted in (("2", names[:101]), ("3", [])):
+            await stream.subscribe(operation_id, document, ids=wanted)
+            refusal = await stream.receive(60)
+            assert (refusal["id"], _outcome(refusal)) == (operation_id, "INVALID_INPUT")
+
+    assert sorted(seen) == sorted(names[:100])
 
 
 async def test_who_is_removed_from_a_league_hears_no_more_of_it(address: str, api: Api) -> None:
