@@ -49,12 +49,20 @@ _SCHEDULE_COMMANDS = (
     ("resume", "runtime.commands.schedules:resume", "Have a paused schedule run again."),
     ("run", "runtime.commands.schedules:run", "Run a schedule's operation now."),
 )
+_SETTLEMENT_COMMANDS = (
+    (
+        "verify",
+        "runtime.commands.settlement:verify",
+        "Work out everything that was settled a second way; exit code 1 when anything differs.",
+    ),
+)
 _GROUPS = (
     ("db", "Look after the database.", _DATABASE_COMMANDS),
     ("members", "Look after members.", _MEMBER_COMMANDS),
     ("executions", "Look after executions.", _EXECUTION_COMMANDS),
     ("dead-letters", "Look after jobs that failed for good.", _DEAD_LETTER_COMMANDS),
     ("schedules", "Look after schedules.", _SCHEDULE_COMMANDS),
+    ("settlement", "Prove what was settled.", _SETTLEMENT_COMMANDS),
 )
 
 

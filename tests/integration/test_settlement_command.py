@@ -1,0 +1,82 @@
+"""`palpite settlement verify`, as it is typed: what it prints, and its exit codes."""
+
+import asyncio
+import json
+import subprocess
+from typing import TYPE_CHECKING
+
+from domain.ids import TournamentId, new_id
+from schema.ids import encode
+from tests.support.corrections import spoil_member
+from tests.support.football import make_members, make_tournament, pass_lock, put_guess
+from tests.support.palpite import run_palpite
+from tests.support.settlement import play
+
+if TYPE_CHECKING:
+    from domain.ids import MemberId
+    from runtime.database import PostgresDatabase
+
+
+async def verify(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return await asyncio.to_thread(run_palpite, "settlement", "verify", *arguments, DATABASE_URL=url)
+
+
+async def settled(database: "PostgresDatabase", label: str) -> "tuple[TournamentId, MemberId]":
+    """A tournament with one settled match, and a member who guessed it right."""
+    made = await make_tournament(database, matches=1, label=label)
+    (member_id,) = await make_members(database, 1, joins=[made])
+    await put_guess(database, made, made.matches[0], member_id, 2, 1)
+    await pass_lock(database, *made.matches)
+    await play(database, made.matches[0], 2, 1)
+    return made.id, member_id
+
+
+async def test_what_is_equal_is_said_with_exit_code_0(database: "PostgresDatabase", database_url: str) -> None:
+    nothing = await verify(database_url)
+    await settled(database, "One")
+    equal = await verify(database_url)
+
+    assert (nothing.returncode, nothing.stdout.strip()) == (0, "Nothing has been settled yet.")
+    assert equal.returncode == 0, equal.stderr
+    assert equal.stdout.startswith("One: 1 matches, 1 members, equal. Digest ")
+
+
+async def test_differences_are_listed_with_exit_code_1(database: "PostgresDatabase", database_url: str) -> None:
+    good, _ = await settled(database, "Good")
+    bad, member_id = await settled(database, "Bad")
+    await spoil_member(database, bad, member_id)
+
+    table = await verify(database_url)
+    told = await verify(database_url, "--json")
+    one = await verify(database_url, "--tournament", encode("Tournament", good), "--json")
+
+    assert (table.returncode, told.returncode, one.returncode) == (1, 1, 0)
+    assert "Bad: 1 matches, 1 members, 1 differences." in table.stdout
+    assert "WORKED OUT ANEW" in " ".join(table.stdout.split())
+    summaries = {found["tournament"]: found for found in json.loads(told.stdout)}
+    assert summaries["Good"]["isEqual"]
+    assert summaries["Good"]["differences"] == []
+    assert summaries["Bad"]["recordedDigest"] != summaries["Bad"]["recomputedDigest"]
+    assert summaries["Bad"]["differences"] == [
+        {
+            "kind": "MEMBER",
+            "id": str(member_id),
+            "basis": "AFTER_EXTRA_TIME",
+            "what": "facts",
+            "recorded": "outcome 4, goal difference 1, home goals 1, away goals 1, exact 1",
+            "recomputed": "outcome 1, goal difference 1, home goals 1, away goals 1, exact 1",
+        }
+    ]
+    assert [found["tournament"] for found in json.loads(one.stdout)] == ["Good"]
+
+
+async def test_what_cannot_be_asked_is_one_line_with_exit_code_2(database_url: str) -> None:
+    nonsense = await verify(database_url, "--tournament", "nonsense")
+    unknown = await verify(database_url, "--tournament", str(new_id()))
+    nowhere = await verify("postgresql://nobody@127.0.0.1:1/none")
+
+    for refused in (nonsense, unknown, nowhere):
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert refused.stderr.startswith("palpite: ")
+        assert len(refused.stderr.strip().splitlines()) == 1
+    assert unknown.stderr.strip() == "palpite: There is no such tournament."
