@@ -20,16 +20,20 @@ from domain.ids import MatchId, TournamentId
 from domain.ingestion import service, store
 from domain.ingestion.errors import ProviderBadData, ProviderNotFound
 from domain.ingestion.ports import Provider
+from domain.match.model import Goals
 from domain.match.tables import match_results, matches
+from domain.settlement.result.tables import pending_results
 from domain.tournament import service as tournament_service
 from domain.tournament.model import Provider as ProviderName
 from domain.tournament.model import TournamentMode, TournamentStatus
 from domain.tournament.tables import provider_refs, rounds, standings, teams, tournaments
 from integrations.openfootball.provider import OpenFootballProvider
 from runtime.database import PostgresDatabase
+from tests.support.corrections import correct, make_admin, result
 from tests.support.football import make_member
 from tests.support.openfootball import DATA, a_match
 from tests.support.runs import last_step, run_now
+from tests.support.settlement import settle_queued
 
 LONG_AGO = datetime(2030, 1, 1, tzinfo=UTC)
 SEASONS = [
@@ -208,6 +212,33 @@ async def test_a_changed_score_is_a_new_revision(database: PostgresDatabase, fol
     assert (step.created, step.updated, step.unchanged) == (0, 1, 1)
     match = await only_match(database, "Arsenal FC")
     assert (match.home_regulation, match.away_regulation, match.result_revision) == (2, 2, 2)
+
+
+async def test_what_an_admin_has_set_stays_and_the_reading_waits(database: PostgresDatabase, folder: Path) -> None:
+    ingester = Ingester(database, folder)
+    write(folder, a_match(), OTHER)
+    tournament_id = await ingester.whole("2024-25", "en.1")
+    match = await only_match(database, "Arsenal FC")
+    await settle_queued(database)
+    await correct(database, result(await make_admin(database), match.id, Goals(5, 0)))
+    before = await only_match(database, "Arsenal FC")
+
+    for minute, score in ((1, [2, 2]), (2, [2, 2]), (3, [3, 3])):
+        write(folder, a_match(score={"ft": score}), OTHER)
+        ingester.now = LONG_AGO + timedelta(minutes=minute)
+        step = await ingester.part(Operation.INGEST_MATCHES, tournament_id)
+        assert (step.updated, step.unchanged) == (0, 2)
+
+    assert await only_match(database, "Arsenal FC") == before
+    assert (before.home_goals, before.home_regulation, before.result_revision) == (5, 5, 2)
+    async with database.read() as connection:
+        waiting = (await connection.execute(select(pending_results))).one()
+    assert (waiting.match_id, waiting.home_regulation, waiting.accepted_at, waiting.dismissed_at) == (
+        match.id,
+        3,
+        None,
+        None,
+    )
 
 
 async def test_a_final_result_that_vanishes_is_kept_and_told(database: PostgresDatabase, folder: Path) -> None:
