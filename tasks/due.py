@@ -3,22 +3,36 @@
 import structlog
 
 from domain.database import Database
+from domain.ids import ScheduleId
 from domain.match.lock import service as locks
 from domain.schedule import service as schedules
+from domain.schedule.service import ScheduleFailed
+
+# Slots that are run before the scheduler is heard of again.
+_AT_ONCE = 100
 
 _log = structlog.get_logger(__name__)
 
 
 async def run_due_once(database: Database) -> bool:
-    """One pass over the schedules; False, for there is no hurry."""
-    for schedule_id in await schedules.due(database):
+    """Run what is due; whether there is more. One schedule that cannot run does not keep the others from it."""
+    stuck: set[ScheduleId] = set()
+    moved = 0
+    while moved < _AT_ONCE:
         try:
-            execution_id = await schedules.run_due_slot(database, schedule_id)
-        except Exception:  # noqa: BLE001 an edge: one schedule that cannot run must not keep the others from it
-            _log.exception("schedule_failed", domain="schedule", schedule=str(schedule_id))
+            turn = await schedules.run_next_due(database, stuck)
+        except ScheduleFailed as failure:
+            stuck.add(failure.schedule_id)
+            _log.exception("schedule_failed", domain="schedule", schedule=str(failure.schedule_id))
+            continue
+        if turn is None:
+            return False
+        _log.debug("schedule_ran", domain="schedule", schedule=str(turn.schedule_id), started=str(turn.execution_id))
+        if turn.moved:
+            moved += 1
         else:
-            _log.debug("schedule_ran", domain="schedule", schedule=str(schedule_id), started=str(execution_id))
-    return False
+            stuck.add(turn.schedule_id)
+    return True
 
 
 async def announce_locks_once(database: Database) -> bool:

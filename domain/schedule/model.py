@@ -48,6 +48,15 @@ class ScheduleRun:
     execution_id: ExecutionId | None
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What a scheduler did with one schedule. `moved`: it waits for another slot now, or for none."""
+
+    schedule_id: ScheduleId
+    execution_id: ExecutionId | None
+    moved: bool
+
+
 class Kept(Enum):
     """Marks what a change leaves as it is, where None could be meant."""
 

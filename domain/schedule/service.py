@@ -13,7 +13,7 @@ from domain.execution.model import Command, ExecutionTrigger, Operation, Target
 from domain.execution.service import accept
 from domain.ids import ExecutionId, ScheduleId, new_id
 from domain.schedule import slots, store
-from domain.schedule.model import Schedule, ScheduleRun, ScheduleRunOutcome, ScheduleStatus
+from domain.schedule.model import Schedule, ScheduleRun, ScheduleRunOutcome, ScheduleStatus, Turn
 from domain.tournament import store as tournament_store
 from domain.tournament.model import TournamentStatus
 
@@ -30,6 +30,14 @@ DEFAULTS = (
     ("prune-history", Operation.PRUNE_HISTORY, "30 3 * * *"),
 )
 _SHOWN = (ScheduleStatus.ACTIVE, ScheduleStatus.PAUSED)
+
+
+class ScheduleFailed(Exception):
+    """A schedule could not run; the cause says why."""
+
+    def __init__(self, schedule_id: ScheduleId) -> None:
+        super().__init__(str(schedule_id))
+        self.schedule_id = schedule_id
 
 
 async def install_defaults(database: Database) -> None:
@@ -83,27 +91,30 @@ async def read_run(database: Database, schedule_id: ScheduleId, slot: datetime) 
         return await store.read_run(connection, schedule_id, slot)
 
 
-async def due(database: Database) -> list[ScheduleId]:
-    """Schedules that have something to run."""
-    async with database.read() as connection:
-        return await store.due(connection)
+async def run_next_due(database: Database, leave: Collection[ScheduleId] = ()) -> Turn | None:
+    """Run the latest slot that has passed of the schedule that has waited longest, but for those to `leave` alone.
 
+    None when there is nothing to do. Any number of schedulers may do this at once: each takes another schedule. While
+    the operation still lives, a recurring schedule skips the slot, which is recorded, and a one-time schedule waits. A
+    schedule whose tournament was cancelled, or whose target is gone, is paused.
 
-async def run_due_slot(database: Database, schedule_id: ScheduleId) -> ExecutionId | None:
-    """Run the latest slot that has passed, once however many schedulers try; the execution that it started.
-
-    None when there is nothing to do, or when the operation still lives: then a recurring schedule skips the slot, which
-    is recorded, and a one-time schedule waits. A schedule whose tournament was cancelled, or whose target is gone, is
-    paused.
+    Raises:
+        ScheduleFailed: something went wrong with this schedule; nothing was changed.
     """
-    async with database.begin() as connection:
-        schedule = await store.take_for_update(connection, schedule_id)
+    schedule = None
+    try:
+        async with database.begin() as connection:
+            schedule = await store.take_due_for_update(connection, leave)
+            if schedule is None:
+                return None
+            slot = slots.due(schedule, await store.now(connection))
+            if slot is None:
+                return Turn(schedule.id, None, moved=False)
+            return await _run_slot(connection, schedule, slot)
+    except Exception as error:
         if schedule is None:
-            return None
-        slot = slots.due(schedule, await store.now(connection))
-        if slot is None:
-            return None
-        return await _run_slot(connection, schedule, slot)
+            raise
+        raise ScheduleFailed(schedule.id) from error
 
 
 async def problem_of_target(connection: "AsyncConnection", target: Target) -> str | None:
@@ -115,24 +126,22 @@ async def problem_of_target(connection: "AsyncConnection", target: Target) -> st
     return "The tournament is cancelled." if cancelled else None
 
 
-async def _run_slot(connection: "AsyncConnection", schedule: Schedule, slot: slots.Due) -> ExecutionId | None:
+async def _run_slot(connection: "AsyncConnection", schedule: Schedule, slot: slots.Due) -> Turn:
     if await store.has_run(connection, schedule.id, slot.slot):  # the clock was set back
         await store.move_on(connection, schedule.id, slot.next_slot)
-        return None
+        return Turn(schedule.id, None, moved=True)
     if (problem := await problem_of_target(connection, schedule.command.target)) is not None:
-        await _pause(connection, schedule, slot, problem)
-        return None
+        return await _pause(connection, schedule, slot, problem)
     try:
         started = await _start(connection, schedule, slot)
     except NotFound as refusal:
-        await _pause(connection, schedule, slot, refusal.message)
-        return None
+        return await _pause(connection, schedule, slot, refusal.message)
     if started is None and schedule.cron is None:  # a single run is not skipped: it waits until it may start
-        return None
+        return Turn(schedule.id, None, moved=False)
     outcome = ScheduleRunOutcome.SKIPPED_OVERLAP if started is None else ScheduleRunOutcome.STARTED
     await store.insert_run(connection, ScheduleRun(schedule.id, slot.slot, outcome, slot.missed, started))
     await store.move_on(connection, schedule.id, slot.next_slot)
-    return started
+    return Turn(schedule.id, started, moved=True)
 
 
 async def _start(connection: "AsyncConnection", schedule: Schedule, slot: slots.Due) -> ExecutionId | None:
@@ -149,7 +158,7 @@ async def _start(connection: "AsyncConnection", schedule: Schedule, slot: slots.
     return None if accepted.already_live else accepted.execution.id
 
 
-async def _pause(connection: "AsyncConnection", schedule: Schedule, slot: slots.Due, problem: str) -> None:
+async def _pause(connection: "AsyncConnection", schedule: Schedule, slot: slots.Due, problem: str) -> Turn:
     """An admin sees it paused, with the reason in the audit log, instead of one failure a slot."""
     paused = Act(
         action="pauseSchedule",
@@ -162,6 +171,7 @@ async def _pause(connection: "AsyncConnection", schedule: Schedule, slot: slots.
     )
     await store.pause(connection, schedule.id)
     await audit.record(connection, paused)
+    return Turn(schedule.id, None, moved=True)
 
 
 def _request_id(schedule: Schedule, slot: slots.Due) -> str:

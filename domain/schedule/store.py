@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import exists, func, select, true, tuple_, update
+from sqlalchemy import exists, func, not_, select, true, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
 from domain.execution.model import Command, Operation, Target
@@ -94,17 +94,13 @@ async def read_run(connection: "AsyncConnection", schedule_id: ScheduleId, slot:
     return None if row is None else _to_run(row)
 
 
-async def due(connection: "AsyncConnection") -> list[ScheduleId]:
-    """Schedules with a slot that has passed."""
-    statement = select(schedules.c.id).where(schedules.c.next_slot <= func.clock_timestamp())
-    return [ScheduleId(row.id) for row in await connection.execute(statement.order_by(schedules.c.next_slot))]
-
-
-async def take_for_update(connection: "AsyncConnection", schedule_id: ScheduleId) -> Schedule | None:
-    """Lock an active schedule; None when it is none, or another scheduler is at it."""
+async def take_due_for_update(connection: "AsyncConnection", leave: Collection[ScheduleId]) -> Schedule | None:
+    """Lock the schedule whose slot passed longest ago, but for those to leave alone or that another scheduler is at."""
     statement = (
         select(schedules)
-        .where(schedules.c.id == schedule_id, schedules.c.status == ScheduleStatus.ACTIVE)
+        .where(schedules.c.next_slot <= func.statement_timestamp(), not_(among(schedules.c.id, leave)))
+        .order_by(schedules.c.next_slot)
+        .limit(1)
         .with_for_update(skip_locked=True)
     )
     row = (await connection.execute(statement)).first()
