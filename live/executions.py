@@ -8,7 +8,7 @@ from time import monotonic
 from domain.database import Database
 from domain.errors import DomainError, NotFound, Unavailable
 from domain.execution.model import LIVE, Execution
-from domain.execution.service import live_executions, read_executions
+from domain.execution.service import ended_within, live_executions, read_executions
 from domain.ids import ExecutionId
 from live.streams import Right
 from live.topics import Pace
@@ -16,6 +16,8 @@ from live.topics import Pace
 _log = logging.getLogger(__name__)
 _MOST_PENDING = 1_000
 _MOST_REMEMBERED = 4_000
+_MARGIN = 10.0
+"""Seconds by which looks at what has ended overlap, for commits that come late."""
 
 
 class Follower:
@@ -42,6 +44,10 @@ class Follower:
         if len(self._pending) > _MOST_PENDING:
             self.end(Unavailable("Too many changes wait for this client; subscribe anew."))
         self.wake.set()
+
+    def pass_over(self, execution: Execution) -> None:
+        """Do not show it as it is now; only a later version of it."""
+        self._remember(execution)
 
     def take(self) -> list[Execution]:
         """What waits, in the order of its first change; the caller's from now on."""
@@ -81,6 +87,7 @@ class ExecutionDesk:
         self._ticked: set[ExecutionId] = set()
         self._wake = asyncio.Event()
         self._look_at = 0.0
+        self._looked_at = monotonic()
         self._closed = False
 
     def tick(self, execution_id: ExecutionId) -> None:
@@ -100,6 +107,8 @@ class ExecutionDesk:
         if self._closed:
             return
         follower = Follower(ids)
+        if not self._some_want_all():
+            self._looked_at = monotonic()
         self._followers.add(follower)
         try:
             await self._begin(follower)
@@ -133,6 +142,8 @@ class ExecutionDesk:
 
     async def _begin(self, follower: Follower) -> None:
         if follower.names is None:
+            for over in await self._ended_lately(2 * _MARGIN):
+                follower.pass_over(over)
             executions: Iterable[Execution] = await live_executions(self._database, _MOST_PENDING)
         else:
             found = await read_executions(self._database, list(follower.names))
@@ -188,10 +199,22 @@ class ExecutionDesk:
             self._look_at = monotonic() + self._pace.poll
             for follower in self._followers:
                 ticked |= follower.unfinished
-            if any(follower.names is None for follower in self._followers):
-                found.update((one.id, one) for one in await live_executions(self._database, _MOST_PENDING))
+            if self._some_want_all():
+                began = monotonic()
+                # What was queued and over since the last look is not live, and its ticks may be lost.
+                for one in [*await self._ended_lately(_MARGIN), *await live_executions(self._database, _MOST_PENDING)]:
+                    found[one.id] = one
+                self._looked_at = began
         if ticked:
             found.update(await read_executions(self._database, list(ticked)))
         for execution in found.values():
             for follower in list(self._followers):
                 follower.offer(execution)
+
+    def _some_want_all(self) -> bool:
+        return any(follower.names is None for follower in self._followers)
+
+    async def _ended_lately(self, margin: float) -> list[Execution]:
+        """What has ended since a while before the last look, the earliest first."""
+        ended = await ended_within(self._database, monotonic() - self._looked_at + margin, _MOST_PENDING)
+        return ended[::-1]

@@ -115,6 +115,12 @@ async def live_executions(database: Database, limit: int = 100) -> list[Executio
         return await store.live(connection, limit)
 
 
+async def ended_within(database: Database, seconds: float, limit: int = 100) -> list[Execution]:
+    """Executions that ended within the last `seconds`, latest first."""
+    async with database.read() as connection:
+        return await store.ended_within(connection, seconds, limit)
+
+
 async def page(
     database: Database, wanted: ExecutionFilter, *, first: int, after: tuple[datetime, UUID] | None
 ) -> list[Execution]:

@@ -125,6 +125,13 @@ async def live(connection: "AsyncConnection", limit: int) -> list[Execution]:
     return await _all(connection, statement.order_by(executions.c.queued_at.desc(), executions.c.id).limit(limit))
 
 
+async def ended_within(connection: "AsyncConnection", seconds: float, limit: int) -> list[Execution]:
+    """Those that ended within the last `seconds`, latest first."""
+    since = func.statement_timestamp() - func.make_interval(0, 0, 0, 0, 0, 0, seconds)
+    statement = select(*COLUMNS).where(executions.c.finished_at > since)
+    return await _all(connection, statement.order_by(executions.c.finished_at.desc()).limit(limit))
+
+
 async def page(
     connection: "AsyncConnection", wanted: ExecutionFilter, limit: int, after: tuple[datetime, ExecutionId] | None
 ) -> list[Execution]:

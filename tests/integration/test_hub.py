@@ -24,6 +24,7 @@ from domain.outbox import store as outbox
 from domain.outbox.model import TickKind
 from domain.tournament.store import raise_versions
 from live.events import Delta, Heartbeat, MatchDelta, MatchSnapshot, Resync, ResyncReason, Snapshot, StreamPosition
+from live.topics import Pace
 from runtime.database import PostgresDatabase
 from tests.support.football import (
     MadeTournament,
@@ -457,6 +458,24 @@ async def test_without_names_all_live_executions_come_now_and_later(
         await relay(database, valkey)
         last = await asyncio.wait_for(anext(stream), 5)
         assert (last.id, last.state) == (first.id, ExecutionState.COMPLETED)
+
+
+async def test_what_begins_and_ends_between_two_looks_is_shown_although_its_ticks_are_lost(
+    database: PostgresDatabase, valkey_url: str, cup: MadeTournament
+) -> None:
+    before = await queue(database, cup, 0)
+    await end(database, await claim(database, before.id))
+    live = await queue(database, cup, 1)
+    async with api_process(database, valkey_url, Pace()) as process:
+        stream = process.hub.executions(None, allowed=anyone)
+        assert (await anext(stream)).id == live.id
+        short = await queue(database, cup, 2)
+        await end(database, await claim(database, short.id))
+        last = await asyncio.wait_for(anext(stream), 30)
+        while last.state is not ExecutionState.COMPLETED:
+            last = await asyncio.wait_for(anext(stream), 30)
+
+    assert last.id == short.id  # and not the one that was over before
 
 
 async def test_an_unknown_execution_is_not_found(database: PostgresDatabase, valkey_url: str) -> None:
