@@ -221,6 +221,32 @@ async def test_a_schedule_that_cannot_run_does_not_keep_others_from_it(database:
     assert (execution.operation, execution.state) == (Operation.SYNC_CURRENT_ROUND, ExecutionState.QUEUED)
 
 
+async def test_a_backlog_is_run_in_parts_past_what_is_stuck_in_front_of_it(database: "PostgresDatabase") -> None:
+    made = await make_tournament(database, matches=110)
+    broken = schedule(name="broken", next_slot=at("2026-01-01T00:00"))
+    waiting = schedule(name="waiting", cron=None, next_slot=at("2026-01-02T00:00"))
+    backlog = [
+        schedule(
+            name=f"{match}",
+            cron=None,
+            next_slot=at("2026-01-03T00:00"),
+            operation=Operation.SETTLE_MATCH,
+            target=Target(match_id=match),
+        )
+        for match in made.matches
+    ]
+    await put(database, broken, waiting, *backlog)
+    await queue(database, params={"other": "parameters"})
+    async with database.begin() as connection:
+        await connection.execute(text("UPDATE schedules SET cron = 'nonsense' WHERE name = 'broken'"))
+
+    assert await run_due_once(database)
+    assert len(await runs(database)) == 100
+    assert not await run_due_once(database)
+    assert {outcome for outcome, _, _ in await runs(database)} == {"STARTED"}
+    assert len(await runs(database)) == 110
+
+
 async def test_default_schedules_are_installed_once_and_kept_as_they_were_set(database: "PostgresDatabase") -> None:
     await asyncio.gather(*(schedules.install_defaults(database) for _ in range(5)))
     async with database.begin() as connection:
