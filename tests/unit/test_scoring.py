@@ -42,17 +42,64 @@ def test_the_examples_of_the_rules(guess: tuple[int, int], result: tuple[int, in
 
 
 @pytest.mark.parametrize(
-    ("weights", "paid"),
-    [(DEFAULT, (3, 3, 3, 0, 3)), (KICKTIPP, (4, 3, 2, 0, 2)), (EXACT_BONUS, (5, 3, 3, 0, 3))],
+    ("preset", "decided", "drawn"),
+    [
+        # Against 2-1: 2-1, 1-0, 2-0, 3-1, 1-2. Against 2-2: 2-2, 1-1, 2-0.
+        (DEFAULT, (3, 3, 3, 3, 0), (3, 3, 0)),
+        (KICKTIPP, (4, 3, 2, 2, 0), (4, 2, 0)),  # read as 2 / 3 / 4, of a draw 2 / - / 4
+        (EXACT_BONUS, (5, 3, 3, 3, 0), (5, 3, 0)),
+    ],
 )
-def test_presets_add_their_weights(weights: Weights, paid: tuple[int, ...]) -> None:
-    exact, difference, outcome, nothing, draw = paid
-    result = Goals(2, 1)
-    assert points(facts(Goals(2, 1), result), weights) == exact
-    assert points(facts(Goals(1, 0), result), weights) == difference
-    assert points(facts(Goals(3, 1), result), weights) == outcome
-    assert points(facts(Goals(1, 2), result), weights) == nothing
-    assert points(facts(Goals(1, 1), Goals(2, 2)), weights) == draw
+def test_what_each_preset_pays_for_the_examples(
+    preset: Weights, decided: tuple[int, ...], drawn: tuple[int, ...]
+) -> None:
+    home_win = [Goals(2, 1), Goals(1, 0), Goals(2, 0), Goals(3, 1), Goals(1, 2)]
+    draw = [Goals(2, 2), Goals(1, 1), Goals(2, 0)]
+
+    assert tuple(points(facts(guess, Goals(2, 1)), preset) for guess in home_win) == decided
+    assert tuple(points(facts(guess, Goals(2, 2)), preset) for guess in draw) == drawn
+
+
+def test_one_fact_alone_pays_its_own_weight_and_no_other() -> None:
+    for place, fact in enumerate(GuessFact):
+        alone = Weights(*(7 * (n == place) for n in range(5)))
+        for guess, result in (((2, 1), (2, 1)), ((2, 0), (2, 1)), ((3, 1), (2, 1)), ((1, 1), (2, 2)), ((1, 2), (2, 1))):
+            right = facts(Goals(*guess), Goals(*result))
+            assert points(right, alone) == 7 * right[place], (fact, guess, result)
+
+
+@given(goals, goals)
+def test_kicktipp_pays_two_three_or_four_and_never_three_for_a_draw(guess: Goals, result: Goals) -> None:
+    right = facts(guess, result)
+    is_draw = result.home == result.away
+
+    paid = points(right, KICKTIPP)
+
+    assert paid == (4 if guess == result else 3 if right.goal_difference else 2 if right.outcome else 0)
+    assert not (is_draw and paid == 3)
+
+
+@given(goals, goals, weights)
+def test_points_lie_between_nothing_and_all_weights(guess: Goals, result: Goals, weights: Weights) -> None:
+    paid = points(facts(guess, result), weights)
+
+    assert 0 <= paid <= sum(weights) <= 500
+    assert points(facts(result, result), weights) == sum(weights)
+
+
+@given(goals, goals)
+def test_each_fact_is_yes_or_no_and_the_same_from_both_sides(guess: Goals, result: Goals) -> None:
+    found = facts(guess, result)
+
+    assert set(found) <= {0, 1}
+    assert found == facts(result, guess)
+
+
+@given(goals)
+def test_a_draw_has_its_difference_right_only_when_it_is_exact(guess: Goals) -> None:
+    for level in (0, 1, 2, 99):
+        found = facts(guess, Goals(level, level))
+        assert found.goal_difference == found.exact
 
 
 @given(goals, goals)
