@@ -13,9 +13,6 @@ from pathlib import Path
 
 import uvicorn
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.responses import Response
@@ -42,6 +39,7 @@ from runtime.metrics.http import CountRequests, metrics_route
 from runtime.metrics.meters import Metrics
 from runtime.middleware import RequestIds
 from runtime.object_store import open_store
+from runtime.outage import is_outage
 from runtime.ratelimit import Limiter, limits_of
 from runtime.settings import Settings
 from schema.build import build_schema
@@ -212,13 +210,6 @@ def _pace(settings: Settings) -> Pace:
         coalesce=settings.coalesce_seconds,
         heartbeat=settings.stream_heartbeat_seconds,
     )
-
-
-def is_outage(problem: BaseException) -> bool:
-    """Whether an exception says that Postgres or Valkey is away, rather than that we are at fault."""
-    if isinstance(problem, DBAPIError):
-        return problem.connection_invalidated or isinstance(problem.orig, OSError)
-    return isinstance(problem, OSError | PoolTimeoutError | RedisError)
 
 
 class _Server(uvicorn.Server):

@@ -12,6 +12,7 @@ from runtime.embedded.servers import servers_of_running_palpite
 from runtime.logging import configure_logging
 from runtime.preflight import patiently, require_servers
 from runtime.revision import require_head
+from runtime.sentry import reporting
 from runtime.settings import Settings, load_settings
 
 
@@ -22,7 +23,8 @@ def run_process(component: str, place: str, settings: Settings | None = None) ->
     module, _, name = place.partition(":")
     # Loaded before the database is asked: with `palpite up` the migrations run meanwhile.
     work: Callable[[Settings], Awaitable[None]] = getattr(import_module(module), name)
-    _runner()(_prepared(found, work))
+    with reporting(found, component):
+        _runner()(_prepared(found, work))
 
 
 def process_name() -> str:

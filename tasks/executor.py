@@ -4,6 +4,7 @@ A job is only a hint: what cannot be claimed was delivered twice, is done by som
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +19,7 @@ from domain.database import Database
 from domain.execution import rules
 from domain.execution.lease import service as leases
 from domain.execution.lease.store import Progress
-from domain.execution.model import Counts, Execution, ExecutionState, Failure, Operation
+from domain.execution.model import Counts, ExecutionState, Failure, Operation
 from domain.execution.ports import ObjectStore
 from domain.execution.report import CONTENT_TYPE, missing_report, report, report_key
 from domain.execution.run import CancelRequested, LeaseLost, Run
@@ -175,7 +176,7 @@ class Executor:
             failure = rules.failure_of(error, execution.request_id)
             policy = rules.POLICIES[execution.operation]
             again = rules.may_retry(policy, failure, execution.attempt, execution.max_attempts)
-            self._log_failure(execution, failure, error, again=again)
+            self._log_failure(run, failure, error, again=again)
             if run.is_to_be_cancelled:
                 await self._finish(run, ExecutionState.CANCELLED, failure)
             elif again:
@@ -238,13 +239,14 @@ class Executor:
         except Exception as error:  # noqa: BLE001 then the lease runs out
             _log.warning("execution_not_given_back", error=repr(error))
 
-    def _log_failure(self, execution: Execution, failure: Failure, error: BaseException, *, again: bool) -> None:
+    def _log_failure(self, run: Run, failure: Failure, error: BaseException, *, again: bool) -> None:
+        """An error, whatever it was, only if the execution has failed by it for good."""
         is_expected = failure.message == str(error)
         _log.log(
-            30 if again or is_expected else 40,
+            logging.WARNING if again or run.is_to_be_cancelled else logging.ERROR,
             "execution_failed",
             code=failure.code.value,
-            attempt=execution.attempt,
+            attempt=run.execution.attempt,
             again=again,
             reason=failure.message,
             exc_info=None if is_expected else error,

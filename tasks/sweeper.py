@@ -1,10 +1,13 @@
 """The sweeper: takes executions from workers that are lost, and sends again what no worker took up."""
 
+import logging
+
 import structlog
 
 from domain.clock import Clock
 from domain.database import Database
 from domain.execution.lease import service as leases
+from domain.execution.model import ExecutionState
 from domain.execution.ports import ObjectStore
 
 _log = structlog.get_logger(__name__)
@@ -13,7 +16,8 @@ _log = structlog.get_logger(__name__)
 async def sweep_once(database: Database, reports: ObjectStore, clock: Clock, *, resend_after: float) -> bool:
     """One pass; False, for there is no hurry. `resend_after` is in seconds."""
     for execution in await leases.take_from_lost_workers(database, reports, clock):
-        _log.warning(
+        _log.log(
+            logging.ERROR if execution.state is ExecutionState.FAILED else logging.WARNING,
             "worker_lost",
             domain="execution",
             operation=execution.operation.value,

@@ -88,7 +88,7 @@ class ErrorWriter:
             _log.warning("outage", extra={"error": repr(cause)})
             message = "A part that this needs is down for now; try again soon."
             return [self._entry(error, message, Unavailable.code, request_id)]
-        _log.error("unexpected error", exc_info=cause)
+        _log.error("unexpected error", exc_info=cause, extra={"requestId": request_id, "path": _place(error)})
         message = f"Unexpected error; it is logged under the request id {request_id}."
         return [self._entry(error, message, ErrorCode.INTERNAL.value, request_id)]
 
@@ -113,6 +113,11 @@ class ErrorWriter:
         if wait is not None:
             entry["extensions"]["retryAfterSeconds"] = wait
         return entry
+
+
+def _place(error: GraphQLError) -> str:
+    """The path in the answer, without the positions in lists."""
+    return ".".join(part for part in error.path or () if isinstance(part, str))
 
 
 def _as_exception(problem: BaseException) -> Exception:
