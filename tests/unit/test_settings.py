@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from runtime.errors import SetupError
-from runtime.settings import Settings, load_settings, variable_name
+from runtime.settings import BROKERS, Settings, load_settings, variable_name
+from tasks.broker import create_broker
 
 
 @pytest.fixture(autouse=True)
@@ -35,6 +36,25 @@ def test_the_environment_is_read_and_an_option_wins(monkeypatch: pytest.MonkeyPa
     assert load_settings().lease_seconds == 0.5
     assert load_settings().required_database_url() == "postgresql://me:hidden@host/name"
     assert "hidden" not in repr(load_settings())
+
+
+def test_jobs_wait_in_valkey_unless_another_broker_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_URL", "redis://valkey:6379/0")
+    assert load_settings().required_broker_url() == "redis://valkey:6379/0"
+    monkeypatch.setenv("PALPITE_BROKER_URL", "nats://me:hidden@nats:4222")
+    assert load_settings().required_broker_url() == "nats://me:hidden@nats:4222"
+    assert load_settings().environment()["PALPITE_BROKER_URL"] == "nats://me:hidden@nats:4222"
+    assert "hidden" not in repr(load_settings())
+
+
+@pytest.mark.parametrize("scheme", BROKERS)
+def test_every_broker_that_the_settings_take_exists(scheme: str) -> None:
+    assert create_broker(f"{scheme}://localhost") is not None
+
+
+def test_no_broker_exists_that_the_settings_do_not_take() -> None:
+    with pytest.raises(ValueError, match=r"amqp://"):
+        create_broker("amqp://localhost")
 
 
 def test_the_public_address_follows_host_and_port() -> None:
@@ -67,6 +87,14 @@ def test_cookies_are_secure_where_the_address_is(choice: str, url: str, secure: 
         ("PALPITE_LOG_FORMAT", "xml", "PALPITE_LOG_FORMAT must be 'auto', 'json' or 'text', got \"xml\"."),
         ("PALPITE_SECRET", "hidden", "PALPITE_SECRET must have at least 32 characters."),
         ("PALPITE_PUBLIC_URL", "x", 'PALPITE_PUBLIC_URL must be an address like https://palpite.example, got "x".'),
+        ("PALPITE_OBJECT_STORE", "b", 'PALPITE_OBJECT_STORE must be an address like s3://bucket/folder, got "b".'),
+        ("PALPITE_S3_ENDPOINT", "e", 'PALPITE_S3_ENDPOINT must be an address like https://s3.example, got "e".'),
+        (
+            "PALPITE_BROKER_URL",
+            "amqp://me:hidden@host",
+            "PALPITE_BROKER_URL must begin with redis://, rediss://, unix://, nats:// or tls://.",
+        ),
+        ("PALPITE_SENTRY_DSN", "hidden", "PALPITE_SENTRY_DSN must begin with http:// or https://."),
         ("PALPITE_PROT", "1", "PALPITE_PROT is not a setting of Palpite; did you mean PALPITE_PORT?"),
         ("PALPITE_XYZZY", "1", "PALPITE_XYZZY is not a setting of Palpite; docs/settings.md lists the settings."),
     ],
