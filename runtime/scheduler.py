@@ -65,20 +65,15 @@ async def _sender(settings: Settings) -> AsyncIterator[BrokerSender]:
 def _loops(
     settings: Settings, database: PostgresDatabase, sender: BrokerSender, reports: ObjectStore
 ) -> list[Awaitable[None]]:
-    wake, members_wake = Wake(), Wake()
-
-    def wake_both() -> None:
-        wake()
-        members_wake()
-
+    wake = Wake()
     sweep = partial(sweeper.sweep_once, database, reports, utc_now, resend_after=2 * settings.sweep_seconds)
     poll, pause = settings.relay_poll_seconds, settings.schedule_poll_seconds
     # It does not leave when it ends: since when nobody looks for due slots is what one wants to know then.
     beat = Beat(database, Process(process_name(), ProcessKind.SCHEDULER), every=settings.beat_seconds)
     return [
-        keep_running("listen", partial(relay.listen, database.dedicated, wake_both)),
+        keep_running("listen", partial(relay.listen, database.dedicated, wake)),
         repeat("relay", partial(relay.relay_once, database, sender), every=poll, wake=wake),
-        repeat("members", partial(relay.raise_boards_once, database), every=poll, wake=members_wake),
+        repeat("members", partial(relay.raise_boards_once, database), every=poll),
         repeat("sweeper", sweep, every=settings.sweep_seconds),
         repeat("schedules", beat.after(partial(due.run_due_once, database)), every=pause),
         repeat("locks", partial(due.announce_locks_once, database), every=pause),

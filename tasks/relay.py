@@ -75,7 +75,7 @@ async def raise_boards_once(database: Database) -> bool:
         messages = await store.take_due(connection, (Topic.MEMBERS,), 1)
         for message in messages:
             await raise_versions(connection, TournamentId(UUID(message.message["id"])), board=True)
-        await store.remove(connection, [message.id for message in messages])
+            await store.remove(connection, [message.id])
     return bool(messages)
 
 

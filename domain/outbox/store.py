@@ -4,28 +4,42 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, insert, select, text, update
+from sqlalchemy import Text, bindparam, delete, func, insert, select, text, update
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from domain.ids import TournamentId
 from domain.outbox.model import OutboxMessage, TickKind, Topic
 from domain.outbox.tables import outbox
+from domain.tables import Instant
 
 if TYPE_CHECKING:
+    from sqlalchemy import BindParameter, Select
     from sqlalchemy.ext.asyncio import AsyncConnection
 
 CHANNEL = "palpite_outbox"
+_NOTIFY = func.pg_notify(CHANNEL, "")
+
+
+def _put_and_wake(**more: "BindParameter[Any]") -> "Select[Any]":
+    """One statement, built once: nearly every commit has one."""
+    values = {"topic": bindparam("of", type_=Text), "message": bindparam("content", type_=JSONB), **more}
+    return select(_NOTIFY).select_from(insert(outbox).values(values).returning(outbox.c.id).cte())
+
+
+_PUT = _put_and_wake()
+_PUT_LATER = _put_and_wake(not_before=bindparam("due_at", type_=Instant))
 
 
 async def put(
     connection: "AsyncConnection", topic: Topic, message: dict[str, Any], *, not_before: datetime | None = None
 ) -> None:
     """Add a message to the caller's transaction; it is sent after the commit, not before `not_before`."""
-    values: dict[str, Any] = {"topic": topic, "message": message}
-    if not_before is not None:
-        values["not_before"] = not_before
-    await connection.execute(insert(outbox).values(values))
-    await _wake(connection)
+    values: dict[str, Any] = {"of": topic, "content": message}
+    if not_before is None:
+        await connection.execute(_PUT, values)
+    else:
+        await connection.execute(_PUT_LATER, {**values, "due_at": not_before})
 
 
 async def put_many(connection: "AsyncConnection", messages: list[tuple[Topic, dict[str, Any]]]) -> None:
@@ -93,4 +107,4 @@ async def backlog(connection: "AsyncConnection") -> int:
 
 
 async def _wake(connection: "AsyncConnection") -> None:
-    await connection.execute(select(func.pg_notify(CHANNEL, "")))
+    await connection.execute(select(_NOTIFY))
