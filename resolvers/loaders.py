@@ -32,6 +32,7 @@ from domain.member import service as members
 from domain.member.model import Member
 from domain.schedule import service as schedules
 from domain.schedule.model import Schedule, ScheduleRun
+from domain.scoring import service as rulesets
 from domain.scoring.model import Ruleset
 from domain.settlement import service as settlements
 from domain.settlement.model import Settlement
@@ -66,7 +67,7 @@ class Loaders:
         self.joined: DataLoader[TournamentId, bool | None] = _loader(joined)
         self.round: DataLoader[RoundId, Round | None] = read(tournaments.read_rounds)
         self.team: DataLoader[TeamId, Team | None] = read(tournaments.read_teams)
-        self.ruleset: DataLoader[RulesetId, Ruleset | None] = read(tournaments.read_rulesets)
+        self.ruleset: DataLoader[RulesetId, Ruleset | None] = read(rulesets.read_rulesets)
         self.match: DataLoader[MatchId, Match | None] = read(matches.read_matches)
         self.settlement: DataLoader[MatchId, Settlement | None] = read(settlements.read_settlements)
         self.own_guess: DataLoader[MatchId, Guess | None] = _loader(own_guesses)

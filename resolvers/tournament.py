@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from domain.errors import NotFound
-from domain.ids import RoundId, RulesetId, TeamId, TournamentId
-from domain.scoring.model import Ruleset
+from domain.ids import RoundId, TeamId, TournamentId
 from domain.tournament import rules
 from domain.tournament import service as tournaments
 from domain.tournament.model import Round, Team, Tournament, TournamentStatus
@@ -49,12 +48,6 @@ async def read_round(context: Context, *, round_id: RoundId) -> Round | None:
 async def read_team(context: Context, *, team_id: TeamId) -> Team | None:
     """One team."""
     return await context.loaders.team.load(team_id)
-
-
-@allow(anyone)
-async def read_ruleset(context: Context, *, ruleset_id: RulesetId) -> Ruleset | None:
-    """One version of a ruleset."""
-    return await context.loaders.ruleset.load(ruleset_id)
 
 
 @allow(member)

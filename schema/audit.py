@@ -10,7 +10,7 @@ import orjson
 import strawberry
 
 from domain.audit import model as domain
-from domain.ids import DeadLetterId, ExecutionId, MatchId, MemberId, RoundId, ScheduleId, TournamentId
+from domain.ids import DeadLetterId, ExecutionId, MatchId, MemberId, RoundId, RulesetId, ScheduleId, TournamentId
 from resolvers.pages import Page
 from schema import ids
 from schema.context import Info
@@ -19,6 +19,7 @@ from schema.execution import Execution
 from schema.ids import MalformedId, global_id, optional_id, split, uuid_part
 from schema.match import Match
 from schema.member import Member
+from schema.ruleset import Ruleset
 from schema.schedule import Schedule
 from schema.shared import Node, PageInfo, given, there
 from schema.tournament import Round, Tournament
@@ -170,6 +171,11 @@ async def _schedule(info: Info, own: UUID) -> Node | None:
     return Schedule.from_domain(found) if found else None
 
 
+async def _ruleset(info: Info, own: UUID) -> Node | None:
+    found = await info.context.loaders.ruleset.load(RulesetId(own))
+    return Ruleset.from_domain(found) if found else None
+
+
 # What an act may be done to and an admin may see, by its kind in the log. Leagues are private, and so not among them.
 SUBJECTS: Mapping[str, Finder] = {
     "MEMBER": _member,
@@ -179,4 +185,5 @@ SUBJECTS: Mapping[str, Finder] = {
     "EXECUTION": _execution,
     "DEAD_LETTER": _dead_letter,
     "SCHEDULE": _schedule,
+    "RULESET": _ruleset,
 }

@@ -25,6 +25,9 @@ from resolvers import (
     member as members,
 )
 from resolvers import (
+    ruleset as rulesets,
+)
+from resolvers import (
     schedule as schedules,
 )
 from resolvers import (
@@ -60,6 +63,7 @@ from schema.league import (
     LeaguePayload,
 )
 from schema.outcome import outcome, user_errors
+from schema.ruleset import CreateRulesetInput, RulesetPayload
 from schema.schedule import (
     CreateScheduleInput,
     RunScheduleNowInput,
@@ -307,6 +311,15 @@ class Mutation:
             )
         )
         return ExecutionPayload.from_outcome(accepted, errors, info.context.services.report_url)
+
+    @strawberry.mutation(
+        description="Add a ruleset, or a new version of one; existing versions never change. Platform admins."
+    )
+    async def create_ruleset(self, info: Info, input: CreateRulesetInput) -> RulesetPayload:
+        created, errors = await outcome(
+            lambda: rulesets.create(info.context, new=input.to_domain(), reason=input.reason)
+        )
+        return RulesetPayload.from_outcome(created, errors)
 
 
 def _guess_input(item: SaveGuessInput) -> GuessInput:

@@ -47,6 +47,9 @@ from resolvers import (
     member as members,
 )
 from resolvers import (
+    ruleset as rulesets,
+)
+from resolvers import (
     schedule as schedules,
 )
 from resolvers import (
@@ -118,7 +121,7 @@ async def _team(info: Info, parts: Sequence[str]) -> Node | None:
 
 async def _ruleset(info: Info, parts: Sequence[str]) -> Node | None:
     (part,) = _exactly(parts, 1)
-    found = await tournaments.read_ruleset(info.context, ruleset_id=RulesetId(uuid_part(part)))
+    found = await rulesets.read(info.context, ruleset_id=RulesetId(uuid_part(part)))
     return ruleset.Ruleset.from_domain(found) if found else None
 
 

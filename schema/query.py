@@ -18,6 +18,9 @@ from resolvers import (
     member as members,
 )
 from resolvers import (
+    ruleset as rulesets,
+)
+from resolvers import (
     tournament as tournaments,
 )
 from schema import ids
@@ -26,6 +29,7 @@ from schema.context import Info
 from schema.league import League, LeagueInvitePreview
 from schema.match import Match
 from schema.nodes import find_node
+from schema.ruleset import RulesetConnection
 from schema.shared import Node, given
 from schema.tournament import Tournament, TournamentConnection
 from schema.viewer import Viewer
@@ -100,6 +104,11 @@ class Query:
     async def league_invite(self, info: Info, code: str) -> LeagueInvitePreview | None:
         preview = await leagues.invite_preview(info.context, code=code)
         return LeagueInvitePreview.from_domain(preview) if preview else None
+
+    @strawberry.field(description="The rulesets on offer, latest version of each. Open to anyone.")
+    async def rulesets(self, info: Info, first: int = 25, after: str | None = strawberry.UNSET) -> RulesetConnection:
+        page = await rulesets.page(info.context, first=first, after=given(after))
+        return RulesetConnection.from_page(page)
 
     @strawberry.field(
         description="Operations of the platform; null with error FORBIDDEN unless the viewer is a platform admin."

@@ -25,13 +25,14 @@ from domain.execution.model import Execution
 from domain.execution.run import Run, Step
 from domain.ids import TournamentId
 from domain.scoring.rules import bases, basis_row
+from domain.scoring.store import read_rulesets
 from domain.settlement import service as settlement
 from domain.settlement import store as settlements
 from domain.settlement.result import service as results
 from domain.settlement.result.store import latest_results
 from domain.settlement.rules import AcceptedResult, NewResult, idempotency_key
 from domain.tournament.model import Tournament
-from domain.tournament.store import read_rulesets, read_tournaments
+from domain.tournament.store import read_tournaments
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection

@@ -48,3 +48,13 @@ class Ruleset:
     label: str
     basis: ScoreBasis
     weights: Weights
+
+
+@dataclass(frozen=True, slots=True)
+class NewRuleset:
+    """A ruleset to be added, as it is asked for; facts that are not named pay 0."""
+
+    code: str
+    label: str
+    basis: ScoreBasis
+    points: tuple[tuple[GuessFact, int], ...]

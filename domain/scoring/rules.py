@@ -1,12 +1,22 @@
 """What a guess is worth: facts against a result, points under a ruleset, and the explanation of both."""
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from domain.errors import Fault
 from domain.guess.model import Guess
 from domain.match.model import Goals, Match, ResultKind
-from domain.scoring.model import Facts, GuessFact, Ruleset, ScoreBasis, Weights
+from domain.member.rules import is_plain
+from domain.scoring.model import Facts, GuessFact, NewRuleset, Ruleset, ScoreBasis, Weights
 from domain.settlement.model import Settlement
 from domain.tournament.model import TournamentMode
+
+MOST_POINTS = 100
+"""For one fact; five of them fit into the packed score of a board."""
+LONGEST_CODE = 40
+LONGEST_LABEL = 60
+_CODE = re.compile(r"[a-z0-9-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +94,42 @@ def explain(match: Match, guess: Guess, ruleset: Ruleset, settlement: Settlement
         return None
     lines = _lines(facts(guess.goals, counted), ruleset.weights)
     return GuessPoints(sum(line.points for line in lines), counted, ruleset, lines, settlement)
+
+
+def ruleset_faults(new: NewRuleset) -> list[Fault]:
+    """All that is wrong with a new ruleset, whose label is stripped already."""
+    faults = []
+    if not _CODE.fullmatch(new.code) or len(new.code) > LONGEST_CODE:
+        message = f"A code has 1 to {LONGEST_CODE} lower case letters, digits and hyphens."
+        faults.append(_fault(message, "code"))
+    if not 1 <= len(new.label) <= LONGEST_LABEL or not is_plain(new.label):
+        faults.append(_fault(f"A label has 1 to {LONGEST_LABEL} characters, on one line.", "label"))
+    return faults + _weight_faults(new.points)
+
+
+def weights_of(given: Iterable[tuple[GuessFact, int]]) -> Weights:
+    """Weights in the order of the facts; those that are not given are 0."""
+    points = dict(given)
+    return Weights(*(points.get(fact, 0) for fact in GuessFact))
+
+
+def _weight_faults(given: tuple[tuple[GuessFact, int], ...]) -> list[Fault]:
+    faults = []
+    if len(given) > len(GuessFact):
+        faults.append(_fault(f"There are {len(GuessFact)} facts.", "weights"))
+    seen = set()
+    for place, (fact, points) in enumerate(given):
+        if fact in seen:
+            faults.append(_fault("Name each fact once.", "weights", str(place), "fact"))
+        seen.add(fact)
+        if type(points) is not int or not 0 <= points <= MOST_POINTS:
+            message = f"A weight is a whole number from 0 to {MOST_POINTS}."
+            faults.append(_fault(message, "weights", str(place), "points"))
+    return faults
+
+
+def _fault(message: str, *field: str) -> Fault:
+    return Fault("INVALID_INPUT", message, field)
 
 
 def _lines(right: Facts, weights: Weights) -> tuple[PointsLine, ...]:

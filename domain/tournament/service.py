@@ -6,8 +6,7 @@ from domain.audit import service as audit
 from domain.audit.model import Act
 from domain.database import Database
 from domain.errors import NotFound
-from domain.ids import MemberId, RoundId, RulesetId, TeamId, TournamentId
-from domain.scoring.model import Ruleset
+from domain.ids import MemberId, RoundId, TeamId, TournamentId
 from domain.tournament import store
 from domain.tournament.model import Round, StandingsGroup, Team, Tournament, TournamentStatus
 from domain.tournament.rules import LISTED
@@ -70,11 +69,6 @@ async def standings_of(
     """Team tables by group name; a tournament without any is left out."""
     async with database.read() as connection:
         return await store.standings_of(connection, tournament_ids)
-
-
-async def read_rulesets(database: Database, ids: Iterable[RulesetId]) -> dict[RulesetId, Ruleset]:
-    async with database.read() as connection:
-        return {found.id: found for found in await store.read_rulesets(connection, ids)}
 
 
 async def joined(database: Database, member_id: MemberId, tournament_ids: Iterable[TournamentId]) -> set[TournamentId]:

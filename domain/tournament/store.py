@@ -10,9 +10,7 @@ from domain.guess.tables import tournament_members
 from domain.ids import MemberId, RoundId, RulesetId, TeamId, TournamentId
 from domain.outbox import store as outbox
 from domain.outbox.model import TickKind
-from domain.scoring.model import Ruleset, ScoreBasis, Weights
 from domain.scoring.rules import bases
-from domain.scoring.tables import FACTS, rulesets
 from domain.settlement.tables import member_scores
 from domain.tables import Uuid, among
 from domain.tournament.model import (
@@ -115,7 +113,7 @@ def _to_tournament(row: Row[Any]) -> Tournament:
     )
 
 
-# ---------------------------------------------------------------- rounds, teams, team tables, rulesets
+# ---------------------------------------------------------------- rounds, teams, team tables
 
 
 async def read_rounds(connection: "AsyncConnection", ids: Iterable[RoundId]) -> list[Round]:
@@ -161,11 +159,6 @@ async def standings_of(
     return groups
 
 
-async def read_rulesets(connection: "AsyncConnection", ids: Iterable[RulesetId]) -> list[Ruleset]:
-    rows = await connection.execute(select(rulesets).where(among(rulesets.c.id, ids)))
-    return [_to_ruleset(row) for row in rows]
-
-
 def _to_round(row: Row[Any]) -> Round:
     return Round(
         id=RoundId(row.id),
@@ -191,17 +184,6 @@ def _to_standing(row: Row[Any]) -> Standing:
         goals_for=row.goals_for,
         goals_against=row.goals_against,
         points=row.points,
-    )
-
-
-def _to_ruleset(row: Row[Any]) -> Ruleset:
-    return Ruleset(
-        id=RulesetId(row.id),
-        code=row.code,
-        version=row.version,
-        label=row.label,
-        basis=ScoreBasis(row.basis),
-        weights=Weights(**{fact: getattr(row, fact) for fact in FACTS}),
     )
 
 

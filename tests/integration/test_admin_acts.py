@@ -67,6 +67,11 @@ WALK = {
     "correctResult": Walked(
         "correction.correct_result", lambda ids: {"matchId": ids["settled"], "kind": "VOID"}, "EXECUTION"
     ),
+    "createRuleset": Walked(
+        "ruleset.create",
+        lambda _: {"code": "mine", "label": "Mine", "weights": [{"fact": "EXACT", "points": 3}]},
+        "RULESET",
+    ),
     "replaySettlement": Walked(
         "correction.replay_settlement", lambda ids: {"tournamentId": ids["tournament"]}, "EXECUTION"
     ),

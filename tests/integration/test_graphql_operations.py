@@ -44,6 +44,7 @@ READS: dict[str, tuple[str | None, Variables, int, int]] = {
     "leagueLeaderboard, earlier": ("ana", lambda world: {"id": world.league_id, **_earlier(world)}, 7, 2),
     "liveScoreboard": (None, lambda world: {"id": world.tournament_id}, 8, 0),
     "match": ("ana", lambda world: {"id": id_of("Match", world.settled)}, 11, 0),
+    "rulesets": (None, _nothing, 1, 0),
     "tournament": ("ana", lambda world: {"id": world.tournament_id}, 15, 0),
     "tournamentLeaderboard": ("ana", lambda world: {"id": world.tournament_id, "round": world.round_id(0)}, 7, 2),
     "tournamentLeaderboard, earlier": ("ana", lambda world: {"id": world.tournament_id, **_first_version()}, 6, 2),
@@ -74,6 +75,7 @@ async def test_a_read_takes_a_fixed_number_of_statements(name: str, size: tuple[
 WRITES: dict[str, tuple[str | None, Variables, int]] = {
     "createLeague": ("eve", lambda world: {"name": "Family", "tournamentIds": [world.tournament_id]}, 18),
     "createLeagueInvite": ("ana", lambda world: {"leagueId": world.league_id}, 5),
+    "createRuleset": ("root", lambda _: _ruleset(), 6),
     "joinLeague": ("eve", lambda _: {"code": CODE.lower()}, 23),
     "joinTournament": ("eve", lambda world: {"tournamentId": world.tournament_id}, 10),
     "runOperation": ("root", lambda _: {"operation": {"settlePending": {}}, "reason": "to be sure"}, 10),
@@ -96,6 +98,11 @@ async def test_a_write_takes_a_fixed_number_of_statements(name: str, api: Api) -
 
     assert answer.data[name]["errors"] == []
     assert len(statements) == expected, _shown(statements)
+
+
+def _ruleset() -> dict[str, Any]:
+    weights = [{"fact": "OUTCOME", "points": 2}, {"fact": "EXACT", "points": 3}]
+    return {"code": "office", "label": "Office", "weights": weights, "reason": "to be sure"}
 
 
 def _guesses(world: World) -> list[dict[str, Any]]:

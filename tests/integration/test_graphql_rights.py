@@ -14,6 +14,7 @@ from domain.execution.tables import executions
 from domain.guess.tables import guesses, tournament_members
 from domain.league.tables import league_invites, league_members, leagues
 from domain.schedule.tables import schedules
+from domain.scoring.tables import rulesets
 from schema.build import build_schema
 from tests.support.api import Api, running_api
 from tests.support.api_world import CODE, World, make_world
@@ -25,7 +26,7 @@ from tests.support.schedules import put_schedule
 ROLES = ("nobody", "eve", "vic", "bob", "ana", "root")
 OK, NULL = "OK", "NULL"
 UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, NOT_JOINED = "UNAUTHENTICATED", "FORBIDDEN", "NOT_FOUND", "NOT_JOINED"
-COUNTED = (executions, guesses, tournament_members, leagues, league_members, league_invites, schedules)
+COUNTED = (executions, guesses, tournament_members, leagues, league_members, league_invites, rulesets, schedules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,7 @@ QUERIES = [
     Case("tournaments", "{ tournaments(joined: true) { edges { node { id } } } }", MEMBERS),
     Case("tournament", '{ tournament(id: "TOURNAMENT") { id leaderboard { id } } }', _everybody(OK)),
     Case("match", '{ match(id: "OPEN") { id } }', _everybody(OK)),
+    Case("rulesets", "{ rulesets { edges { node { id } } } }", _everybody(OK)),
     Case("viewer", "{ viewer { id } }", (NULL, OK, OK, OK, OK, OK)),
     Case("league", '{ league(id: "LEAGUE") { id } }', IN_LEAGUE),
     Case("leagueInvite", '{ leagueInvite(code: "CODE") { leagueName } }', _everybody(OK)),
@@ -169,6 +171,13 @@ MUTATIONS = [
     Case(
         "runScheduleNow",
         'mutation { runScheduleNow(input: {scheduleId: "SCHEDULE", reason: "test"}) { errors { code } } }',
+        ADMINS,
+        counts_as_write=True,
+    ),
+    Case(
+        "createRuleset",
+        'mutation { createRuleset(input: {code: "mine", label: "Mine", weights: [], reason: "test"})'
+        " { errors { code } } }",
         ADMINS,
         counts_as_write=True,
     ),

@@ -13,6 +13,7 @@ from domain.guess.tables import tournament_members
 from domain.ids import RoundId, RulesetId, TeamId, TournamentId
 from domain.outbox.tables import outbox
 from domain.scoring.model import ScoreBasis, Weights
+from domain.scoring.service import read_rulesets
 from domain.settlement.tables import member_scores
 from domain.tournament import service, store
 from domain.tournament.model import Standing, StandingsGroup, Tournament, TournamentMode, TournamentStatus
@@ -83,7 +84,7 @@ async def test_parts_of_a_tournament(database: PostgresDatabase) -> None:
         rounds = await service.rounds_of(database, [made.id, other.id])
         await service.read_rounds(database, made.rounds)
         teams = await service.read_teams(database, [*made.teams, TeamId(uuid4())])
-        rulesets = await service.read_rulesets(database, [made.ruleset_id, RulesetId(uuid4())])
+        found_rulesets = await read_rulesets(database, [made.ruleset_id, RulesetId(uuid4())])
     assert len(statements) == 5
     assert set(found) == {made.id, other.id}
     assert found[made.id].current_round_id == made.rounds[0]
@@ -94,7 +95,7 @@ async def test_parts_of_a_tournament(database: PostgresDatabase) -> None:
     assert {team.id: team.name for team in teams.values()} == {
         team_id: f"Team {n}" for n, team_id in enumerate(made.teams)
     }
-    (ruleset,) = rulesets.values()
+    (ruleset,) = found_rulesets.values()
     assert (ruleset.code, ruleset.version, ruleset.weights) == ("kicktipp", 1, Weights(2, 1, 0, 0, 1))
     assert ruleset.basis is ScoreBasis.AFTER_EXTRA_TIME
     by_slug = await service.round_by_slug(database, made.id, "2")
