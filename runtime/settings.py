@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from runtime.errors import SetupError
@@ -204,7 +203,7 @@ def _expectation(name: str, error: Mapping[str, Any]) -> str:
         "less_than_equal": f"must be at most {bounds.get('le')}",
         "too_short": f"must have at least {bounds.get('min_length')} characters",
         "string_pattern_mismatch": f"must be {_PATTERNS.get(name, 'written differently')}",
-        "scheme": f"must begin with {bounds.get('schemes')}",
+        "value_error": str(bounds.get("error")),
         "extra_forbidden": "is not a setting of Palpite",
     }
     return words.get(error["type"], f"is wrong: {error['msg']}")
@@ -212,7 +211,7 @@ def _expectation(name: str, error: Mapping[str, Any]) -> str:
 
 def _with_scheme(url: SecretStr | None, schemes: tuple[str, ...]) -> SecretStr | None:
     if url is not None and url.get_secret_value().partition("://")[0] not in schemes:
-        raise PydanticCustomError("scheme", "must begin with {schemes}", {"schemes": _one_of(schemes)})
+        raise ValueError(f"must begin with {_one_of(schemes)}")
     return url
 
 
