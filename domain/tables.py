@@ -4,8 +4,22 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Column, ColumnElement, DateTime, MetaData, Text, any_, bindparam, func
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    ColumnElement,
+    DateTime,
+    Insert,
+    MetaData,
+    Table,
+    Text,
+    any_,
+    bindparam,
+    func,
+    insert,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, UUID
+from sqlalchemy.dialects.postgresql.dml import OnConflictDoNothing
 
 metadata = MetaData(
     naming_convention={
@@ -38,3 +52,19 @@ def text(name: str, *, nullable: bool = False, **options: Any) -> "Column[Any]":
 def among(column: "Column[Any]", values: Iterable[Any]) -> ColumnElement[bool]:
     """That a column holds one of the values: one statement text for any number of them, unlike IN."""
     return column == any_(bindparam(column.name, list(values), type_=ARRAY(column.type), unique=True))
+
+
+class _OrNothing(OnConflictDoNothing):
+    """Without columns it is always the same text: so a statement with it need not be compiled each time."""
+
+    _traverse_internals = []  # noqa: RUF012 -- a declaration to SQLAlchemy, read only
+
+
+def insert_or_nothing(table: Table) -> Insert:
+    """Insert rows but for those that are there already, by whatever unique key.
+
+    As `on_conflict_do_nothing` of the dialect, whose statements SQLAlchemy 2.0 compiles anew each time.
+    """
+    statement = insert(table)
+    statement._post_values_clause = _OrNothing()  # noqa: SLF001
+    return statement

@@ -231,6 +231,8 @@ class Execution(Node):
 
     @strawberry.field(description="Its steps, in order; at most 200.")
     async def steps(self, info: Info) -> list[ExecutionStep]:
+        if self.source.started_at is None:
+            return []
         return [ExecutionStep.from_domain(step) for step in await info.context.loaders.steps.load(self.source.id) or ()]
 
     @strawberry.field(description="The execution that it retries.")

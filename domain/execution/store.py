@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Select, and_, func, or_, select, true, update
-from sqlalchemy.dialects.postgresql import insert
 
 from domain.execution import effect, rules
 from domain.execution.model import (
@@ -25,7 +24,7 @@ from domain.execution.model import (
 from domain.execution.tables import execution_steps, executions
 from domain.ids import ExecutionId, MemberId, ScheduleId, new_id
 from domain.match.tables import matches
-from domain.tables import among
+from domain.tables import among, insert_or_nothing
 from domain.tournament.tables import rounds, tournaments
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ async def insert_many(connection: "AsyncConnection", commands: Sequence[Command]
     """Queue those commands that no live execution is about; the answer has no order."""
     now = (await connection.execute(select(func.clock_timestamp()))).scalar_one()
     rows = [_new_row(command, origin, now) for command in commands]
-    statement = insert(executions).on_conflict_do_nothing().returning(*COLUMNS)
+    statement = insert_or_nothing(executions).returning(*COLUMNS)
     return [to_execution(row) for row in await connection.execute(statement, rows)]
 
 

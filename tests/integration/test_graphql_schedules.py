@@ -244,7 +244,7 @@ async def test_commands_take_a_fixed_number_of_statements(api: Api, root: GraphQ
     commands: list[tuple[str, dict[str, Any], int]] = [
         ("createSchedule", {"name": "Made", "operation": {"settlePending": {}}, "cron": "* * * * *"}, 7),
         ("updateSchedule", {"scheduleId": schedule, "status": "ACTIVE"}, 7),
-        ("runScheduleNow", {"scheduleId": schedule}, 12),
+        ("runScheduleNow", {"scheduleId": schedule}, 11),
     ]
     for name, values, expected in commands:
         with recorded_statements(api.database) as statements:
