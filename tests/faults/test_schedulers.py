@@ -39,8 +39,8 @@ AT_ONCE = 2
 RECURRING = 10
 BACKLOG = timedelta(minutes=90)
 TAKEOVER = timedelta(seconds=15)
-CAUGHT_UP = timedelta(seconds=60)
-"""How long what was missed may take, and what is due behind it."""
+CAUGHT_UP = timedelta(seconds=60 + ALONE)
+"""How long what was missed may take, and what is due behind it: not much longer than it took to be missed."""
 MINUTE = timedelta(minutes=1)
 
 
