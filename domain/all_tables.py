@@ -6,6 +6,7 @@ import domain.execution.status.tables
 import domain.execution.tables
 import domain.guess.tables
 import domain.ingestion.breaker.tables
+import domain.ingestion.finality.tables
 import domain.league.tables
 import domain.match.tables
 import domain.member.tables

@@ -1,22 +1,22 @@
-"""From a snapshot to rows: which stored match an item is, and the columns that it gives it. Pure."""
+"""From a snapshot to rows: the columns that an item gives its match, and what may be said of its result. Pure."""
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from domain.ids import MatchId, TeamId
+from domain.ids import TeamId
+from domain.ingestion.finality.rules import is_over, waiting_boards
 from domain.ingestion.model import References, StoredMatch
 from domain.ingestion.rules import VOID, lock_of
 from domain.ingestion.snapshot import MatchSnapshot
 from domain.match.model import Goals, KickOffPrecision, MatchStatus, ResultKind, ResultState
 
-NO_SCORE = "The match has ended, and the provider gives no score for it."
+_PARTS = ("goals", "regulation", "extra_time", "shoot_out")
 # What a match shows of its result.
 _RESULT_COLUMNS = (
     "status",
     "minute",
-    *(f"{side}_{part}" for part in ("goals", "regulation", "extra_time", "shoot_out") for side in ("home", "away")),
+    *(f"{side}_{part}" for part in _PARTS for side in ("home", "away")),
     "result_kind",
     "hold_reason",
     "data_warning",
@@ -25,9 +25,9 @@ GONE_SCORE = "is settled or final here, and the provider now has no result for i
 
 
 def match_values(
-    match: MatchSnapshot, references: References, stored: StoredMatch | None, now: datetime
+    match: MatchSnapshot, references: References, stored: StoredMatch | None, now: datetime, hold: str | None = None
 ) -> dict[str, Any]:
-    """The columns that ingestion owns (`store.MATCH_COLUMNS`)."""
+    """The columns that ingestion owns (`store.MATCH_COLUMNS`). `hold`: why its result is held back, for members."""
     kick_off = match.kick_off if match.kick_off_precision is not KickOffPrecision.UNKNOWN else None
     return {
         "round_id": references.rounds[match.round_slug],
@@ -45,15 +45,28 @@ def match_values(
         **_pair("extra_time", match.after_extra_time),
         **_pair("shoot_out", match.shoot_out),
         "result_kind": kind_of(match).value,
-        "hold_reason": NO_SCORE if match.status is MatchStatus.ENDED and match.regulation is None else None,
+        "hold_reason": hold or waiting_boards(match),
         "data_warning": match.data_warning,
         "stadium": match.stadium,
     }
 
 
 def keep_result(values: dict[str, Any], stored: StoredMatch) -> dict[str, Any]:
-    """The columns of a reading, but for what an admin has set."""
+    """The columns of a reading, but for what is known of the result already."""
     return values | {name: stored.values[name] for name in _RESULT_COLUMNS}
+
+
+def says_the_same(values: dict[str, Any], stored: StoredMatch) -> bool:
+    """Whether a reading tells nothing new of a result."""
+    told = (name for name in _RESULT_COLUMNS if name not in ("hold_reason", "data_warning"))
+    return all(values[name] == stored.values[name] for name in told)
+
+
+def turned(stored: StoredMatch) -> StoredMatch:
+    """A stored match with its score as it is once the teams have changed sides."""
+    sides = {f"home_{part}": stored.values[f"away_{part}"] for part in _PARTS}
+    sides |= {f"away_{part}": stored.values[f"home_{part}"] for part in _PARTS}
+    return replace(stored, values=stored.values | sides)
 
 
 def kind_of(match: MatchSnapshot) -> ResultKind:
@@ -61,39 +74,24 @@ def kind_of(match: MatchSnapshot) -> ResultKind:
     return ResultKind.VOID if match.status in VOID else match.kind
 
 
-def state_of(match: MatchSnapshot, stored: StoredMatch | None) -> ResultState:
-    """What may be said of the result before it is accepted: a result once accepted stays until another one is."""
+def state_of(match: MatchSnapshot, stored: StoredMatch | None, hold: str | None = None) -> ResultState:
+    """What may be said of the result: one that was accepted stays until another one is."""
     if stored is not None and stored.result_state is ResultState.FINAL:
         return ResultState.FINAL
-    if match.status in VOID:
-        return ResultState.VOID
     if match.status is MatchStatus.IN_PLAY:
         return ResultState.PROVISIONAL
-    if match.status is MatchStatus.ENDED:
-        return ResultState.AWAITING_CONFIRMATION if match.regulation is None else ResultState.FINAL
-    return ResultState.NONE
+    if not is_over(match):
+        return ResultState.NONE
+    if hold is not None:
+        return ResultState.AWAITING_CONFIRMATION
+    return ResultState.VOID if match.status in VOID else ResultState.FINAL
 
 
 def lost_result(match: MatchSnapshot, stored: StoredMatch) -> bool:
     """Whether a match that was final is now told as if it had none: a reading to refuse, not to believe."""
-    over = match.status in VOID or (match.status is MatchStatus.ENDED and match.regulation is not None)
+    has_score = match.regulation is not None or match.after_extra_time is not None
+    over = match.status in VOID or (match.status is MatchStatus.ENDED and has_score)
     return stored.result_state is ResultState.FINAL and not over
-
-
-def link(
-    unknown: Iterable[MatchSnapshot], unseen: Iterable[StoredMatch], team_ids: Mapping[str, TeamId]
-) -> dict[str, MatchId]:
-    """Stored matches that come back under another key: same home and away team, no second such on either side."""
-    candidates = list(unknown)
-    pairs = {match.key: _sides(match, team_ids) for match in candidates}
-    left = [match for match in unseen if None not in match.sides]
-    wanted, stored = Counter(pairs.values()), Counter(match.sides for match in left)
-    by_sides = {match.sides: match.id for match in left if stored[match.sides] == 1}
-    return {key: by_sides[sides] for key, sides in pairs.items() if wanted[sides] == 1 and sides in by_sides}
-
-
-def _sides(match: MatchSnapshot, team_ids: Mapping[str, TeamId]) -> tuple[TeamId | None, TeamId | None]:
-    return team_ids.get(match.home_team_key or ""), team_ids.get(match.away_team_key or "")
 
 
 def _team(references: References, key: str | None) -> TeamId | None:

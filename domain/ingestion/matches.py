@@ -1,23 +1,29 @@
 """Applies the matches of a reading, all or some, in one transaction: rows, locks, results, then the tournament."""
 
+import logging
+from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
-from domain.audit import service as audit
-from domain.audit.model import Act
 from domain.execution.run import Step
-from domain.guess.store import Restored, restore_guesses
 from domain.ids import MatchId, RoundId, TeamId
-from domain.ingestion import mapping, store
+from domain.ingestion import mapping, rules, store
+from domain.ingestion.consequences import follow_guesses
+from domain.ingestion.finality import store as finality
 from domain.ingestion.model import Reading, References, StoredMatch
 from domain.ingestion.progress import follow_matches
 from domain.ingestion.scope import WHOLE, Scope
-from domain.ingestion.sorting import Sorted, sort
+from domain.ingestion.sorting import Known, Sorted, sort
 from domain.settlement.result.service import accept_results
 from domain.settlement.rules import NewResult
+from domain.settlement.service import note_moves
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
+
+_log = logging.getLogger(__name__)
+_NAMED = 3
 
 
 async def apply_matches(connection: "AsyncConnection", step: Step, reading: Reading, scope: Scope = WHOLE) -> None:
@@ -30,20 +36,16 @@ async def apply_matches(connection: "AsyncConnection", step: Step, reading: Read
     if await _is_outdated(connection, reading):
         step.note = "A later reading was applied meanwhile; this one was left out."
         return
+    reading = _dated(reading)
     references = await _references(connection, reading, stored)
     now = await store.database_now(connection)
-    found = sort(reading, references, stored, now, step, scope)
-    tournament_id, checked_at = reading.tournament_id, reading.read_at
-    await store.insert_matches(
-        connection, [{**row, "id": key, "tournament_id": tournament_id} for key, row in found.new.items()], checked_at
-    )
-    changed = [{**row, "match_id": key} for key, row in found.changed.items()]
-    await store.update_matches(connection, changed, checked_at)
-    await store.insert_references(connection, reading.snapshot.provider, "MATCH", found.named.items(), tournament_id)
-    await store.mark_missing(connection, found.gone)
-    await _follow_locks(connection, stored, found.changed, now, reading.request_id)
+    found = sort(Known(reading, references, stored, now), step, scope)
+    await _write(connection, reading, found)
+    await follow_guesses(connection, stored, found.changed, found.swapped, now, reading.request_id)
     await _accept_results(connection, found, reading.request_id)
+    await note_moves(connection, reading.tournament_id, found.moved)
     count(step, found.taken, len(found.new), len(found.changed))
+    _tell(step, found, stored)
     await follow_matches(
         connection, reading, is_changed=bool(found.new or found.changed or found.gone), is_whole=scope.is_whole
     )
@@ -54,6 +56,25 @@ def count(step: Step, total: int, created: int, updated: int) -> None:
     step.total = total
     step.created, step.updated = created, updated
     step.unchanged = total - created - updated
+
+
+def _dated(reading: Reading) -> Reading:
+    snapshot = reading.snapshot
+    matches = tuple(rules.without_placeholders(snapshot.matches, ZoneInfo(snapshot.time_zone)))
+    return replace(reading, snapshot=replace(snapshot, matches=matches))
+
+
+async def _write(connection: "AsyncConnection", reading: Reading, found: Sorted) -> None:
+    tournament_id, checked_at = reading.tournament_id, reading.read_at
+    await store.insert_matches(
+        connection, [{**row, "id": key, "tournament_id": tournament_id} for key, row in found.new.items()], checked_at
+    )
+    changed = [{**row, "match_id": key} for key, row in found.changed.items()]
+    await store.update_matches(connection, changed, checked_at)
+    await store.insert_references(connection, reading.snapshot.provider, "MATCH", found.named.items(), tournament_id)
+    await store.mark_missing(connection, found.gone)
+    await finality.keep(connection, found.held)
+    await finality.forget(connection, found.released)
 
 
 async def _is_outdated(connection: "AsyncConnection", reading: Reading) -> bool:
@@ -73,42 +94,9 @@ async def _references(
         key: TeamId(entity)
         for key, entity in (await store.read_references(connection, snapshot.provider, "TEAM", team_keys)).items()
     }
-    keys = [match.key for match in snapshot.matches]
+    keys = {match.key for match in snapshot.matches} | {item.key for item in snapshot.rejections if item.key}
     known = await store.read_references(connection, snapshot.provider, "MATCH", keys)
     return References(rounds, teams, {key: MatchId(found) for key, found in known.items() if found in stored})
-
-
-async def _follow_locks(
-    connection: "AsyncConnection",
-    stored: dict[MatchId, StoredMatch],
-    changed: dict[MatchId, dict[str, Any]],
-    now: datetime,
-    request_id: str,
-) -> None:
-    """Where a kick-off turned out to be earlier than the saves that we took: the last guess before the lock counts."""
-    for match_id, row in changed.items():
-        lock_at, before = row["lock_at"], stored[match_id].lock_at
-        if lock_at is not None and lock_at <= now and lock_at != before:
-            restored = await restore_guesses(connection, match_id, lock_at)
-            await _audit_restored(connection, match_id, restored, request_id)
-
-
-async def _audit_restored(
-    connection: "AsyncConnection", match_id: MatchId, restored: Restored, request_id: str
-) -> None:
-    if not (restored.restored or restored.removed):
-        return
-    act = Act(
-        "restoreGuesses",
-        None,
-        request_id,
-        subject_kind="MATCH",
-        subject_id=match_id,
-        reason="The kick-off was earlier than known: the last save before it counts.",
-        after={"restored": restored.restored, "removed": restored.removed},
-        system=True,
-    )
-    await audit.record(connection, act)
 
 
 async def _accept_results(connection: "AsyncConnection", found: Sorted, request_id: str) -> None:
@@ -123,3 +111,27 @@ async def _accept_results(connection: "AsyncConnection", found: Sorted, request_
         for match_id, match in found.results
     ]
     await accept_results(connection, results, request_id=request_id)
+
+
+def _tell(step: Step, found: Sorted, stored: dict[MatchId, StoredMatch]) -> None:
+    """Say in the step what needs a look, beside what was rejected."""
+    lines = [step.note] if step.note else []
+    lines += [f"Held back from settlement: {key}: {reason}" for key, reason in sorted(found.reasons.items())[:_NAMED]]
+    if (more := len(found.reasons) - _NAMED) > 0:
+        lines.append(f"Held back from settlement: {more} more.")
+    if found.gone:
+        lines.append(f"No longer listed, and set aside: {_names(found.gone, stored)}.")
+    if linked := [match_id for match_id in found.named.values() if match_id in stored]:
+        lines.append(f"Found again under another key: {_names(linked, stored)}.")
+    if found.swapped:
+        lines.append(f"Home and away swapped: {_names(sorted(found.swapped), stored)}.")
+    step.note = "\n".join(lines) or None
+    for match_id, status in found.unknown_statuses.items():
+        _log.warning("unknown_match_status: match=%s status=%s", match_id, status)
+
+
+def _names(ids: list[MatchId], stored: dict[MatchId, StoredMatch]) -> str:
+    """Up to three matches as they are stored, and how many more."""
+    shown = [f"{stored[key].values['home_label']} - {stored[key].values['away_label']}" for key in ids[:_NAMED]]
+    more = len(ids) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from domain.ids import MatchId, RoundId, TeamId, TournamentId
+from domain.ingestion.finality.model import Gate, HeldReading
 from domain.ingestion.snapshot import TournamentSnapshot
 from domain.match.model import MatchStatus, ResultState
 
@@ -21,6 +22,8 @@ class StoredMatch:
     """When the reading was made that changed it last; None when that is not known."""
     by_admin: bool = False
     """Whether an admin has set the result: then no reading changes it, or what the match shows of it."""
+    held: HeldReading | None = None
+    """What was last said of its result and is not believed yet."""
 
     @property
     def lock_at(self) -> datetime | None:
@@ -53,3 +56,5 @@ class Reading:
     snapshot: TournamentSnapshot
     read_at: datetime
     request_id: str
+    gate: Gate | None = None
+    """What results of this provider must pass."""

@@ -3,11 +3,17 @@
 from datetime import datetime
 from typing import Protocol
 
+from domain.ingestion.finality.model import Gate
 from domain.ingestion.snapshot import TournamentSnapshot
 
 
 class Provider(Protocol):
     """A source of tournaments."""
+
+    @property
+    def gate(self) -> Gate | None:
+        """What a result of it must pass before it is settled; None where results are final by nature."""
+        ...
 
     async def read(
         self, competition: str, season: str, *, now: datetime, time_zone: str | None = None

@@ -86,7 +86,7 @@ async def read(run: Run, providers: Providers, clock: Clock, source: Source, ste
         run.database, providers, clock, source.provider, source.competition, source.season, source.time_zone
     )
     reject(step, snapshot)
-    return Reading(source.id, snapshot, read_at, run.execution.request_id)
+    return Reading(source.id, snapshot, read_at, run.execution.request_id, providers[source.provider].gate)
 
 
 async def for_each(

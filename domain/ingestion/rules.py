@@ -1,8 +1,9 @@
 """Pure decisions of ingestion: locks, the current round, a tournament's status, what makes a match differ."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, time, timedelta, tzinfo
 from statistics import median_low
 
 from domain.ids import RoundId
@@ -17,6 +18,9 @@ OVER = VOID | {MatchStatus.ENDED}
 ROUND_SPREAD = timedelta(days=4)
 """A kick-off further than this from its round's median was moved: it neither opens nor reopens the round."""
 
+MANY_AT_MIDNIGHT = 3
+"""So many matches of a round that kick off together at midnight have no time yet."""
+
 
 @dataclass(frozen=True, slots=True)
 class RoundKickOffs:
@@ -28,13 +32,41 @@ class RoundKickOffs:
 
 
 def lock_of(match: MatchSnapshot, present: datetime | None, now: datetime) -> datetime | None:
-    """When guesses close: at kick-off, or at once when play is seen before it. A lock that has passed stays."""
-    if present is not None and present <= now:
-        return present
+    """When guesses close: at kick-off, or at once when play is seen before it.
+
+    A lock that has passed never reopens; it moves where the kick-off turns out to have been even earlier.
+    """
     scheduled = match.kick_off if match.kick_off_precision is KickOffPrecision.EXACT else None
+    if present is not None and present <= now:
+        return min(present, scheduled) if scheduled is not None else present
     if match.status in BEGUN:
         return min(scheduled, now) if scheduled is not None else now
     return scheduled
+
+
+def is_put_off(match: MatchSnapshot) -> bool:
+    """Whether the provider tells that the match is postponed."""
+    return match.status is MatchStatus.POSTPONED
+
+
+def without_placeholders(matches: Sequence[MatchSnapshot], zone: tzinfo) -> list[MatchSnapshot]:
+    """The matches with kick-offs that only stand for a day told as such: many of a round at one and the same midnight.
+
+    They would lock hours early, and a lock that has passed never reopens. `zone` is where midnight is.
+    """
+    together = Counter((match.round_slug, match.kick_off) for match in matches if _is_midnight(match, zone))
+    return [
+        replace(match, kick_off_precision=KickOffPrecision.DATE)
+        if _is_midnight(match, zone) and together[match.round_slug, match.kick_off] >= MANY_AT_MIDNIGHT
+        else match
+        for match in matches
+    ]
+
+
+def _is_midnight(match: MatchSnapshot, zone: tzinfo) -> bool:
+    if match.kick_off is None or match.kick_off_precision is not KickOffPrecision.EXACT or match.status in BEGUN:
+        return False
+    return match.kick_off.astimezone(zone).time() == time.min
 
 
 def round_begins(kick_offs: Iterable[datetime]) -> datetime | None:

@@ -21,6 +21,8 @@ class Rejection:
     index: int | None
     """Place among the items of the file, from 0; None when the fault is of no single item."""
     reason: str
+    key: str | None = None
+    """Of a match that is listed though nothing of it was taken; None when it is no match, or its key is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,10 @@ class MatchSnapshot:
     group: str | None
     data_warning: str | None
     """What is doubtful in the provider's data though the match was taken, for people."""
+    went_to_extra_time: bool = False
+    """Whether the provider tells that extra time was played, be it without its score."""
+    unknown_status: str | None = None
+    """The provider's word for how the match stands, where we do not know it; then nothing else of its play counts."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import and_, bindparam, delete, exists, func, insert, select, update
+from sqlalchemy import and_, bindparam, case, delete, exists, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from domain.execution.tables import executions
 from domain.guess.tables import tournament_members
 from domain.ids import ExecutionId, MatchId, RoundId, RulesetId, TeamId, TournamentId
+from domain.ingestion.finality.model import HeldReading
+from domain.ingestion.finality.tables import held_readings
 from domain.ingestion.model import StoredMatch
 from domain.ingestion.rules import RoundKickOffs
 from domain.ingestion.snapshot import RoundSnapshot, StandingsGroupSnapshot, TeamSnapshot
@@ -185,6 +187,7 @@ async def insert_references(
     named: Iterable[tuple[str, UUID]],
     tournament_id: TournamentId | None = None,
 ) -> None:
+    """Have the provider's names stand for these of ours from now on, whatever they stood for before."""
     rows = [
         {
             "provider": provider.value,
@@ -195,8 +198,11 @@ async def insert_references(
         }
         for key, entity in named
     ]
+    statement = upsert(provider_refs)
+    key = ["provider", "kind", "external_id"]
+    moved = statement.on_conflict_do_update(index_elements=key, set_={"entity_id": statement.excluded.entity_id})
     if rows:
-        await connection.execute(insert(provider_refs), rows)
+        await connection.execute(moved, rows)
 
 
 async def read_teams(connection: "AsyncConnection", ids: Iterable[UUID]) -> dict[TeamId, dict[str, Any]]:
@@ -225,21 +231,25 @@ async def read_matches_for_update(
     connection: "AsyncConnection", tournament_id: TournamentId
 ) -> dict[MatchId, StoredMatch]:
     """All matches of a tournament, locked in the order of their ids, as every writer locks them."""
+    whole = matches.c.tournament_id == tournament_id
+    # Locked by a statement of its own: what is read afterwards was committed before the locks were had.
+    await connection.execute(select(matches.c.id).where(whole).order_by(matches.c.id).with_for_update())
     columns = [matches.c[name] for name in MATCH_COLUMNS]
     latest = and_(match_results.c.match_id == matches.c.id, match_results.c.revision == matches.c.result_revision)
     by_admin = exists().where(latest, match_results.c.source == "OVERRIDE").label("by_admin")
-    about = (matches.c.result_state, matches.c.missing_since, matches.c.last_checked_at, by_admin)
+    held = (held_readings.c.content, held_readings.c.first_read_at)
+    about = (matches.c.result_state, matches.c.missing_since, matches.c.last_checked_at, by_admin, *held)
     statement = (
         select(matches.c.id, *about, *columns)
-        .where(matches.c.tournament_id == tournament_id)
+        .select_from(matches.outerjoin(held_readings, held_readings.c.match_id == matches.c.id))
+        .where(whole)
         .order_by(matches.c.id)
-        .with_for_update()
     )
     return {MatchId(row.id): _stored(row) for row in await connection.execute(statement)}
 
 
 def _stored(row: Any) -> StoredMatch:
-    values = dict(zip(MATCH_COLUMNS, row[5:], strict=True))
+    values = dict(zip(MATCH_COLUMNS, row[7:], strict=True))
     return StoredMatch(
         MatchId(row.id),
         values,
@@ -247,6 +257,7 @@ def _stored(row: Any) -> StoredMatch:
         missing=row.missing_since is not None,
         checked_at=row.last_checked_at,
         by_admin=row.by_admin,
+        held=None if row.content is None else HeldReading(row.content, row.first_read_at),
     )
 
 
@@ -280,8 +291,13 @@ async def mark_missing(connection: "AsyncConnection", ids: list[MatchId]) -> Non
 async def read_kick_offs(
     connection: "AsyncConnection", tournament_id: TournamentId
 ) -> tuple[list[RoundKickOffs], list[tuple[MatchStatus, datetime | None]]]:
-    """Rounds with their kick-offs (dates too), and status and kick-off of every match that is still listed."""
-    about = (matches.c.kick_off, matches.c.kick_off_precision, matches.c.status, matches.c.missing_since)
+    """Rounds with their kick-offs (dates too), and status and kick-off of every match that is still listed.
+
+    A match whose result is held back is not over yet.
+    """
+    is_held = matches.c.result_state == ResultState.AWAITING_CONFIRMATION
+    status = case((is_held, MatchStatus.IN_PLAY.value), else_=matches.c.status).label("status")
+    about = (matches.c.kick_off, matches.c.kick_off_precision, status, matches.c.missing_since)
     statement = (
         select(rounds.c.id, rounds.c.position, *about)
         .select_from(rounds.outerjoin(matches, matches.c.round_id == rounds.c.id))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
@@ -77,6 +78,13 @@ def lock_passed(at: "ColumnElement[datetime] | None" = None) -> ColumnElement[bo
     return func.coalesce(matches.c.lock_at <= _instant(at), false())
 
 
+async def has_locked(connection: "AsyncConnection", tournament_id: TournamentId) -> bool:
+    """Whether a match of the tournament has locked: from then on its rulesets stand."""
+    locked = exists().where(matches.c.tournament_id == tournament_id, lock_passed())
+    has: bool = (await connection.execute(select(locked))).scalar_one()
+    return has
+
+
 def is_paused(at: "ColumnElement[datetime] | None" = None) -> ColumnElement[bool]:
     """Whether guesses of a match are PAUSED at an instant (default: the database's now).
 
@@ -98,10 +106,14 @@ def is_paused(at: "ColumnElement[datetime] | None" = None) -> ColumnElement[bool
     )
 
 
+@cache
 def select_matches() -> Select[Any]:
-    """What `to_match` reads, to be narrowed by the caller."""
+    """What `to_match` reads, to be narrowed by the caller. Made once: it is large."""
     read_whole = select(tournaments.c.matches_at).where(tournaments.c.id == matches.c.tournament_id).scalar_subquery()
-    is_settled = exists().where(settlements.c.match_id == matches.c.id, settlements.c.superseded_version.is_(None))
+    # One that was called off, and is on again, is settled as void until its next result.
+    is_decided = matches.c.result_state.in_([ResultState.FINAL, ResultState.VOID])
+    is_active = exists().where(settlements.c.match_id == matches.c.id, settlements.c.superseded_version.is_(None))
+    is_settled = and_(is_decided, is_active)
     return select(
         *(matches.c[name] for name in _PLAIN),
         func.greatest(matches.c.last_checked_at, read_whole).label("last_checked_at"),

@@ -1,12 +1,12 @@
 """The arithmetic of settlement: scorelines scored once, what a new result changes, and the digest that proves it."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
 
 from domain.errors import DomainError
-from domain.ids import MatchId, MemberId
+from domain.ids import MatchId, MemberId, RoundId
 from domain.match.model import Goals, ResultKind
 from domain.scoring.model import Facts, ScoreBasis
 from domain.scoring.rules import counted_goals, facts
@@ -131,6 +131,26 @@ def says_the_same(latest: "AcceptedResult | NewResult | PendingResult", found: N
         found.after_extra_time,
         found.shoot_out,
     )
+
+
+def turned(result: NewResult) -> NewResult:
+    """The result as it is once the teams have changed sides."""
+
+    def other_way(goals: Goals | None) -> Goals | None:
+        return None if goals is None else Goals(goals.away, goals.home)
+
+    return replace(
+        result,
+        regulation=other_way(result.regulation),
+        after_extra_time=other_way(result.after_extra_time),
+        shoot_out=other_way(result.shoot_out),
+    )
+
+
+def moves_digest(moves: Mapping[MatchId, tuple[RoundId, RoundId]]) -> str:
+    """SHA-256 in hex over matches that have moved, each with the round that it left and the one that it came to."""
+    lines = [f"{match_id} {before} {after}" for match_id, (before, after) in sorted(moves.items())]
+    return sha256("\n".join(lines).encode()).hexdigest()
 
 
 def idempotency_key(match_id: MatchId, status_at: datetime) -> str:

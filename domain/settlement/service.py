@@ -1,17 +1,17 @@
 """Use cases of settlement: turn the latest accepted result of a match into points, exactly once."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from domain.database import Database
 from domain.errors import NotFound
 from domain.execution.run import Run, Step
-from domain.ids import ExecutionId, MatchId, SettlementId, new_id
+from domain.ids import ExecutionId, MatchId, RoundId, SettlementId, TournamentId, new_id
 from domain.match.model import ResultKind
 from domain.scoring.rules import bases
 from domain.settlement import rules, store
-from domain.settlement.model import Settlement
+from domain.settlement.model import ScoreVersionKind, Settlement
 from domain.settlement.result import store as results
 from domain.settlement.rules import AcceptedResult
 from domain.settlement.store import ActiveSettlement, LockedMatch
@@ -75,6 +75,23 @@ async def settle(
     if active is not None:
         await store.count_replay(connection, rules.idempotency_key(match_id, active.status_at))
     return Settled(None, note="Nothing new to settle.")
+
+
+async def note_moves(
+    connection: "AsyncConnection", tournament_id: TournamentId, moves: Mapping[MatchId, tuple[RoundId, RoundId]]
+) -> int | None:
+    """Make a version of a tournament's scores when settled matches have moved to other rounds; None when none has.
+
+    Each move is the round that was left and the one that was come to. Sums stay as they are: what a match pays counts
+    in its present round. Call it with the match rows locked, and before the tournament's row.
+    """
+    settled = await store.active_settlements(connection, moves)
+    if not settled:
+        return None
+    version = await store.raise_settled_version(connection, tournament_id)
+    digest = rules.moves_digest({match_id: moves[match_id] for match_id in settled})
+    await store.insert_version(connection, tournament_id, version, ScoreVersionKind.ROUND_MOVED, digest)
+    return version
 
 
 async def _settle_in(run: Run, step: Step, match_id: MatchId) -> None:

@@ -214,6 +214,14 @@ async def insert_settlement(
     await connection.execute(raised)
 
 
+async def insert_version(
+    connection: "AsyncConnection", tournament_id: TournamentId, version: int, kind: ScoreVersionKind, digest: str
+) -> None:
+    """Note a version that no settlement has made."""
+    values = {"tournament_id": tournament_id, "version": version, "kind": kind, "digest": digest}
+    await connection.execute(insert(score_versions).values(values))
+
+
 async def count_replay(connection: "AsyncConnection", key: str) -> None:
     """Note that a settlement which is applied already was asked for once more."""
     await connection.execute(

@@ -122,7 +122,8 @@ def _matches(drafts: Iterable[Draft], source: Source, faults: list[Rejection]) -
             _refuse_second(match, taken)
             taken[match.key] = match, _course(draft.raw)
         except ValueError as error:
-            faults.append(Rejection(source.file, draft.raw.index, _of_match(draft.raw, str(error))))
+            reason = _of_match(draft.raw, str(error))
+            faults.append(Rejection(source.file, draft.raw.index, reason, _key(draft, source)))
     return list(taken.values())
 
 
@@ -138,7 +139,7 @@ def _match(draft: Draft, source: Source) -> MatchSnapshot:
     if result.status is MatchStatus.ENDED and not (home and away):
         raise ValueError("has a score and a team that is not drawn yet")
     return MatchSnapshot(
-        key=f"{source.competition}/{source.season}/{draft.round.slug}/{raw.team1.name}/{raw.team2.name}",
+        key=_key(draft, source),
         round_slug=draft.round.slug,
         home_team_key=home,
         away_team_key=away,
@@ -157,6 +158,11 @@ def _match(draft: Draft, source: Source) -> MatchSnapshot:
         group=draft.group if draft.round.kind is RoundKind.SEASON else None,
         data_warning=result.warning,
     )
+
+
+def _key(draft: Draft, source: Source) -> str:
+    teams = f"{draft.raw.team1.name}/{draft.raw.team2.name}"
+    return f"{source.competition}/{source.season}/{draft.round.slug}/{teams}"
 
 
 def _of_match(raw: RawMatch, fault: str) -> str:

@@ -33,6 +33,9 @@ class OpenFootballProvider:
     A replay is read many times a second, so the plan of each is kept as long as its files stay as they are.
     """
 
+    gate = None
+    """Files are final by nature."""
+
     def __init__(
         self, folder: Path, *, replays_folder: Path | None = None, time_zones: Mapping[str, ZoneInfo] | None = None
     ) -> None:

@@ -32,10 +32,10 @@ BEGIN
 END $$
 """,
     """
--- A lock that has passed never moves: guesses were visible from then on.
+-- A lock that has passed never moves but to an earlier kick-off: guesses were visible from then on.
 CREATE FUNCTION keep_passed_lock() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF OLD.lock_at <= clock_timestamp() AND NEW.lock_at IS DISTINCT FROM OLD.lock_at THEN
+    IF OLD.lock_at <= clock_timestamp() AND (NEW.lock_at IS NULL OR NEW.lock_at > OLD.lock_at) THEN
         RAISE EXCEPTION 'the lock of match % has passed and cannot move', OLD.id;
     END IF;
     RETURN NEW;
@@ -151,6 +151,7 @@ TABLES = (
     "standings",
     "tournament_members",
     "matches",
+    "held_readings",
     "member_scores",
     "schedules",
     "executions",
@@ -599,6 +600,14 @@ def _create_tables() -> None:
         postgresql_where=sa.text("status IN ('NOT_STARTED', 'IN_PLAY')"),
     )
     op.create_index("ix_matches_round", "matches", ["tournament_id", "round_id", "kick_off", "id"], unique=False)
+    op.create_table(
+        "held_readings",
+        sa.Column("match_id", sa.UUID(), nullable=False),
+        sa.Column("content", sa.Text(), nullable=False),
+        sa.Column("first_read_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["match_id"], ["matches.id"], name=op.f("fk_held_readings_match_id")),
+        sa.PrimaryKeyConstraint("match_id", name=op.f("pk_held_readings")),
+    )
     op.create_table(
         "member_scores",
         sa.Column("tournament_id", sa.UUID(), nullable=False),

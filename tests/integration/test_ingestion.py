@@ -338,6 +338,8 @@ async def _ingest_snapshot(
     from dataclasses import replace
 
     class Told:
+        gate = None
+
         async def read(self, *_: Any, **__: Any) -> Any:
             return replace(snapshot, matches=items)
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from domain.errors import DomainError
+from domain.ingestion.finality.model import Gate
 from domain.ingestion.snapshot import TournamentSnapshot
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ class DrivenProvider:
 
     def __init__(self, *snapshots: TournamentSnapshot) -> None:
         self.snapshots = {(snapshot.competition, snapshot.season): snapshot for snapshot in snapshots}
+        self.gate: Gate | None = None
+        """What its results must pass before they are settled."""
         self.failure: DomainError | None = None
         """What every reading raises from now on."""
         self.asked: list[tuple[str, str]] = []

@@ -61,17 +61,23 @@ async def store_results(connection: "AsyncConnection", found: Sequence[NewResult
 
 
 async def resettle(
-    connection: "AsyncConnection", match_ids: Collection[MatchId], *, request_id: str, cause: str = "REPLAY"
+    connection: "AsyncConnection",
+    match_ids: Collection[MatchId],
+    *,
+    request_id: str,
+    cause: str = "REPLAY",
+    turned: Collection[MatchId] = (),
 ) -> dict[MatchId, int]:
     """Have matches settled anew whose guesses have changed since they were settled: revisions with an equal score.
 
+    `turned` are those whose teams have changed sides: the score of each is the same for its team, and so turned too.
     In the transaction that changed the guesses. Matches without an accepted result have nothing to settle.
     """
     await store.lock_matches(connection, match_ids)
     latest = await store.latest_results(connection, match_ids)
-    return await accept_results(
-        connection, [once_more(result, cause) for result in latest.values()], request_id=request_id
-    )
+    again = [once_more(result, cause) for result in latest.values()]
+    again = [rules.turned(result) if result.match_id in turned else result for result in again]
+    return await accept_results(connection, again, request_id=request_id)
 
 
 def once_more(result: AcceptedResult, cause: str = "REPLAY") -> NewResult:
