@@ -99,6 +99,7 @@ def _engine(
         pool_timeout=pool_timeout,
         connect_args=connect_args,
         json_serializer=_to_json,
+        hide_parameters=True,  # errors end up in logs, and values may be guesses or e-mail addresses
     )
     _look_before_use(engine)
     return engine

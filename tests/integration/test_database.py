@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from runtime.database import PostgresDatabase
 from tests.support.executions import until
@@ -96,3 +97,11 @@ async def test_valkey_starts_empty(valkey: "Redis") -> None:
 
 async def test_valkey_is_flushed_between_tests(valkey: "Redis") -> None:
     assert await valkey.dbsize() == 0
+
+
+async def test_an_error_tells_no_value(database: PostgresDatabase) -> None:
+    with pytest.raises(DBAPIError) as failure:
+        async with database.begin() as connection:
+            await connection.execute(text("SELECT CAST(:secret AS text) / 2"), {"secret": "ana@example.org"})
+
+    assert "ana@example.org" not in str(failure.value)
