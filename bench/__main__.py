@@ -5,7 +5,7 @@ import sys
 
 from bench.report import machine
 
-ALL = ("start", "execution", "accept", "ingestion")
+ALL = ("start", "execution", "accept", "delivery", "ingestion", "asof")
 
 
 def main() -> int:

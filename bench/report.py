@@ -17,15 +17,18 @@ class Figure:
     bound: float
     unit: str = ""
     detail: str = ""
+    at_least: bool = False
+    """Whether the bound is the least and not the most."""
 
     @property
     def is_met(self) -> bool:
-        return self.value <= self.bound
+        return self.value >= self.bound if self.at_least else self.value <= self.bound
 
     def __str__(self) -> str:
         verdict = "ok    " if self.is_met else "MISSED"
+        limit = "at least" if self.at_least else "at most"
         unit = f" {self.unit}" if self.unit else " x"
-        return f"{verdict} {self.name}: {self.value:.2f}{unit} (at most {self.bound:g}{unit}) {self.detail}".rstrip()
+        return f"{verdict} {self.name}: {self.value:.2f}{unit} ({limit} {self.bound:g}{unit}) {self.detail}".rstrip()
 
 
 def machine() -> str:
