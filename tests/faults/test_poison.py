@@ -47,7 +47,7 @@ async def test_f17_poison_is_given_up_after_its_tries_and_others_are_done(
     assert execution.attempt == TRIES
     found = await states(database)
     assert {found[one] for one in others} == {"COMPLETED"}
-    # DL
+    assert await _dead_letters(database) == [poison]
 
 
 async def test_f17_an_old_worker_leaves_what_it_does_not_know_to_a_new_one(
