@@ -13,6 +13,7 @@ from domain.league.model import (
     LeagueMembership,
     LeagueRole,
     LeagueTournament,
+    LinkChange,
 )
 from resolvers.context import Context
 from resolvers.pages import Cursors, Page, cut, page_size, words
@@ -76,6 +77,18 @@ async def create_invite(
     return await leagues.create_invite(
         context.database, context.member_id, league_id, role, expires_at, max_uses, context.request.id
     )
+
+
+@allow(league_admin)
+async def update_tournament(
+    context: Context, *, league_id: LeagueId, tournament_id: TournamentId, change: LinkChange
+) -> League:
+    """Change the status or the ruleset of a tournament in a league that the viewer runs."""
+    league = await leagues.update_tournament(
+        context.database, context.member_id, league_id, tournament_id, change, context.request.id
+    )
+    context.renew_loaders()
+    return league
 
 
 @allow(member)

@@ -101,6 +101,15 @@ def league_id(text: str) -> LeagueId | None:
     return _one(text, "League", LeagueId)
 
 
+def league_tournament_id(text: str) -> tuple[LeagueId, TournamentId] | None:
+    """A league and a tournament that it plays."""
+    try:
+        league_part, tournament_part = decode(text, "LeagueTournament")
+        return LeagueId(uuid_part(league_part)), TournamentId(uuid_part(tournament_part))
+    except ValueError:
+        return None
+
+
 def execution_id(text: str) -> ExecutionId | None:
     return _one(text, "Execution", ExecutionId)
 

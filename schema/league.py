@@ -5,7 +5,8 @@ from typing import Annotated, Self
 
 import strawberry
 
-from domain.ids import LeagueId
+from domain.errors import Fault, Refused
+from domain.ids import LeagueId, TournamentId
 from domain.leaderboard.model import BoardKey
 from domain.league import model as domain
 from domain.league.model import LeaguePermission, LeagueRole, LeagueTournamentStatus
@@ -288,6 +289,42 @@ class CreateLeagueInviteInput:
 @strawberry.input(description="Input of `joinLeague`.")
 class JoinLeagueInput:
     code: str = strawberry.field(description="Invite code; upper and lower case are the same.")
+
+
+@strawberry.input(description="Input of `updateLeagueTournament`; what is left out stays.")
+class UpdateLeagueTournamentInput:
+    league_tournament_id: strawberry.ID = strawberry.field(description="Which.")
+    status: LeagueTournamentStatus | None = strawberry.field(default=strawberry.UNSET, description="New status.")
+    ruleset_id: strawberry.ID | None = strawberry.field(
+        default=strawberry.UNSET,
+        description="New ruleset; refused with RULESET_FROZEN once a match of the tournament has locked.",
+    )
+
+    def link(self) -> tuple[LeagueId, TournamentId]:
+        """The league, and what it plays.
+
+        Raises:
+            NotFound: it is no such id.
+        """
+        found = ids.league_tournament_id(self.league_tournament_id)
+        return ids.required(found, "tournament in a league", "leagueTournamentId")
+
+    def change(self) -> domain.LinkChange:
+        """What is to change.
+
+        Raises:
+            Refused: what must be there is to be removed.
+            NotFound: an id in it is not one.
+        """
+        given_values = (("status", self.status), ("rulesetId", self.ruleset_id))
+        removed = [
+            Fault("INVALID_INPUT", "It must have one.", (name,)) for name, value in given_values if value is None
+        ]
+        if removed:
+            raise Refused(removed)
+        return domain.LinkChange(
+            status=given(self.status), ruleset_id=optional_id(self.ruleset_id, ids.ruleset_id, "ruleset", "rulesetId")
+        )
 
 
 @strawberry.type(description="A league after a change.")

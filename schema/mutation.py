@@ -6,6 +6,7 @@ from domain.errors import DomainError
 from domain.guess.model import Guess as FoundGuess
 from domain.guess.model import GuessInput
 from domain.ids import MatchId, new_id
+from domain.league.model import League as FoundLeague
 from resolvers import (
     correction as corrections,
 )
@@ -61,6 +62,7 @@ from schema.league import (
     LeagueInvite,
     LeagueInvitePayload,
     LeaguePayload,
+    UpdateLeagueTournamentInput,
 )
 from schema.outcome import outcome, user_errors
 from schema.ruleset import CreateRulesetInput, RulesetPayload
@@ -187,6 +189,11 @@ class Mutation:
     async def join_league(self, info: Info, input: JoinLeagueInput) -> LeaguePayload:
         joined, errors = await outcome(lambda: leagues.join(info.context, code=input.code))
         return LeaguePayload(league=League.from_domain(joined) if joined else None, errors=errors)
+
+    @strawberry.mutation(description="Change the status or the ruleset of a tournament in the league. League admins.")
+    async def update_league_tournament(self, info: Info, input: UpdateLeagueTournamentInput) -> LeaguePayload:
+        updated, errors = await outcome(lambda: _update_link(info.context, input))
+        return LeaguePayload(league=League.from_domain(updated) if updated else None, errors=errors)
 
     @strawberry.mutation(
         description=(
@@ -320,6 +327,13 @@ class Mutation:
             lambda: rulesets.create(info.context, new=input.to_domain(), reason=input.reason)
         )
         return RulesetPayload.from_outcome(created, errors)
+
+
+async def _update_link(context: Context, wanted: UpdateLeagueTournamentInput) -> FoundLeague:
+    league_id, tournament_id = wanted.link()
+    return await leagues.update_tournament(
+        context, league_id=league_id, tournament_id=tournament_id, change=wanted.change()
+    )
 
 
 def _guess_input(item: SaveGuessInput) -> GuessInput:

@@ -56,6 +56,7 @@ class ErrorCode(StrEnum):
     MATCH_NOT_GUESSABLE = "MATCH_NOT_GUESSABLE"
     INVITE_INVALID = "INVITE_INVALID"
     LIMIT_REACHED = "LIMIT_REACHED"
+    RULESET_FROZEN = "RULESET_FROZEN"
     WRONG_STATE = "WRONG_STATE"
     STALE_PREVIEW = "STALE_PREVIEW"
 
@@ -82,6 +83,7 @@ describe(
         "A limit is reached: members or tournaments of a league, matches of its total, or the viewer's number of "
         "leagues."
     ),
+    RULESET_FROZEN="The first match in the ruleset's scope has locked.",
     WRONG_STATE="The execution is not in a state that allows this.",
     STALE_PREVIEW="The dry run's digest is missing or no longer true; run it again.",
 )

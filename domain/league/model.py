@@ -60,6 +60,14 @@ class LeagueTournament:
 
 
 @dataclass(frozen=True, slots=True)
+class LinkChange:
+    """What is to change of a tournament in a league; None stays as it is."""
+
+    status: LeagueTournamentStatus | None = None
+    ruleset_id: RulesetId | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class LeagueInvite:
     id: LeagueInviteId
     league_id: LeagueId

@@ -2,11 +2,18 @@
 
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from domain.errors import DomainError, Fault
 from domain.ids import LeagueId, MemberId, TournamentId
-from domain.league.model import League, LeaguePermission, LeagueRole, LeagueTournamentStatus
+from domain.league.model import (
+    League,
+    LeaguePermission,
+    LeagueRole,
+    LeagueTournament,
+    LeagueTournamentStatus,
+    LinkChange,
+)
 from domain.member.rules import is_plain
 from domain.tournament.model import TournamentStatus
 
@@ -60,6 +67,20 @@ def link_status(status: TournamentStatus) -> LeagueTournamentStatus:
     if status is TournamentStatus.COMPLETED:
         return LeagueTournamentStatus.COMPLETED
     return LeagueTournamentStatus.ACTIVE
+
+
+def changed_link(link: LeagueTournament, change: LinkChange) -> LeagueTournament:
+    """A tournament in a league after a change."""
+    return replace(link, status=change.status or link.status, ruleset_id=change.ruleset_id or link.ruleset_id)
+
+
+def shown_link(link: LeagueTournament) -> dict[str, str]:
+    """A tournament in a league as the audit log has it."""
+    return {
+        "tournamentId": str(link.tournament_id),
+        "status": link.status.value,
+        "rulesetId": str(link.ruleset_id),
+    }
 
 
 def league_faults(

@@ -1,6 +1,7 @@
 """Founding, entering and reading leagues. To outsiders a league does not exist."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -17,9 +18,12 @@ from domain.league.model import (
     LeagueMembership,
     LeagueRole,
     LeagueTournament,
+    LinkChange,
 )
 from domain.league.rules import LeagueLimits
 from domain.member import store as member_store
+from domain.scoring.rules import frozen
+from domain.scoring.store import read_rulesets
 from domain.tournament import store as tournament_store
 
 if TYPE_CHECKING:
@@ -100,11 +104,7 @@ async def create_invite(
         Refused: all that is wrong with the input.
     """
     async with database.begin() as connection:
-        roles = await store.read_roles(connection, viewer_id, [league_id])
-        if league_id not in roles:
-            raise NotFound("There is no such league.", field=("leagueId",))
-        if roles[league_id] is not LeagueRole.ADMIN:
-            raise Forbidden("Only admins of the league may do this.")
+        await _check_admin(connection, viewer_id, league_id, "leagueId")
         expired = expires_at is not None and await store.is_past(connection, expires_at)
         if faults := rules.invite_faults(role, max_uses, expired=expired):
             raise Refused(faults)
@@ -118,6 +118,40 @@ async def create_invite(
             max_uses=max_uses,
             created_by=viewer_id,
         )
+
+
+async def update_tournament(
+    database: Database,
+    viewer_id: MemberId,
+    league_id: LeagueId,
+    tournament_id: TournamentId,
+    change: LinkChange,
+    request_id: str,
+) -> League:
+    """Change the status or the ruleset of a tournament in a league; what stays as it is changes nothing. League admins.
+
+    Raises:
+        NotFound: the viewer is not in the league, it does not play the tournament, or there is no such ruleset.
+        Forbidden: the viewer is no admin of it.
+        RulesetFrozen: a match of the tournament has locked.
+    """
+    async with database.begin() as connection:
+        await _check_admin(connection, viewer_id, league_id, "leagueTournamentId")
+        # Its status follows that of the tournament, which therefore stays for now: tournaments come before leagues.
+        await tournament_store.read_unmoved(connection, [tournament_id])
+        link = await store.lock_link(connection, league_id, tournament_id)
+        if link is None:
+            raise NotFound("The league does not play this tournament.", field=("leagueTournamentId",))
+        changed = rules.changed_link(link, change)
+        if changed.ruleset_id != link.ruleset_id:
+            await _check_ruleset(connection, changed)
+        if changed != link:
+            await store.write_link(connection, changed)
+            await store.raise_version(connection, league_id)
+            act = _act("updateLeagueTournament", viewer_id, league_id, request_id)
+            act = replace(act, before=rules.shown_link(link), after=rules.shown_link(changed))
+            await audit.record(connection, act)
+        return await _read_one(connection, viewer_id, league_id)
 
 
 async def invite_preview(database: Database, code: str) -> LeagueInvitePreview | None:
@@ -197,6 +231,21 @@ async def _links(
     ]
     known = [found[tournament_id] for tournament_id in dict.fromkeys(tournament_ids) if tournament_id in found]
     return [store.Link(each.id, each.ruleset_id, rules.link_status(each.status)) for each in known], unknown
+
+
+async def _check_admin(connection: "AsyncConnection", viewer_id: MemberId, league_id: LeagueId, field: str) -> None:
+    roles = await store.read_roles(connection, viewer_id, [league_id])
+    if league_id not in roles:
+        raise NotFound("There is no such league.", field=(field,))
+    if roles[league_id] is not LeagueRole.ADMIN:
+        raise Forbidden("Only admins of the league may do this.")
+
+
+async def _check_ruleset(connection: "AsyncConnection", changed: LeagueTournament) -> None:
+    if not await read_rulesets(connection, [changed.ruleset_id]):
+        raise NotFound("There is no such ruleset.", field=("rulesetId",))
+    if changed.ruleset_frozen:
+        raise frozen()
 
 
 async def _enter(

@@ -130,14 +130,21 @@ async def count_leagues(connection: "AsyncConnection", member_id: MemberId) -> i
 
 async def tournaments_of(connection: "AsyncConnection", ids: Iterable[LeagueId]) -> list[LeagueTournament]:
     """What leagues play, in the order in which it was added."""
-    # A league's choice of ruleset stands from the first lock on.
-    is_frozen = exists().where(matches.c.tournament_id == league_tournaments.c.tournament_id, lock_passed())
     statement = (
-        select(*league_tournaments.c, is_frozen.label("ruleset_frozen"))
-        .where(among(league_tournaments.c.league_id, ids), league_tournaments.c.removed_at.is_(None))
+        _links()
+        .where(among(league_tournaments.c.league_id, ids))
         .order_by(league_tournaments.c.league_id, league_tournaments.c.added_at, league_tournaments.c.tournament_id)
     )
     return [_to_link(row) for row in await connection.execute(statement)]
+
+
+def _links() -> Select[Any]:
+    """What leagues play now."""
+    # A league's choice of ruleset stands from the first lock on.
+    is_frozen = exists().where(matches.c.tournament_id == league_tournaments.c.tournament_id, lock_passed())
+    return select(*league_tournaments.c, is_frozen.label("ruleset_frozen")).where(
+        league_tournaments.c.removed_at.is_(None)
+    )
 
 
 def _memberships() -> Any:
@@ -186,6 +193,24 @@ async def insert_links(connection: "AsyncConnection", league_id: LeagueId, links
     ]
     if rows:
         await connection.execute(insert(league_tournaments).values(rows))
+
+
+async def lock_link(
+    connection: "AsyncConnection", league_id: LeagueId, tournament_id: TournamentId
+) -> LeagueTournament | None:
+    """A tournament that a league plays, kept as it is until the transaction ends; None when it does not play it."""
+    link = league_tournaments
+    statement = _links().where(link.c.league_id == league_id, link.c.tournament_id == tournament_id)
+    row = (await connection.execute(statement.with_for_update(key_share=True, of=link))).one_or_none()
+    return None if row is None else _to_link(row)
+
+
+async def write_link(connection: "AsyncConnection", link: LeagueTournament) -> None:
+    """Store status and ruleset. The database refuses another ruleset once a match of the tournament has locked."""
+    statement = update(league_tournaments).where(
+        league_tournaments.c.league_id == link.league_id, league_tournaments.c.tournament_id == link.tournament_id
+    )
+    await connection.execute(statement.values(status=link.status, ruleset_id=link.ruleset_id))
 
 
 async def raise_version(connection: "AsyncConnection", league_id: LeagueId) -> None:

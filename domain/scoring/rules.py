@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from domain.errors import Fault
+from domain.errors import DomainError, Fault
 from domain.guess.model import Guess
 from domain.match.model import Goals, Match, ResultKind
 from domain.member.rules import is_plain
@@ -17,6 +17,12 @@ MOST_POINTS = 100
 LONGEST_CODE = 40
 LONGEST_LABEL = 60
 _CODE = re.compile(r"[a-z0-9-]+")
+
+
+class RulesetFrozen(DomainError):
+    """A match in the scope of the ruleset has locked: guesses were given under it."""
+
+    code = "RULESET_FROZEN"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +111,10 @@ def ruleset_faults(new: NewRuleset) -> list[Fault]:
     if not 1 <= len(new.label) <= LONGEST_LABEL or not is_plain(new.label):
         faults.append(_fault(f"A label has 1 to {LONGEST_LABEL} characters, on one line.", "label"))
     return faults + _weight_faults(new.points)
+
+
+def frozen() -> RulesetFrozen:
+    return RulesetFrozen("A match has locked: the ruleset can no longer change.", field=("rulesetId",))
 
 
 def weights_of(given: Iterable[tuple[GuessFact, int]]) -> Weights:

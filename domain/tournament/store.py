@@ -40,10 +40,22 @@ async def read_tournaments(connection: "AsyncConnection", ids: Iterable[Tourname
     return [_to_tournament(row) for row in rows]
 
 
+async def take_for_update(connection: "AsyncConnection", tournament_id: TournamentId) -> Tournament | None:
+    """Read a tournament and keep it as it is until this transaction ends; None when there is none."""
+    statement = select(tournaments).where(tournaments.c.id == tournament_id).with_for_update(key_share=True)
+    row = (await connection.execute(statement)).one_or_none()
+    return None if row is None else _to_tournament(row)
+
+
 async def read_unmoved(connection: "AsyncConnection", ids: Iterable[TournamentId]) -> list[Tournament]:
     """The tournaments, kept from changing, their status above all, until the transaction ends."""
     statement = select(tournaments).where(among(tournaments.c.id, ids)).order_by(tournaments.c.id)
     return [_to_tournament(row) for row in await connection.execute(statement.with_for_update(read=True))]
+
+
+async def write_ruleset(connection: "AsyncConnection", tournament_id: TournamentId, ruleset_id: RulesetId) -> None:
+    """Let its own board count under another ruleset. The database refuses it once a match has locked."""
+    await connection.execute(update(tournaments).where(tournaments.c.id == tournament_id).values(ruleset_id=ruleset_id))
 
 
 async def page(

@@ -58,6 +58,34 @@ END $$
 CREATE TRIGGER refuse_late_guess BEFORE INSERT OR UPDATE ON guesses FOR EACH ROW EXECUTE FUNCTION refuse_late_guess()
 """,
     """
+-- Under which ruleset a tournament is played stands from the first lock on; a league that begins to play it later
+-- takes the tournament's own.
+CREATE FUNCTION keep_frozen_ruleset() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    played uuid := to_jsonb(NEW) ->> TG_ARGV[0];
+BEGIN
+    IF TG_OP = 'INSERT' AND NEW.ruleset_id = (SELECT ruleset_id FROM tournaments WHERE id = played) THEN
+        RETURN NEW;
+    END IF;
+    IF EXISTS (SELECT 1 FROM matches WHERE tournament_id = played AND lock_at <= clock_timestamp()) THEN
+        RAISE EXCEPTION 'a match of tournament % has locked: its ruleset is frozen', played;
+    END IF;
+    RETURN NEW;
+END $$
+""",
+    """
+CREATE TRIGGER keep_frozen_ruleset BEFORE UPDATE OF ruleset_id ON tournaments FOR EACH ROW
+WHEN (OLD.ruleset_id <> NEW.ruleset_id) EXECUTE FUNCTION keep_frozen_ruleset('id')
+""",
+    """
+CREATE TRIGGER keep_frozen_ruleset BEFORE UPDATE OF ruleset_id ON league_tournaments FOR EACH ROW
+WHEN (OLD.ruleset_id <> NEW.ruleset_id) EXECUTE FUNCTION keep_frozen_ruleset('tournament_id')
+""",
+    """
+CREATE TRIGGER begin_with_frozen_ruleset BEFORE INSERT ON league_tournaments FOR EACH ROW
+EXECUTE FUNCTION keep_frozen_ruleset('tournament_id')
+""",
+    """
 -- The table of transitions of domain/execution/model.py; a test compares the two.
 CREATE FUNCTION refuse_transition() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -75,7 +103,10 @@ CREATE TRIGGER refuse_transition BEFORE UPDATE OF state ON executions FOR EACH R
 """,
 )
 
-DROPS = "DROP FUNCTION IF EXISTS refuse_change, keep_passed_lock, refuse_late_guess, refuse_transition CASCADE"
+DROPS = (
+    "DROP FUNCTION IF EXISTS refuse_change, keep_passed_lock, refuse_late_guess, keep_frozen_ruleset, "
+    "refuse_transition CASCADE"
+)
 
 
 def upgrade() -> None:

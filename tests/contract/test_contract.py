@@ -71,6 +71,7 @@ UNCHANGED = [
     "signUp",
     "tournamentLeaderboard",
     "tournaments",
+    "updateLeagueTournament",
     "updateSchedule",
 ]
 

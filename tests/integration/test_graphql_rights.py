@@ -109,6 +109,12 @@ MUTATIONS = [
         counts_as_write=True,
     ),
     Case(
+        "updateLeagueTournament",
+        'mutation { updateLeagueTournament(input: {leagueTournamentId: "LEAGUE_LINK", status: COMPLETED})'
+        " { errors { code } } }",
+        LEAGUE_ADMINS,
+    ),
+    Case(
         "joinLeague",
         'mutation { joinLeague(input: {code: "CODE"}) { errors { code } } }',
         MEMBERS,
