@@ -285,7 +285,7 @@ class Boards:
         return _Ranked(state, ranking, state.read_at, BoardSource.DATABASE)
 
 
-def _facts(state: BoardState, part: Part) -> "Select[Any]":
+def _facts(state: BoardState, part: Part) -> "Select[Any] | str":
     """Of a round the fold, else the sums that are kept of it."""
     league_id, round_id = state.key.league_id, state.key.round_id
     if round_id is None:
