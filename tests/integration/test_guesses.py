@@ -255,7 +255,7 @@ async def test_around_the_lock_none_is_late_and_none_is_refused_early(wide_datab
     # All connections are open and warm before the clock starts.
     await asyncio.gather(*(save(wide_database, member, match_id, 0, 0) for member in members))
     async with wide_database.begin() as connection:
-        soon = func.clock_timestamp() + text("interval '1500 milliseconds'")
+        soon = func.clock_timestamp() + text("interval '2500 milliseconds'")
         change = update(matches).values(kick_off=soon, lock_at=soon).returning(matches.c.lock_at)
         lock_at: datetime = (await connection.execute(change)).scalar_one()
 
@@ -263,22 +263,25 @@ async def test_around_the_lock_none_is_late_and_none_is_refused_early(wide_datab
 
     async def write(member: MemberId) -> None:
         ended = await database_now(wide_database)
-        for n in range(writes):
+        n = refusals = 0
+        # However fast or slow this machine is, everyone writes on both sides of the lock.
+        while n < writes or refusals < 3:
             began = ended
             result: Guess | DomainError
             try:
-                result = await save(wide_database, member, match_id, 1 + n, n % 2)
+                result = await save(wide_database, member, match_id, 1 + n % 90, n % 2)
             except DomainError as error:
-                result = error
+                result, refusals = error, refusals + 1
+            n += 1
             ended = await database_now(wide_database)
             outcomes.append((began, result, ended))
 
     await asyncio.gather(*(write(member) for member in members))
     accepted = [(began, one, ended) for began, one, ended in outcomes if isinstance(one, Guess)]
     refused = [(began, one, ended) for began, one, ended in outcomes if isinstance(one, DomainError)]
-    assert len(outcomes) == writers * writes
+    assert len(outcomes) >= writers * writes
+    assert len(refused) >= 3 * writers
     assert accepted
-    assert refused
     assert {one.code for _, one, _ in refused} == {"MATCH_LOCKED"}
     assert [one for began, one, ended in accepted if not began <= (one.saved_at or ended) <= ended] == []
     assert [one for began, one, _ in accepted if not began < lock_at] == []

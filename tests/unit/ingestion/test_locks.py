@@ -47,7 +47,8 @@ def test_without_a_time_there_is_no_lock_before_play_but_a_passed_one_stays(prec
 
 
 def many(count: int, **changes: Any) -> list[MatchSnapshot]:
-    return [replace(MATCH, **({"key": str(n), "kick_off": MIDNIGHT} | changes)) for n in range(count)]
+    told: dict[str, Any] = {"kick_off": MIDNIGHT} | changes
+    return [replace(MATCH, key=str(n), **told) for n in range(count)]
 
 
 def precisions(matches: list[MatchSnapshot]) -> list[str]:
