@@ -107,6 +107,11 @@ class BoardState:
         is_total = self.key.tournament_id is None
         return tuple(part for part in self.parts if not is_total or _is_linked(part, self.past_at))
 
+    @property
+    def count_regulation(self) -> list[TournamentId]:
+        """The tournaments in which the board counts the score after 90 minutes apart from that after extra time."""
+        return [part.tournament_id for part in self.parts if part.basis is ScoreBasis.REGULATION]
+
 
 def _is_linked(part: Part, at: datetime | None) -> bool:
     """Whether a league's total counts a tournament now, or did at an instant."""

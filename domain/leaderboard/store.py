@@ -8,7 +8,7 @@ from sqlalchemy import ARRAY, and_, column, exists, func, literal, null, or_, se
 
 from domain.database import Database
 from domain.ids import LeagueId, TournamentId
-from domain.leaderboard.fold.store import is_active
+from domain.leaderboard.fold.store import is_active, lacks_regulation
 from domain.leaderboard.model import Baseline, BoardKey, BoardState, Part
 from domain.league.model import LeagueTournamentStatus
 from domain.league.tables import league_tournaments, leagues
@@ -162,14 +162,16 @@ def _state(
 
 
 def _match_counts(key: BoardKey) -> Any:
-    """Matches of a board; void ones count nowhere."""
+    """Matches of a board; void ones count nowhere, and those whose score this board lacks wait."""
+    counts_regulation = and_(
+        rulesets.c.basis == ScoreBasis.REGULATION, tournaments.c.mode != TournamentMode.REGULAR_SEASON
+    )
+    is_settled = and_(settlements.c.id.is_not(None), ~and_(counts_regulation, lacks_regulation()))
     statement = (
         select(
             func.count().label("matches"),
-            func.count(settlements.c.id).label("settled_matches"),
-            func.count()
-            .filter(settlements.c.id.is_(None), matches.c.status == MatchStatus.ENDED)
-            .label("pending_matches"),
+            func.count().filter(is_settled).label("settled_matches"),
+            func.count().filter(~is_settled, matches.c.status == MatchStatus.ENDED).label("pending_matches"),
         )
         .select_from(matches.outerjoin(settlements, (settlements.c.match_id == matches.c.id) & is_active()))
         .where(matches.c.tournament_id == tournaments.c.id, matches.c.result_state != ResultState.VOID)

@@ -20,7 +20,6 @@ from domain.leaderboard.service import Boards
 from domain.league.tables import league_members, league_tournaments, leagues
 from domain.match.model import Goals, MatchStatus
 from domain.member.tables import installation
-from domain.scoring.tables import rulesets
 from domain.settlement.service import settle
 from domain.tournament.model import TournamentMode
 from domain.tournament.store import raise_versions
@@ -295,38 +294,6 @@ async def test_a_leagues_board_in_one_tournament(database: "PostgresDatabase", v
         board, await opened(Boards(database, None, utc_now), league_id=league_id, tournament_id=two.id)
     )
     assert board.head.settled_version == 5
-
-
-async def test_a_leagues_own_ruleset_needs_no_settlement(database: "PostgresDatabase", valkey: Redis) -> None:
-    made, found, _ = await season(database, ruleset="default", mode=TournamentMode.KNOCKOUT)
-    league_id = await make_league(database, "Friends", found[0], members=found[1:12], plays=[made])
-    boards = await projected(database, valkey, made.id)
-    before = places(await walk(await opened(boards, league_id=league_id), 50))
-    async with database.begin() as connection:
-        await connection.execute(
-            rulesets.insert().values(
-                id=(ruleset_id := new_id()),
-                code="goals",
-                version=1,
-                label="Goals",
-                basis="REGULATION",
-                outcome=0,
-                goal_difference=0,
-                home_goals=2,
-                away_goals=1,
-                exact=0,
-            )
-        )
-        await connection.execute(update(league_tournaments).values(ruleset_id=ruleset_id))
-        await connection.execute(update(leagues).values(board_version=leagues.c.board_version + 1))
-
-    board = await opened(boards, league_id=league_id)
-
-    rows = places(await walk(board, 50))
-    assert board.head.source is BoardSource.PROJECTION
-    # No extra time was played: both bases hold the same facts.
-    assert rows == await ranked_by_sql(database, league_id=league_id) != before
-    await assert_reads_alike(board, await opened(Boards(database, None, utc_now), league_id=league_id))
 
 
 async def test_who_left_is_off_the_board_and_who_joins_is_on_it(database: "PostgresDatabase", valkey: Redis) -> None:

@@ -184,7 +184,7 @@ async def _as_it_was(connection: "AsyncConnection", state: BoardState, instant: 
     versions = {
         part.tournament_id: instant.versions.get(part.tournament_id, found.get(part.tournament_id, 0)) for part in parts
     }
-    counts = await store.count_matches(connection, versions, state.key.round_id)
+    counts = await store.count_matches(connection, versions, state.key.round_id, state.count_regulation)
     nothing = store.MatchCounts(0, 0)
     past = [
         replace(

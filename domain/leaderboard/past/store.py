@@ -77,9 +77,15 @@ async def begun_rounds(connection: "AsyncConnection", tournament_id: TournamentI
 
 
 async def count_matches(
-    connection: "AsyncConnection", versions: Mapping[TournamentId, int], round_id: RoundId | None
+    connection: "AsyncConnection",
+    versions: Mapping[TournamentId, int],
+    round_id: RoundId | None,
+    count_regulation: Collection[TournamentId],
 ) -> dict[TournamentId, MatchCounts]:
-    """Matches of tournaments, or of a round, at a version of each. Void is what a settlement had made void by then."""
+    """Matches of tournaments, or of a round, at a version of each. Void is what a settlement had made void by then.
+
+    `count_regulation`: those of which the score after 90 minutes counts; without it a match is not settled there.
+    """
     asked = (
         func.unnest(literal(list(versions), ARRAY(Uuid)), literal(list(versions.values()), ARRAY(BigInteger)))
         .table_valued(column("tournament_id", Uuid), column("version", BigInteger))
@@ -90,11 +96,13 @@ async def count_matches(
         match_results.c.match_id == settlements.c.match_id, match_results.c.revision == settlements.c.revision
     )
     is_void = func.coalesce(match_results.c.kind == ResultKind.VOID, False)
+    lacks_part = and_(match_results.c.kind == ResultKind.PLAYED, match_results.c.home_regulation.is_(None))
+    is_waiting = and_(among(matches.c.tournament_id, count_regulation), lacks_part)
     statement = (
         select(
             matches.c.tournament_id,
             func.count().filter(~is_void).label("all"),
-            func.count(settlements.c.id).filter(~is_void).label("settled"),
+            func.count(settlements.c.id).filter(~is_void, ~is_waiting).label("settled"),
         )
         .select_from(
             matches.join(asked, asked.c.tournament_id == matches.c.tournament_id)
