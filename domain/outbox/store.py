@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import Text, bindparam, delete, func, insert, select, text, update
+from sqlalchemy import Text, bindparam, delete, func, insert, literal, select, text, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
 
@@ -14,17 +14,19 @@ from domain.outbox.tables import outbox
 from domain.tables import Instant
 
 if TYPE_CHECKING:
-    from sqlalchemy import BindParameter, Select
+    from sqlalchemy import BindParameter, ColumnElement, Select
     from sqlalchemy.ext.asyncio import AsyncConnection
+    from sqlalchemy.sql.dml import ReturningInsert
 
 CHANNEL = "palpite_outbox"
-_NOTIFY = func.pg_notify(CHANNEL, "")
+WAKE = func.pg_notify(CHANNEL, "")
+"""To be selected where another statement puts messages."""
 
 
 def _put_and_wake(**more: "BindParameter[Any]") -> "Select[Any]":
     """One statement, built once: nearly every commit has one."""
     values = {"topic": bindparam("of", type_=Text), "message": bindparam("content", type_=JSONB), **more}
-    return select(_NOTIFY).select_from(insert(outbox).values(values).returning(outbox.c.id).cte())
+    return select(WAKE).select_from(insert(outbox).values(values).returning(outbox.c.id).cte())
 
 
 _PUT = _put_and_wake()
@@ -53,6 +55,13 @@ async def put_many(connection: "AsyncConnection", messages: list[tuple[Topic, di
 async def tick(connection: "AsyncConnection", kind: TickKind, entity_id: UUID) -> None:
     """Tell, after the commit, that something which streams follow has changed."""
     await put(connection, Topic.TICK, {"kind": kind.value, "id": str(entity_id)})
+
+
+def ticks_for(kind: TickKind, changed: "ColumnElement[UUID]") -> "ReturningInsert[Any]":
+    """A part of another statement: a tick for each of the ids that it has changed."""
+    message = func.jsonb_build_object("kind", kind.value, "id", changed)
+    ticks = select(literal(Topic.TICK.value, Text), message)
+    return insert(outbox).from_select(["topic", "message"], ticks).returning(outbox.c.id)
 
 
 async def members_changed(connection: "AsyncConnection", tournament_id: TournamentId) -> None:
@@ -107,4 +116,4 @@ async def backlog(connection: "AsyncConnection") -> int:
 
 
 async def _wake(connection: "AsyncConnection") -> None:
-    await connection.execute(select(_NOTIFY))
+    await connection.execute(select(WAKE))

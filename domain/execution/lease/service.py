@@ -32,11 +32,8 @@ async def claim(
     database: Database, execution_id: ExecutionId, *, owner: str, lease_seconds: float, job_id: UUID | None = None
 ) -> Execution | None:
     """Begin a try, which the job has led to; None when there is none to be had: taken, over, not due, or unknown."""
-    async with database.begin() as connection:
-        execution = await store.claim(connection, execution_id, owner=owner, lease_seconds=lease_seconds, job_id=job_id)
-        if execution is not None:
-            await jobs.tell(connection, execution)
-    return execution
+    async with database.read() as connection:  # a single statement
+        return await store.claim(connection, execution_id, owner=owner, lease_seconds=lease_seconds, job_id=job_id)
 
 
 async def lost_its_worker(database: Database, execution_id: ExecutionId) -> bool:

@@ -34,6 +34,8 @@ from domain.execution.model import Counts, Execution, ExecutionState, ExecutionS
 from domain.execution.store import COLUMNS, to_execution
 from domain.execution.tables import execution_steps, executions
 from domain.ids import ExecutionId
+from domain.outbox import store as outbox
+from domain.outbox.model import TickKind
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
@@ -48,7 +50,7 @@ _COUNTS = tuple(asdict(Counts()))
 _STEP_COLUMNS = ("name", "state", "total", "created", "updated", "unchanged", "failed", "note", "started_at")
 
 # Built once, for each execution runs them: building takes longer than running.
-_CLAIM = (
+_CLAIMED = (
     update(executions)
     .where(
         executions.c.id == bindparam("wanted"),
@@ -69,6 +71,13 @@ _CLAIM = (
         **asdict(Counts()),
     )
     .returning(*COLUMNS)
+    .cte("claimed")
+)
+# With what belongs to it: steps of an earlier try go, and followers are told. One round trip, and its own commit.
+_CLAIM = (
+    select(*_CLAIMED.c, outbox.WAKE)
+    .add_cte(delete(execution_steps).where(execution_steps.c.execution_id.in_(select(_CLAIMED.c.id))).cte("gone"))
+    .add_cte(outbox.ticks_for(TickKind.EXECUTION, _CLAIMED.c.id).cte("told"))
 )
 _FINISH = (
     update(executions)
@@ -121,14 +130,10 @@ async def claim(
     lease_seconds: float,
     job_id: UUID | None = None,
 ) -> Execution | None:
-    """Take a queued execution that is due and begin a try; None when there is nothing to take."""
+    """Take a queued execution that is due, begin a try and tell its followers; None when there is nothing to take."""
     values = {"wanted": execution_id, "owner": owner, "seconds": lease_seconds, "job": job_id}
     row = (await connection.execute(_CLAIM, values)).first()
-    if row is None:
-        return None
-    if row.attempt > 1:
-        await connection.execute(delete(execution_steps).where(execution_steps.c.execution_id == execution_id))
-    return to_execution(row)
+    return None if row is None else to_execution(row)
 
 
 async def job_of_try(connection: "AsyncConnection", execution_id: ExecutionId) -> UUID | None:
