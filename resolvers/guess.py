@@ -5,15 +5,12 @@ from uuid import UUID
 
 from domain.errors import DomainError, NotFound
 from domain.guess import service as guesses
-from domain.guess.model import Guess, GuessInput
-from domain.ids import LeagueId, MatchId, MemberId
-from domain.league.model import LeagueTournament
-from domain.match.model import Match
+from domain.guess.model import Guess, GuessInput, GuessState
+from domain.ids import LeagueId, MatchId, MemberId, TournamentId
 from domain.scoring import rules
-from domain.scoring.model import Ruleset
 from domain.scoring.rules import GuessPoints
 from resolvers.context import Context
-from resolvers.pages import Cursors, Page, cut, page_size
+from resolvers.pages import Cursors, Page, cut, instant_or_none, page_size
 from resolvers.permissions import allow, anyone, member
 
 
@@ -63,34 +60,31 @@ async def page_of_match(
     return cut(rows, first, after=after, cursor=lambda row: cursors.write(row.member_id), total=total)
 
 
-async def points(context: Context, match: Match, guess: Guess, *, league_id: LeagueId | None) -> GuessPoints | None:
+async def page_of_viewer(
+    context: Context, tournament_id: TournamentId, *, states: Sequence[GuessState] | None, first: int, after: str | None
+) -> Page[Guess] | None:
+    """The viewer's guesses in a tournament, one for each match, by kick-off; None unless the viewer joined it."""
+    if context.viewer is None or not await context.loaders.joined.load(tournament_id):
+        return None
+    cursors = Cursors("tournament.viewerGuesses", tournament_id, sorted(states) if states is not None else None)
+    place = cursors.read(after, instant_or_none, UUID) if after is not None else None
+    rows, total = await guesses.page_of_member(
+        context.database, context.member_id, tournament_id, states=states, first=page_size(first), after=place
+    )
+    found = await context.loaders.match.load_many([row.match_id for row in rows])
+    kick_offs = {match.id: match.kick_off for match in found if match is not None}
+    return cut(
+        rows, first, after=after, cursor=lambda row: cursors.write(kick_offs[row.match_id], row.match_id), total=total
+    )
+
+
+async def points(context: Context, guess: Guess, *, league_id: LeagueId | None) -> GuessPoints | None:
     """What a guess pays and why; None while the match has no score, and when none was given.
 
     Raises:
         NotFound: the viewer is not in the league, or it does not play the tournament.
     """
-    ruleset = await _ruleset(context, match, league_id)
-    settlement = await context.loaders.settlement.load(match.id)
-    return rules.explain(match, guess, ruleset, settlement)
-
-
-async def _ruleset(context: Context, match: Match, league_id: LeagueId | None) -> Ruleset:
-    if league_id is not None:
-        ruleset_id = (await _link(context, match, league_id)).ruleset_id
-    else:
-        tournament = await context.loaders.tournament.load(match.tournament_id)
-        if tournament is None:
-            raise LookupError(match.tournament_id)
-        ruleset_id = tournament.ruleset_id
-    ruleset = await context.loaders.ruleset.load(ruleset_id)
-    if ruleset is None:
-        raise LookupError(ruleset_id)
-    return ruleset
-
-
-async def _link(context: Context, match: Match, league_id: LeagueId) -> LeagueTournament:
-    if await context.loaders.league.load(league_id) is not None:
-        for link in await context.loaders.league_tournaments.load(league_id) or ():
-            if link.tournament_id == match.tournament_id:
-                return link
-    raise NotFound("There is no such league that plays the tournament.", field=("leagueId",))
+    judged = await context.loaders.judgement.load((guess.match_id, league_id))
+    if judged is None:
+        raise NotFound("There is no such league that plays the tournament.", field=("leagueId",))
+    return rules.explain(judged, guess.goals)

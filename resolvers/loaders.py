@@ -33,7 +33,10 @@ from domain.member.model import Member
 from domain.schedule import service as schedules
 from domain.schedule.model import Schedule, ScheduleRun
 from domain.scoring import service as rulesets
+from domain.scoring.explanation import service as explanation
+from domain.scoring.explanation.service import Key
 from domain.scoring.model import Ruleset
+from domain.scoring.rules import Judgement
 from domain.settlement import service as settlements
 from domain.settlement.model import Settlement
 from domain.tournament import service as tournaments
@@ -54,6 +57,9 @@ class Loaders:
         async def own_guesses(ids: list[MatchId]) -> Mapping[MatchId, Guess]:
             return await guesses.read_own(database, viewer_id, ids) if viewer_id is not None else {}
 
+        async def judgements(keys: list[Key]) -> Mapping[Key, Judgement]:
+            return await explanation.judgements(database, viewer_id, keys)
+
         async def own_leagues(ids: list[LeagueId]) -> Mapping[LeagueId, League]:
             return await leagues.read(database, viewer_id, ids) if viewer_id is not None else {}
 
@@ -68,6 +74,7 @@ class Loaders:
         self.round: DataLoader[RoundId, Round | None] = read(tournaments.read_rounds)
         self.team: DataLoader[TeamId, Team | None] = read(tournaments.read_teams)
         self.ruleset: DataLoader[RulesetId, Ruleset | None] = read(rulesets.read_rulesets)
+        self.judgement: DataLoader[Key, Judgement | None] = _loader(judgements)
         self.match: DataLoader[MatchId, Match | None] = read(matches.read_matches)
         self.settlement: DataLoader[MatchId, Settlement | None] = read(settlements.read_settlements)
         self.own_guess: DataLoader[MatchId, Guess | None] = _loader(own_guesses)

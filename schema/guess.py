@@ -58,14 +58,14 @@ class GuessPoints:
         """Shape an explanation."""
         return cls(
             points=paid.points,
-            provisional=False,
+            provisional=paid.settlement is None,
             counted_goals=Goals.from_domain(paid.counted_goals),
             ruleset=Ruleset.from_domain(paid.ruleset),
             lines=[
                 PointsLine(fact=line.fact, correct=line.correct, weight=line.weight, points=line.points)
                 for line in paid.lines
             ],
-            settlement=match_types.Settlement.from_domain(paid.settlement),
+            settlement=match_types.Settlement.from_domain(paid.settlement) if paid.settlement else None,
         )
 
 
@@ -126,7 +126,6 @@ class Guess(Node):
     ) -> GuessPoints | None:
         paid = await resolvers.points(
             info.context,
-            await self._match(info),
             self.source,
             league_id=optional_id(league_id, ids.league_id, "league", "leagueId"),
         )

@@ -5,17 +5,20 @@ from typing import Annotated, Self
 
 import strawberry
 
+from domain.guess.model import GuessState
 from domain.ids import RoundId, TeamId, TournamentId
 from domain.leaderboard.model import BoardKey
 from domain.match.model import MatchStatus
 from domain.tournament import model as domain
 from domain.tournament.model import Provider, RoundKind, StandingsMode, TournamentMode, TournamentStatus
 from resolvers import correction as corrections
+from resolvers import guess as guesses
 from resolvers import leaderboard as leaderboards
 from resolvers import match as matches
 from resolvers import tournament as resolvers
 from resolvers.pages import Page
 from schema import correction as correction_types
+from schema import guess as guess_types
 from schema import ids
 from schema import leaderboard as leaderboard_types
 from schema import match as match_types
@@ -23,7 +26,7 @@ from schema.context import Info
 from schema.describe import describe
 from schema.ids import global_id, optional_id
 from schema.moments import AsOf, SettledOnly, moment_of
-from schema.references import CorrectionConnectionRef, LeaderboardRef, MatchConnectionRef
+from schema.references import CorrectionConnectionRef, GuessConnectionRef, LeaderboardRef, MatchConnectionRef
 from schema.ruleset import Ruleset
 from schema.shared import Node, PageInfo, UserError, given, there
 
@@ -264,6 +267,23 @@ class Tournament(Node):
         if info.context.viewer is None:
             return None
         return await info.context.loaders.joined.load(self.source.id)
+
+    @strawberry.field(
+        description=("The viewer's guesses, one for each match, given or not, by kick-off; null unless joined.")
+    )
+    async def viewer_guesses(
+        self,
+        info: Info,
+        first: int = 50,
+        after: str | None = strawberry.UNSET,
+        states: Annotated[
+            list[GuessState] | None, strawberry.argument(description="Only guesses in these states.")
+        ] = strawberry.UNSET,
+    ) -> GuessConnectionRef | None:
+        page = await guesses.page_of_viewer(
+            info.context, self.source.id, states=given(states), first=first, after=given(after)
+        )
+        return guess_types.GuessConnection.from_page(page) if page else None
 
     @classmethod
     def from_domain(cls, tournament: domain.Tournament) -> Self:

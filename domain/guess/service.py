@@ -1,12 +1,13 @@
 """Saving and reading guesses."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 from domain.database import Database
 from domain.errors import DomainError, Fault, NotFound, Refused
 from domain.guess import rules, store
-from domain.guess.model import Guess, GuessInput
-from domain.ids import LeagueId, MatchId, MemberId
+from domain.guess.model import Guess, GuessInput, GuessState
+from domain.ids import LeagueId, MatchId, MemberId, TournamentId
 from domain.league import store as league_store
 from domain.match.model import Match
 
@@ -42,6 +43,23 @@ async def read_own(database: Database, member_id: MemberId, match_ids: Iterable[
     """The member's guesses, given or not; matches of tournaments that the member has not joined are left out."""
     async with database.read() as connection:
         return {guess.match_id: guess for guess in await store.read_own(connection, member_id, match_ids)}
+
+
+async def page_of_member(
+    database: Database,
+    member_id: MemberId,
+    tournament_id: TournamentId,
+    *,
+    states: Sequence[GuessState] | None = None,
+    first: int,
+    after: tuple[datetime | None, MatchId] | None = None,
+) -> tuple[list[Guess], int]:
+    """The member's guesses in a joined tournament, one for each match, by kick-off; `states` narrows them.
+
+    Up to `first` + 1 of those after `after` (kick-off and id of a match), and how many there are in all.
+    """
+    async with database.read() as connection:
+        return await store.page_of_member(connection, member_id, tournament_id, states=states, first=first, after=after)
 
 
 async def read_given(

@@ -12,7 +12,9 @@ from sqlalchemy import (
     SmallInteger,
     Text,
     and_,
+    any_,
     bindparam,
+    case,
     delete,
     exists,
     func,
@@ -25,15 +27,16 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
-from domain.guess.model import Guess, GuessInput
+from domain.guess.model import Guess, GuessInput, GuessState
 from domain.guess.tables import guess_revisions, guesses, tournament_members
 from domain.ids import LeagueId, MatchId, MemberId, TournamentId
 from domain.league.tables import league_members
 from domain.match.model import Goals, Match
-from domain.match.store import is_paused, lock_passed, select_matches, to_match
+from domain.match.store import LAST, is_paused, lock_passed, select_matches, to_match
 from domain.match.tables import matches
 from domain.member.tables import members
-from domain.tables import Uuid, among
+from domain.settlement.tables import settlements
+from domain.tables import Instant, Uuid, among
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -144,6 +147,62 @@ def _write_heads(accepted: Any, member_id: MemberId) -> Any:
 
 async def read_own(connection: "AsyncConnection", member_id: MemberId, ids: Iterable[MatchId]) -> list[Guess]:
     """The member's guesses, given or not, for those of the matches whose tournaments the member has joined."""
+    rows = await connection.execute(_own_guesses(member_id).where(among(matches.c.id, ids)))
+    return [_to_guess(row, _goals(row.late_home, row.late_away)) for row in rows]
+
+
+async def page_of_member(
+    connection: "AsyncConnection",
+    member_id: MemberId,
+    tournament_id: TournamentId,
+    *,
+    states: Sequence[GuessState] | None,
+    first: int,
+    after: tuple[datetime | None, MatchId] | None,
+) -> tuple[list[Guess], int]:
+    """The member's guesses in a tournament, given or not, by kick-off, those without a date last; and how many in all.
+
+    Up to `first` + 1 of those after a kick-off and match. None at all when the member has not joined.
+    """
+    chosen = [matches.c.tournament_id == tournament_id]
+    if states is not None:
+        chosen.append(_among_states(states))
+    when = func.coalesce(matches.c.kick_off, LAST)
+    statement = _own_guesses(member_id).where(*chosen).order_by(when, matches.c.id).limit(first + 1)
+    if after is not None:
+        position = tuple_(func.coalesce(literal(after[0], Instant), LAST), literal(after[1], Uuid))
+        statement = statement.where(tuple_(when, matches.c.id) > position)
+    all_of_them = select(func.count()).select_from(_own_matches(member_id)).where(*chosen)
+    total: int = (await connection.execute(all_of_them)).scalar_one()
+    rows = await connection.execute(statement)
+    return [_to_guess(row, _goals(row.late_home, row.late_away)) for row in rows], total
+
+
+def _among_states(states: Sequence[GuessState]) -> ColumnElement[bool]:
+    """That a guess, given or not, is in one of the states: `rules.guess_state` once more, by the database clock."""
+    is_settled = exists().where(settlements.c.match_id == matches.c.id, settlements.c.superseded_version.is_(None))
+    is_given = guesses.c.member_id.is_not(None)
+    state = case(
+        (is_paused(), GuessState.PAUSED.value),
+        (and_(is_given, is_settled), GuessState.FINALIZED.value),
+        (is_given, GuessState.WAITING.value),
+        (lock_passed(), GuessState.EXPIRED.value),
+        else_=GuessState.NOT_STARTED.value,
+    )
+    return state == any_(literal([each.value for each in states], ARRAY(Text)))
+
+
+def _own_matches(member_id: MemberId) -> Any:
+    """Matches of the tournaments that a member has joined, with the member's guess where it was given."""
+    own = and_(_of_match(), guesses.c.member_id == member_id, guess_visible(member_id))
+    has_joined = and_(
+        tournament_members.c.tournament_id == matches.c.tournament_id, tournament_members.c.member_id == member_id
+    )
+    return matches.join(tournament_members, has_joined).outerjoin(guesses, own)
+
+
+def _own_guesses(member_id: MemberId) -> Select[Any]:
+    """A member's guesses, given or not, with a later save of each that does not count."""
     latest = (
         select(guess_revisions.c.revision, guess_revisions.c.home, guess_revisions.c.away)
         .where(
@@ -155,31 +214,19 @@ async def read_own(connection: "AsyncConnection", member_id: MemberId, ids: Iter
         .limit(1)
         .lateral("latest")
     )
-    own = and_(_of_match(), guesses.c.member_id == member_id, guess_visible(member_id))
-    has_joined = and_(
-        tournament_members.c.tournament_id == matches.c.tournament_id, tournament_members.c.member_id == member_id
-    )
     # A later revision than the one that counts was saved after a lock that turned out to be earlier.
     is_late = latest.c.revision > func.coalesce(guesses.c.revision, 0)
-    statement = (
-        select(
-            matches.c.tournament_id,
-            matches.c.id.label("match_id"),
-            tournament_members.c.member_id,
-            guesses.c.home,
-            guesses.c.away,
-            guesses.c.revision,
-            guesses.c.saved_at,
-            latest.c.home.label("late_home"),
-            latest.c.away.label("late_away"),
-        )
-        .select_from(matches)
-        .join(tournament_members, has_joined)
-        .outerjoin(guesses, own)
-        .outerjoin(latest, is_late)
-        .where(among(matches.c.id, ids))
-    )
-    return [_to_guess(row, _goals(row.late_home, row.late_away)) for row in await connection.execute(statement)]
+    return select(
+        matches.c.tournament_id,
+        matches.c.id.label("match_id"),
+        tournament_members.c.member_id,
+        guesses.c.home,
+        guesses.c.away,
+        guesses.c.revision,
+        guesses.c.saved_at,
+        latest.c.home.label("late_home"),
+        latest.c.away.label("late_away"),
+    ).select_from(_own_matches(member_id).outerjoin(latest, is_late))
 
 
 async def read_given(

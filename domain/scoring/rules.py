@@ -5,8 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from domain.errors import DomainError, Fault
-from domain.guess.model import Guess
-from domain.match.model import Goals, Match, ResultKind
+from domain.match.model import Goals, ResultKind
 from domain.member.rules import is_plain
 from domain.scoring.model import Facts, GuessFact, NewRuleset, Ruleset, ScoreBasis, Weights
 from domain.settlement.model import Settlement
@@ -36,6 +35,19 @@ class PointsLine:
 
 
 @dataclass(frozen=True, slots=True)
+class Judgement:
+    """What the guesses of a match are judged by: a ruleset, and the score that was settled, or that stands for now."""
+
+    ruleset: Ruleset
+    kind: ResultKind
+    regulation: Goals | None
+    after_extra_time: Goals | None
+    running: Goals | None
+    """The score in play; None once the match is over."""
+    settlement: Settlement | None
+
+
+@dataclass(frozen=True, slots=True)
 class GuessPoints:
     """What a guess pays and why: enough to work it out again by hand."""
 
@@ -43,7 +55,8 @@ class GuessPoints:
     counted_goals: Goals
     ruleset: Ruleset
     lines: tuple[PointsLine, ...]
-    settlement: Settlement
+    settlement: Settlement | None
+    """What paid it; None while the score is not final."""
 
 
 def facts(guess: Goals, result: Goals) -> Facts:
@@ -91,15 +104,24 @@ def counted_goals(
     return after_extra_time or regulation
 
 
-def explain(match: Match, guess: Guess, ruleset: Ruleset, settlement: Settlement | None) -> GuessPoints | None:
-    """Why `guess` was paid what it was; None while it is not settled, or while a newer result waits to be settled."""
-    if settlement is None or guess.goals is None or settlement.revision != match.result_revision:
+def explain(judged: Judgement, guess: Goals | None) -> GuessPoints | None:
+    """Why a guess was paid what it was, or would be if the score stayed; None while there is no score that counts."""
+    counted = _score_that_counts(judged)
+    if counted is None or guess is None:
         return None
-    counted = counted_goals(match.result_kind, ruleset.basis, match.regulation, match.after_extra_time)
-    if counted is None:
-        return None
-    lines = _lines(facts(guess.goals, counted), ruleset.weights)
-    return GuessPoints(sum(line.points for line in lines), counted, ruleset, lines, settlement)
+    lines = _lines(facts(guess, counted), judged.ruleset.weights)
+    return GuessPoints(sum(line.points for line in lines), counted, judged.ruleset, lines, judged.settlement)
+
+
+def _score_that_counts(judged: Judgement) -> Goals | None:
+    """Of the result that was settled; before that, of the match as it stands."""
+    basis = judged.ruleset.basis
+    if judged.settlement is None and judged.running is not None and basis is ScoreBasis.AFTER_EXTRA_TIME:
+        return judged.running
+    if judged.settlement is None and judged.running is not None and judged.after_extra_time is None:
+        # The score after 90 minutes is the running one until they are over.
+        return judged.regulation or judged.running
+    return counted_goals(judged.kind, basis, judged.regulation, judged.after_extra_time)
 
 
 def ruleset_faults(new: NewRuleset) -> list[Fault]:

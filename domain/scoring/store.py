@@ -1,9 +1,9 @@
 """SQL of rulesets: versions are added and read, nothing else."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Row, func, insert, select
+from sqlalchemy import func, insert, select
 
 from domain.ids import RulesetId, new_id
 from domain.scoring.model import NewRuleset, Ruleset, ScoreBasis, Weights
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 async def read_rulesets(connection: "AsyncConnection", ids: Iterable[RulesetId]) -> list[Ruleset]:
     rows = await connection.execute(select(rulesets).where(among(rulesets.c.id, ids)))
-    return [to_ruleset(row) for row in rows]
+    return [to_ruleset(row) for row in rows.mappings()]
 
 
 async def page_of_latest(connection: "AsyncConnection", *, first: int, after: str | None) -> list[Ruleset]:
@@ -26,7 +26,7 @@ async def page_of_latest(connection: "AsyncConnection", *, first: int, after: st
     statement = select(rulesets).distinct(code).order_by(code, rulesets.c.version.desc()).limit(first + 1)
     if after is not None:
         statement = statement.where(code > after)
-    return [to_ruleset(row) for row in await connection.execute(statement)]
+    return [to_ruleset(row) for row in (await connection.execute(statement)).mappings()]
 
 
 async def lock_code(connection: "AsyncConnection", code: str) -> None:
@@ -38,7 +38,7 @@ async def lock_code(connection: "AsyncConnection", code: str) -> None:
 async def read_latest(connection: "AsyncConnection", code: str) -> Ruleset | None:
     """The latest version of a code."""
     statement = select(rulesets).where(rulesets.c.code == code).order_by(rulesets.c.version.desc()).limit(1)
-    row = (await connection.execute(statement)).one_or_none()
+    row = (await connection.execute(statement)).mappings().one_or_none()
     return None if row is None else to_ruleset(row)
 
 
@@ -46,15 +46,16 @@ async def insert_version(connection: "AsyncConnection", new: NewRuleset, weights
     """Add a version that nobody else adds at this moment: call `lock_code` first."""
     points = {fact: getattr(weights, fact) for fact in FACTS}
     values = {"id": new_id(), "code": new.code, "version": version, "label": new.label, "basis": new.basis, **points}
-    return to_ruleset((await connection.execute(insert(rulesets).values(values).returning(rulesets))).one())
+    row = await connection.execute(insert(rulesets).values(values).returning(rulesets))
+    return to_ruleset(row.mappings().one())
 
 
-def to_ruleset(row: Row[Any]) -> Ruleset:
+def to_ruleset(row: Mapping[Any, Any]) -> Ruleset:
     return Ruleset(
-        id=RulesetId(row.id),
-        code=row.code,
-        version=row.version,
-        label=row.label,
-        basis=ScoreBasis(row.basis),
-        weights=Weights(**{fact: getattr(row, fact) for fact in FACTS}),
+        id=RulesetId(row["id"]),
+        code=row["code"],
+        version=row["version"],
+        label=row["label"],
+        basis=ScoreBasis(row["basis"]),
+        weights=Weights(**{fact: row[fact] for fact in FACTS}),
     )

@@ -57,6 +57,7 @@ UNCHANGED = [
     "leagueLeaderboard",
     "liveScoreboard",
     "matchUpdates",
+    "myGuesses",
     "operationsUpdates",
     "replayDeadLetter",
     "replaySettlement",

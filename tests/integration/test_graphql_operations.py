@@ -44,6 +44,13 @@ READS: dict[str, tuple[str | None, Variables, int, int]] = {
     "leagueLeaderboard, earlier": ("ana", lambda world: {"id": world.league_id, **_earlier(world)}, 7, 2),
     "liveScoreboard": (None, lambda world: {"id": world.tournament_id}, 8, 0),
     "match": ("ana", lambda world: {"id": id_of("Match", world.settled)}, 11, 0),
+    "myGuesses": ("ana", lambda world: {"tournament": world.tournament_id}, 12, 1),
+    "myGuesses, in a league": (
+        "ana",
+        lambda world: {"tournament": world.tournament_id, "league": world.league_id, "states": ["FINALIZED"]},
+        12,
+        1,
+    ),
     "rulesets": (None, _nothing, 1, 0),
     "tournament": ("ana", lambda world: {"id": world.tournament_id}, 15, 0),
     "tournamentLeaderboard": ("ana", lambda world: {"id": world.tournament_id, "round": world.round_id(0)}, 7, 2),

@@ -7,11 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.guess.model import Guess
-from domain.ids import MatchId, MemberId, RoundId, RulesetId, SettlementId, TournamentId, new_id
-from domain.match.model import Goals, KickOffPrecision, Match, MatchStatus, ResultKind, ResultState
+from domain.ids import MatchId, RulesetId, SettlementId, TournamentId, new_id
+from domain.match.model import Goals, ResultKind
 from domain.scoring.model import Facts, GuessFact, Ruleset, ScoreBasis, Weights
-from domain.scoring.rules import PointsLine, bases, basis_row, counted_goals, explain, facts, points
+from domain.scoring.rules import Judgement, PointsLine, bases, basis_row, counted_goals, explain, facts, points
 from domain.settlement.model import Settlement
 from domain.tournament.model import TournamentMode
 
@@ -173,13 +172,14 @@ def test_a_missing_part_is_never_replaced_by_another(
 
 
 def test_an_explanation_has_a_line_for_each_fact() -> None:
-    match, settlement = _final_of_2022(), _settlement(revision=1)
-    ruleset = _ruleset(KICKTIPP, ScoreBasis.AFTER_EXTRA_TIME)
+    settlement = _settlement()
+    judged = _final_of_2022(KICKTIPP, ScoreBasis.AFTER_EXTRA_TIME, settlement)
 
-    explained = explain(match, _guess(match, Goals(1, 1)), ruleset, settlement)
+    explained = explain(judged, Goals(1, 1))
 
     assert explained is not None
     assert (explained.points, explained.counted_goals, explained.settlement) == (2, Goals(3, 3), settlement)
+    assert explained.ruleset == judged.ruleset
     assert explained.lines == (
         PointsLine(GuessFact.OUTCOME, True, 2, 2),
         PointsLine(GuessFact.GOAL_DIFFERENCE, False, 1, 0),
@@ -190,60 +190,78 @@ def test_an_explanation_has_a_line_for_each_fact() -> None:
 
 
 def test_an_explanation_counts_the_score_of_the_basis() -> None:
-    match = _final_of_2022()
     for basis, paid in ((ScoreBasis.REGULATION, 4), (ScoreBasis.AFTER_EXTRA_TIME, 2)):
-        explained = explain(match, _guess(match, Goals(2, 2)), _ruleset(KICKTIPP, basis), _settlement(revision=1))
-        assert explained is not None
-        assert explained.points == paid
+        assert _paid(_final_of_2022(KICKTIPP, basis, _settlement()), Goals(2, 2)) == paid
 
 
-def test_nothing_is_explained_before_it_is_settled() -> None:
-    match, ruleset = _final_of_2022(), _ruleset(DEFAULT, ScoreBasis.AFTER_EXTRA_TIME)
-    assert explain(match, _guess(match, Goals(1, 1)), ruleset, None) is None
-    assert explain(match, _guess(match, None), ruleset, _settlement(revision=1)) is None
-    assert explain(match, _guess(match, Goals(1, 1)), ruleset, _settlement(revision=2)) is None
+@given(goals, goals, weights)
+def test_the_lines_of_an_explanation_add_up_to_its_points(guess: Goals, result: Goals, weights: Weights) -> None:
+    ruleset = _ruleset(weights, ScoreBasis.AFTER_EXTRA_TIME)
+
+    explained = explain(Judgement(ruleset, ResultKind.PLAYED, result, None, None, _settlement()), guess)
+
+    assert explained is not None
+    assert [line.fact for line in explained.lines] == list(GuessFact)
+    assert [line.weight for line in explained.lines] == list(weights)
+    assert all(line.points == line.weight * line.correct for line in explained.lines)
+    assert explained.points == sum(line.points for line in explained.lines) == points(facts(guess, result), weights)
+
+
+@pytest.mark.parametrize(
+    ("regulation", "after_extra_time", "running", "expected"),
+    [
+        # In play: of both bases the running score, until extra time has parts of its own.
+        (None, None, Goals(1, 0), (Goals(1, 0), Goals(1, 0))),
+        (Goals(1, 1), None, Goals(2, 1), (Goals(2, 1), Goals(1, 1))),
+        (Goals(1, 1), Goals(2, 1), Goals(2, 1), (Goals(2, 1), Goals(1, 1))),
+        (None, Goals(2, 1), Goals(2, 1), (Goals(2, 1), None)),
+        # Over, and not settled yet.
+        (Goals(2, 2), Goals(3, 3), None, (Goals(3, 3), Goals(2, 2))),
+        (Goals(2, 1), None, None, (Goals(2, 1), Goals(2, 1))),
+        (None, None, None, (None, None)),
+    ],
+)
+def test_before_a_settlement_the_score_that_stands_is_explained_as_provisional(
+    regulation: Goals | None,
+    after_extra_time: Goals | None,
+    running: Goals | None,
+    expected: tuple[Goals | None, Goals | None],
+) -> None:
+    found = []
+    for basis in (ScoreBasis.AFTER_EXTRA_TIME, ScoreBasis.REGULATION):
+        ruleset = _ruleset(DEFAULT, basis)
+        judged = Judgement(ruleset, ResultKind.PLAYED, regulation, after_extra_time, running, None)
+        explained = explain(judged, Goals(1, 0))
+        found.append(explained.counted_goals if explained else None)
+        assert explained is None or explained.settlement is None
+
+    assert tuple(found) == expected
+
+
+def test_what_has_no_score_or_no_guess_is_not_explained() -> None:
+    ruleset = _ruleset(DEFAULT, ScoreBasis.REGULATION)
+    void = Judgement(ruleset, ResultKind.VOID, None, None, None, _settlement())
+    lacks_part = Judgement(ruleset, ResultKind.PLAYED, None, Goals(3, 3), None, _settlement())
+
+    assert explain(void, Goals(1, 1)) is None
+    assert explain(lacks_part, Goals(1, 1)) is None
+    assert explain(_final_of_2022(DEFAULT, ScoreBasis.REGULATION, _settlement()), None) is None
+
+
+def _paid(judged: Judgement, guess: Goals) -> int:
+    explained = explain(judged, guess)
+    assert explained is not None
+    return explained.points
 
 
 def _ruleset(weights: Weights, basis: ScoreBasis) -> Ruleset:
     return Ruleset(RulesetId(new_id()), "test", 1, "Test", basis, weights)
 
 
-def _settlement(revision: int) -> Settlement:
+def _settlement() -> Settlement:
     match_id, tournament_id = MatchId(UUID(int=1)), TournamentId(UUID(int=2))
-    return Settlement(SettlementId(UUID(int=3)), tournament_id, match_id, revision, 1, "digest", 1, 1, NOW)
+    return Settlement(SettlementId(UUID(int=3)), tournament_id, match_id, 1, 1, "digest", 1, 1, NOW)
 
 
-def _guess(match: Match, given: Goals | None) -> Guess:
-    return Guess(match.tournament_id, match.id, MemberId(UUID(int=9)), given, 1, NOW, None)
-
-
-def _final_of_2022() -> Match:
-    return Match(
-        id=MatchId(UUID(int=1)),
-        tournament_id=TournamentId(UUID(int=2)),
-        round_id=RoundId(UUID(int=4)),
-        home_team_id=None,
-        away_team_id=None,
-        home_label="Argentina",
-        away_label="France",
-        kick_off=NOW,
-        kick_off_precision=KickOffPrecision.EXACT,
-        lock_at=NOW,
-        is_locked=True,
-        status=MatchStatus.ENDED,
-        minute=None,
-        goals=Goals(3, 3),
-        regulation=Goals(2, 2),
-        after_extra_time=Goals(3, 3),
-        shoot_out=Goals(4, 2),
-        result_state=ResultState.FINAL,
-        result_kind=ResultKind.PLAYED,
-        result_revision=1,
-        hold_reason=None,
-        data_warning=None,
-        version=1,
-        stadium=None,
-        last_checked_at=None,
-        is_settled=True,
-        is_paused=False,
-    )
+def _final_of_2022(weights: Weights, basis: ScoreBasis, settlement: Settlement) -> Judgement:
+    return Judgement(_ruleset(weights, basis), ResultKind.PLAYED, Goals(2, 2), Goals(3, 3), None, settlement)

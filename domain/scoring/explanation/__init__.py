@@ -1,0 +1,1 @@
+"""Subject: explanation of points."""
