@@ -4,26 +4,45 @@ The match is the final of 2022: 2-2 after 90 minutes, 3-3 after extra time.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import func, select
 
 from domain.clock import utc_now
-from domain.ids import LeagueId, MemberId
+from domain.guess import service as guesses
+from domain.guess.model import GuessInput
+from domain.ids import LeagueId, MatchId, MemberId
+from domain.ingestion.finality.rules import NO_REGULATION
+from domain.ingestion.snapshot import TournamentSnapshot
 from domain.leaderboard.board import OpenBoard
 from domain.leaderboard.model import AtVersion, BoardKey, BoardSource
 from domain.leaderboard.service import Boards
 from domain.league import service as leagues
 from domain.league.model import LinkChange
-from domain.match.model import Goals
+from domain.match.model import Goals, MatchStatus
 from domain.scoring import service as rulesets
 from domain.scoring.model import GuessFact, NewRuleset, Ruleset, ScoreBasis
 from domain.settlement.tables import settlements
 from domain.tournament.model import TournamentMode
+from tests.support.api import running_api
+from tests.support.api_world import begin_session
 from tests.support.boards import projected, walk
-from tests.support.football import MadeTournament, make_league, make_members, make_tournament, pass_lock, put_guess
+from tests.support.football import (
+    MadeTournament,
+    make_league,
+    make_member,
+    make_members,
+    make_tournament,
+    pass_lock,
+    put_guess,
+)
+from tests.support.graphql_client import id_of
+from tests.support.ingester import OPEN, Ingester, changed, match_of
+from tests.support.openfootball import a_match, map_matches
 from tests.support.settlement import accept, assert_balanced, is_right, settle_queued
 
 if TYPE_CHECKING:
@@ -31,6 +50,17 @@ if TYPE_CHECKING:
 
     from runtime.database import PostgresDatabase
 
+HOME = "Arsenal FC"
+SEEN = """
+query ($match: ID!, $league: ID!) {
+  match(id: $match) {
+    result { holdReason }
+    viewerGuess { own: points { points } inLeague: points(leagueId: $league) { points } }
+    tournament { leaderboard { settledMatches freshness { pendingMatches } } }
+  }
+  league(id: $league) { leaderboard { settledMatches freshness { pendingMatches } } }
+}
+"""
 AFTER_90, AFTER_120 = Goals(2, 2), Goals(3, 3)
 GUESSES = (Goals(2, 2), Goals(3, 3), Goals(1, 1), Goals(3, 2), Goals(2, 3), Goals(0, 1), None)
 # Which score each league counts, and its weights: outcome, difference, home, away, exact.
@@ -202,6 +232,49 @@ async def test_in_a_regular_season_a_board_of_90_minutes_waits_for_nothing(datab
 
     assert (board.head.settled_matches, board.head.pending_matches) == (1, 0)
     assert await points(board) == {ana: 7}
+
+
+async def test_members_see_why_boards_of_90_minutes_wait(database_url: str, valkey_url: str, tmp_path: Path) -> None:
+    async with running_api(database_url, valkey_url, tmp_path) as api:
+        ingester = Ingester(api.database)
+        tournament_id = await ingester.whole(_coming())
+        member = await make_member(api.database, "Ana")
+        league = (await leagues.create(api.database, member, "Office", None, [tournament_id], "test")).id
+        change = LinkChange(ruleset_id=(await _ruleset(api.database, "kicktipp-90")).id)
+        await leagues.update_tournament(api.database, member, league, tournament_id, change, "test")
+        match_id = MatchId((await match_of(api.database, HOME)).id)
+        await guesses.save(api.database, member, GuessInput(match_id, *AFTER_90), "test")
+        client = api.client(await begin_session(api, member))
+        ended = changed(
+            _coming(), HOME, kick_off=datetime.now(UTC), status=MatchStatus.ENDED, after_extra_time=AFTER_120
+        )
+
+        async def seen() -> tuple[Any, ...]:
+            variables = {"match": id_of("Match", match_id), "league": id_of("League", league)}
+            data = (await client.run(SEEN, variables)).data
+            points = [data["match"]["viewerGuess"][name] for name in ("own", "inLeague")]
+            boards = [data["league"]["leaderboard"], data["match"]["tournament"]["leaderboard"]]
+            counts = [(board["settledMatches"], board["freshness"]["pendingMatches"]) for board in boards]
+            return data["match"]["result"]["holdReason"], counts, [each and each["points"] for each in points]
+
+        ingester.tell(ended)
+        await ingester.matches(tournament_id)
+        await settle_queued(api.database)
+        assert await seen() == (NO_REGULATION, [(0, 1), (1, 0)], [3, None])
+
+        ingester.tell(changed(ended, HOME, regulation=AFTER_90))
+        await ingester.matches(tournament_id)
+        await settle_queued(api.database)
+        assert await seen() == (None, [(1, 0), (1, 0)], [3, 4])
+
+
+def _coming() -> TournamentSnapshot:
+    """A cup of two matches, tomorrow."""
+    snapshot = replace(map_matches(a_match(**OPEN)).snapshot, mode=TournamentMode.KNOCKOUT)
+    for home in (HOME, "Liverpool FC"):
+        tomorrow = datetime.now(UTC) + timedelta(days=1)
+        snapshot = changed(snapshot, home, kick_off=tomorrow, status=MatchStatus.NOT_STARTED, regulation=None)
+    return snapshot
 
 
 async def _settlements(database: "PostgresDatabase") -> int:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import ARRAY, and_, bindparam, case, column, exists, func, select
 
 from domain.ids import LeagueId, MatchId, MemberId
+from domain.ingestion.finality.rules import NO_EXTRA_TIME
 from domain.league.tables import league_members, league_tournaments, leagues
 from domain.match.model import Goals, MatchStatus, ResultKind, ResultState
 from domain.match.tables import match_results, matches
@@ -102,7 +103,9 @@ def _of_match(ruleset: Ruleset, match: Mapping[str, Any]) -> Judgement:
     """What stands for now; a match without a result, however provisional, has no score."""
     regulation, after_extra_time, running = (_goals(match, part) for part in ("regulation", "extra_time", "goals"))
     kind = ResultKind(match["result_kind"])
-    if match["result_state"] == ResultState.NONE:
+    is_incomplete = match["hold_reason"] == NO_EXTRA_TIME
+    if match["result_state"] == ResultState.NONE or is_incomplete:
+        # What was played in extra time is not known: the score after 90 minutes does not stand in for it.
         return Judgement(ruleset, kind, None, None, None, None)
     is_running = match["status"] == MatchStatus.IN_PLAY
     return Judgement(ruleset, kind, regulation, after_extra_time, running if is_running else None, None)
