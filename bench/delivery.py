@@ -5,14 +5,15 @@ import math
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Any, TypeVar
 from uuid import uuid4
 
+import psutil
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 from sqlalchemy import text
@@ -46,7 +47,6 @@ ROUNDS = 3
 RELAYED = 20_000
 STEPS = 200
 QUEUE = "palpite:jobs"
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,25 +57,51 @@ class Servers:
     valkey_url: str
     data: Path
 
+    @property
+    def second_valkey_url(self) -> str:
+        """Another database of the same Valkey."""
+        return self.valkey_url.replace("db=0", "db=1")
+
+
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """Two workers and a scheduler as they are shipped; and two workers with taskiq alone."""
+
+    ours: Sequence[psutil.Process]
+    bare: Sequence[psutil.Process]
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """How many a second, and the computing time of each in seconds."""
+
+    rate: float
+    cpu: float
+
 
 def measure() -> Sequence[Figure]:
     with _servers() as servers:
-        bare = _with_workers(servers, _throughput_of_taskiq, "bare")
-        ours, waits = _with_workers(servers, _throughput_and_waits, scheduler=True)
+        with _processes(servers) as processes:
+            rounds, waits = asyncio.run(_with_processes(servers, processes))
         relayed = asyncio.run(_relay(servers))
         steps = asyncio.run(_steps(servers))
-    waits = sorted(waits)
-    p99 = waits[math.ceil(0.99 * len(waits)) - 1]
+    ours, bare = (median(one[part].rate for one in rounds) for part in (0, 1))
+    p99 = sorted(waits)[math.ceil(0.99 * len(waits)) - 1]
+    cpu = [median(one[part].cpu for one in rounds) * 1000 for part in (0, 1)]
     costs = ", ".join(f"{name} {seconds * 1000:.1f} ms" for name, seconds in steps.items())
+    detail = (
+        f"{ours:.0f} a second against {bare:.0f}, {WORKERS} workers each; computing {cpu[0]:.1f} ms for each "
+        f"against {cpu[1]:.1f}; one by one and alone: {costs}"
+    )
     return [
         Figure("commit to started, p50", median(waits) * 1000, 50, unit="ms", detail=f"{len(waits)} one by one"),
         Figure("commit to started, p99", p99 * 1000, 1000, unit="ms"),
         Figure(
             "executions against taskiq alone",
-            ours / bare,
+            median(one[0].rate / one[1].rate for one in rounds),
             0.5,
             at_least=True,
-            detail=f"{ours:.0f} a second against {bare:.0f}, {WORKERS} workers; alone and one by one: {costs}",
+            detail=detail,
         ),
         Figure("relay", relayed, 2000, unit="messages/s", at_least=True),
     ]
@@ -94,64 +120,74 @@ def _servers() -> Iterator[Servers]:
             postgres.stop()
 
 
-def _with_workers(
-    servers: Servers, work: Callable[[Servers], Coroutine[Any, Any, Result]], *arguments: str, scheduler: bool = False
-) -> Result:
-    """What `work` measures while workers, and maybe a scheduler, run."""
-    commands = [[sys.executable, "-m", "bench.idle_worker", *arguments]] * WORKERS
-    if scheduler:
-        commands.append([sys.executable, "-m", "runtime.cli", "scheduler"])
+@contextmanager
+def _processes(servers: Servers) -> Iterator[Processes]:
+    """Ours, and workers with taskiq alone on a database of Valkey's for themselves; all of them idle between rounds."""
+    worker = [sys.executable, "-m", "bench.idle_worker"]
+    scheduler = [sys.executable, "-m", "runtime.cli", "scheduler"]
     settings = {
         "DATABASE_URL": servers.database_url,
         "REDIS_URL": servers.valkey_url,
         "PALPITE_DATA": str(servers.data / "files"),
         "PALPITE_WORKER_CONCURRENCY": str(CONCURRENCY),
-        "PALPITE_LOG_LEVEL": "warning",
+        "PALPITE_LOG_LEVEL": "error",
     }
     with ExitStack() as stack:
-        for command in commands:
-            process = stack.enter_context(subprocess.Popen(command, env=environment(settings)))
+
+        def started(command: list[str], **more: str) -> psutil.Process:
+            process = stack.enter_context(subprocess.Popen(command, env=environment({**settings, **more})))
             stack.callback(process.terminate)
-        return asyncio.run(work(servers))
+            return psutil.Process(process.pid)
+
+        bare = [started([*worker, "bare"], REDIS_URL=servers.second_valkey_url) for _ in range(WORKERS)]
+        yield Processes([started(command) for command in (*[worker] * WORKERS, scheduler)], bare)
 
 
-async def _throughput_of_taskiq(servers: Servers) -> float:
-    """Messages a second from the first one sent to the last one taken."""
-    jobs = [{"jobId": str(uuid4()), "jobType": "NOTHING", "executionId": str(uuid4())} for _ in range(5 * BATCH)]
-    found: list[float] = []
-    async with Redis.from_url(servers.valkey_url) as client:
-        broker = create_broker(servers.valkey_url)
-        await _until(lambda: _has_workers(client))
-        for _ in range(ROUNDS + 1):
-            began = time.perf_counter()
-            for first in range(0, len(jobs), 500):
-                await send(broker, jobs[first : first + 500])
-            await _until(lambda: _is_empty(client))
-            found.append(len(jobs) / (time.perf_counter() - began))
-        await broker.shutdown()
-    return median(found[1:])
-
-
-async def _throughput_and_waits(servers: Servers) -> tuple[float, list[float]]:
-    """Executions a second, from acceptance to the last end; and the waits on an idle queue, in seconds."""
+async def _with_processes(servers: Servers, processes: Processes) -> tuple[list[tuple[Round, Round]], list[float]]:
+    """Rounds of ours and of taskiq alone in turn, without the first; and the waits on an idle queue, in seconds."""
     database = PostgresDatabase.create(servers.database_url)
     try:
         made = await make_tournament(database, matches=BATCH)
-        async with Redis.from_url(servers.valkey_url) as client:
-            await _until(lambda: _has_workers(client))
-        rates = [await _run_all(database, made.matches) for _ in range(ROUNDS + 1)]
-        return median(rates[1:]), [await _wait(database) for _ in range(TIMES)]
+        for url in (servers.valkey_url, servers.second_valkey_url):
+            async with Redis.from_url(url) as client:
+                await _until(partial(_has_workers, client))
+        rounds = []
+        for _ in range(ROUNDS + 1):
+            ours = await _timed(BATCH, processes.ours, partial(_execute, database, made.matches))
+            bare = await _timed(5 * BATCH, processes.bare, partial(_send, servers.second_valkey_url, 5 * BATCH))
+            rounds.append((ours, bare))
+        return rounds[1:], [await _wait(database) for _ in range(TIMES)]
     finally:
         await database.close()
 
 
-async def _run_all(database: PostgresDatabase, matches: Sequence[MatchId]) -> float:
+async def _timed(count: int, processes: Sequence[psutil.Process], work: Callable[[], Awaitable[None]]) -> Round:
+    began, computed = time.perf_counter(), _cpu(processes)
+    await work()
+    return Round(count / (time.perf_counter() - began), (_cpu(processes) - computed) / count)
+
+
+def _cpu(processes: Sequence[psutil.Process]) -> float:
+    return sum(sum(process.cpu_times()[:2]) for process in processes)
+
+
+async def _execute(database: PostgresDatabase, matches: Sequence[MatchId]) -> None:
+    """From the acceptance of executions to the end of the last one."""
     commands = [Command(Operation.SETTLE_MATCH, Target(match_id=match), {}) for match in matches]
-    began = time.perf_counter()
     async with database.begin() as connection:
         await accept_many(connection, commands, request_id="bench")
-    await _until(lambda: _are_over(database))
-    return len(matches) / (time.perf_counter() - began)
+    await _until(partial(_are_over, database), every=0.05)
+
+
+async def _send(url: str, count: int) -> None:
+    """From the first message that is sent to the last one that is taken."""
+    jobs = [{"jobId": str(uuid4()), "jobType": "NOTHING", "executionId": str(uuid4())} for _ in range(count)]
+    broker = create_broker(url)
+    for first in range(0, len(jobs), 500):
+        await send(broker, jobs[first : first + 500])
+    async with Redis.from_url(url) as client:
+        await _until(partial(_is_empty, client), every=0.05)
+    await broker.shutdown()
 
 
 async def _wait(database: PostgresDatabase) -> float:
@@ -230,10 +266,10 @@ async def _one(
     return {name: after - before for name, before, after in zip(names, marks, marks[1:], strict=False)}
 
 
-async def _until(condition: Callable[[], Coroutine[Any, Any, bool]]) -> None:
-    async with asyncio.timeout(120):
+async def _until(condition: Callable[[], Awaitable[bool]], *, every: float = 0.005) -> None:
+    async with asyncio.timeout(180):
         while not await condition():  # noqa: ASYNC110 what is waited for stands in a server
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(every)
 
 
 async def _has_workers(client: Redis) -> bool:
