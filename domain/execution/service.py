@@ -10,11 +10,12 @@ from domain.audit import service as audit
 from domain.audit.model import Act
 from domain.audit.rules import checked_reason
 from domain.database import Database
-from domain.errors import NotFound, Unavailable, WrongState
+from domain.errors import Fault, NotFound, Unavailable, WrongState
 from domain.execution import jobs, rules, store
 from domain.execution.model import Command, Execution, ExecutionFilter, ExecutionStep, ExecutionTrigger
 from domain.execution.store import Origin
-from domain.ids import ExecutionId, MemberId, ScheduleId
+from domain.ids import ExecutionId, MemberId, RulesetId, ScheduleId
+from domain.scoring.store import read_rulesets
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -84,6 +85,8 @@ async def run_operation(
     """
     reason = checked_reason(reason)
     async with database.begin() as connection:
+        if (fault := await unknown_ruleset(connection, command)) is not None:
+            raise NotFound(fault.message, field=fault.field)
         return await accept(
             connection,
             command,
@@ -92,6 +95,14 @@ async def run_operation(
             actor_id=actor_id,
             reason=reason,
         )
+
+
+async def unknown_ruleset(connection: "AsyncConnection", command: Command) -> Fault | None:
+    """That a command names a ruleset that there is not."""
+    wanted = command.params.get("rulesetId")
+    if wanted is None or await read_rulesets(connection, [RulesetId(UUID(wanted))]):
+        return None
+    return Fault("NOT_FOUND", "There is no such ruleset.", ("operation", "ingestTournament", "rulesetId"))
 
 
 async def read_executions(database: Database, ids: Collection[ExecutionId]) -> dict[ExecutionId, Execution]:

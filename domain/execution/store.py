@@ -1,4 +1,4 @@
-"""SQL of executions that everybody may run: accept, find, read. What a worker writes is in `lease/store.py`."""
+"""SQL of executions that everybody may run: accept, find, read, send again. A worker's is in `lease/store.py`."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 _INTERNAL = {"operation_key", "lease_owner", "lease_until", "enqueued_at", "job_id"}
 COLUMNS = tuple(column for column in executions.c if column.name not in _INTERNAL)
+# While versions change, an old sweeper leaves what it does not know to a newer one.
+IS_KNOWN = executions.c.operation.in_(list(Operation))
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,3 +245,41 @@ def _to_step(row: Any) -> ExecutionStep:
 
 def _counts(row: Any) -> Counts:
     return Counts(row.total, row.created, row.updated, row.unchanged, row.failed)
+
+
+async def take_forgotten(connection: "AsyncConnection", *, after_seconds: float, limit: int) -> list[Execution]:
+    """Executions that are due and that nobody took up, to be sent once more.
+
+    The wait doubles each time up to a minute, so that a long queue is not filled with copies.
+    """
+    waited = func.extract("epoch", executions.c.enqueued_at - executions.c.not_before)
+    wait = func.least(func.greatest(waited, after_seconds), max(after_seconds, 60.0))
+    due_at = executions.c.enqueued_at + func.make_interval(0, 0, 0, 0, 0, 0, wait)
+    return await _send_again(connection, due_at <= func.clock_timestamp(), limit)
+
+
+async def take_sent_before(connection: "AsyncConnection", instant: datetime, *, limit: int) -> list[Execution]:
+    """Executions that are due and were sent before `instant`, to be sent once more."""
+    return await _send_again(connection, executions.c.enqueued_at < instant, limit)
+
+
+async def _send_again(connection: "AsyncConnection", when: "ColumnElement[bool]", limit: int) -> list[Execution]:
+    due = (
+        select(executions.c.id)
+        .where(
+            executions.c.state == ExecutionState.QUEUED,
+            executions.c.not_before <= func.clock_timestamp(),
+            IS_KNOWN,
+            when,
+        )
+        .order_by(executions.c.not_before)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    statement = (
+        update(executions)
+        .where(executions.c.id.in_(due.scalar_subquery()))
+        .values(enqueued_at=func.clock_timestamp())
+        .returning(*COLUMNS)
+    )
+    return [to_execution(row) for row in await connection.execute(statement)]

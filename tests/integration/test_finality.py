@@ -24,9 +24,7 @@ from tests.support.openfootball import a_match, map_matches
 from tests.support.settlement import queued, settle_queued
 
 HOME = "Arsenal FC"
-COMING = changed(
-    map_matches(a_match(**OPEN)).snapshot, "Liverpool FC", status=MatchStatus.NOT_STARTED, regulation=None
-)
+COMING = changed(map_matches(a_match(**OPEN)).snapshot, "Liverpool FC", status=MatchStatus.NOT_STARTED, regulation=None)
 PLAYED = changed(COMING, HOME, status=MatchStatus.ENDED, regulation=Goals(2, 1))
 OTHERWISE = changed(PLAYED, HOME, regulation=Goals(2, 2))
 CALLED_OFF = changed(COMING, HOME, status=MatchStatus.CANCELLED, kind=ResultKind.VOID)

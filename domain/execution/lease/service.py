@@ -102,7 +102,7 @@ async def take_from_lost_workers(database: Database, reports: ObjectStore, clock
 async def send_forgotten(database: Database, *, after_seconds: float) -> int:
     """Send a job again for executions that have been due for so long and that no worker took up; how many."""
     async with database.begin() as connection:
-        forgotten = await store.take_forgotten(connection, after_seconds=after_seconds, limit=_BATCH)
+        forgotten = await executions.take_forgotten(connection, after_seconds=after_seconds, limit=_BATCH)
         await jobs.send_again(connection, forgotten)
     return len(forgotten)
 
@@ -114,7 +114,7 @@ async def send_all_waiting(database: Database) -> int:
         lost_at = await store.now(connection)
     while True:
         async with database.begin() as connection:
-            waiting = await store.take_sent_before(connection, lost_at, limit=_BATCH)
+            waiting = await executions.take_sent_before(connection, lost_at, limit=_BATCH)
             await jobs.send_again(connection, waiting)
         total += len(waiting)
         if len(waiting) < _BATCH:

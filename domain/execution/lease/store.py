@@ -30,8 +30,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 
 from domain.execution.effect import Effect, to_json
-from domain.execution.model import Counts, Execution, ExecutionState, ExecutionStep, Failure, Operation
-from domain.execution.store import COLUMNS, to_execution
+from domain.execution.model import Counts, Execution, ExecutionState, ExecutionStep, Failure
+from domain.execution.store import COLUMNS, IS_KNOWN, to_execution
 from domain.execution.tables import execution_steps, executions
 from domain.ids import ExecutionId
 from domain.outbox import store as outbox
@@ -42,8 +42,6 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
 _ADVISORY_CLASS = 0x45584543
-# While versions change, an old sweeper leaves what it does not know to a newer one.
-_IS_KNOWN = executions.c.operation.in_(list(Operation))
 _NO_LEASE = {"lease_owner": None, "lease_until": None}
 _NO_ERROR = {"error_code": None, "error_message": None}
 _COUNTS = tuple(asdict(Counts()))
@@ -227,7 +225,7 @@ async def take_abandoned(connection: "AsyncConnection", limit: int) -> list[Exec
         .where(
             executions.c.state == ExecutionState.IN_PROGRESS,
             executions.c.lease_until < func.clock_timestamp(),
-            _IS_KNOWN,
+            IS_KNOWN,
         )
         .order_by(executions.c.lease_until)
         .limit(limit)
@@ -235,44 +233,6 @@ async def take_abandoned(connection: "AsyncConnection", limit: int) -> list[Exec
     )
     found = [to_execution(row) for row in await connection.execute(expired)]
     return [execution for execution in found if await _is_free(connection, execution.id)]
-
-
-async def take_forgotten(connection: "AsyncConnection", *, after_seconds: float, limit: int) -> list[Execution]:
-    """Executions that are due and that nobody took up, to be sent once more.
-
-    The wait doubles each time up to a minute, so that a long queue is not filled with copies.
-    """
-    waited = func.extract("epoch", executions.c.enqueued_at - executions.c.not_before)
-    wait = func.least(func.greatest(waited, after_seconds), max(after_seconds, 60.0))
-    due_at = executions.c.enqueued_at + func.make_interval(0, 0, 0, 0, 0, 0, wait)
-    return await _send_again(connection, due_at <= func.clock_timestamp(), limit)
-
-
-async def take_sent_before(connection: "AsyncConnection", instant: datetime, *, limit: int) -> list[Execution]:
-    """Executions that are due and were sent before `instant`, to be sent once more."""
-    return await _send_again(connection, executions.c.enqueued_at < instant, limit)
-
-
-async def _send_again(connection: "AsyncConnection", when: "ColumnElement[bool]", limit: int) -> list[Execution]:
-    due = (
-        select(executions.c.id)
-        .where(
-            executions.c.state == ExecutionState.QUEUED,
-            executions.c.not_before <= func.clock_timestamp(),
-            _IS_KNOWN,
-            when,
-        )
-        .order_by(executions.c.not_before)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    statement = (
-        update(executions)
-        .where(executions.c.id.in_(due.scalar_subquery()))
-        .values(enqueued_at=func.clock_timestamp())
-        .returning(*COLUMNS)
-    )
-    return [to_execution(row) for row in await connection.execute(statement)]
 
 
 async def end_abandoned(
