@@ -37,6 +37,8 @@ async def create(
         target = await execution_store.complete_target(connection, new.command.target)
         faults = rules.new_faults(new, now) + _cron_faults(new.cron, new.time_zone, now)
         faults += await _target_faults(connection, target) + reason_faults(reason)
+        if (unknown := await executions.unknown_ruleset(connection, new.command)) is not None:
+            faults.append(unknown)
         if await store.read_by_name(connection, new.name) is not None:
             faults.append(_name_is_taken())
         if faults or target is None:

@@ -13,6 +13,7 @@ from domain.guess.model import Guess, GuessState
 from domain.guess.rules import guess_state
 from domain.guess.tables import guess_revisions
 from domain.ids import MatchId, MemberId
+from domain.ingestion.finality.rules import NO_EXTRA_TIME, NOT_REPEATED
 from domain.league import service as leagues
 from domain.league.model import LinkChange
 from domain.league.tables import league_members, league_tournaments
@@ -187,6 +188,16 @@ async def test_a_running_score_is_explained_as_provisional(world: World) -> None
     assert (ended["countedGoals"], ended["provisional"]) == ({"home": 3, "away": 2}, True)
     assert (settled["countedGoals"], settled["provisional"]) == ({"home": 3, "away": 2}, False)
     assert settled["settlement"]["settledVersion"] == 2
+
+
+async def test_a_score_that_lacks_extra_time_stands_for_nothing(world: World) -> None:
+    client, guess_id = await world.client(world.ana), _guess_id(world, world.locked, world.bob)
+    held = {"status": "ENDED", "result_state": "AWAITING_CONFIRMATION", "home_regulation": 1, "away_regulation": 0}
+    for reason, counted in ((NOT_REPEATED, {"home": 1, "away": 0}), (NO_EXTRA_TIME, None)):
+        await set_match(world.api.database, world.locked, **held, hold_reason=reason)
+        points = await _explained(client, guess_id)
+        assert (points and points["countedGoals"]) == counted
+        assert points is None or points["provisional"] is True
 
 
 async def test_until_a_correction_is_settled_what_was_paid_is_explained(world: World) -> None:

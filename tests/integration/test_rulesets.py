@@ -215,3 +215,24 @@ async def test_a_cursor_of_another_list_is_refused(world: World, after: str) -> 
     answer = await (await world.client(None)).operation("rulesets", after=after)
 
     assert answer.codes == ["INVALID_INPUT"]
+
+
+async def test_a_tournament_is_not_begun_under_a_ruleset_that_there_is_not(world: World) -> None:
+    client = await world.client(world.root)
+    source = {"provider": "OPENFOOTBALL", "competition": "en.1", "season": "2024-25"}
+
+    def wanted(ruleset: str) -> dict[str, Any]:
+        operation = {"ingestTournament": {"source": source, "rulesetId": ruleset}}
+        return {"operation": operation, "reason": "A new season."}
+
+    (offered, *_) = await service.page_of_latest(world.api.database, first=1)
+    for ruleset in (id_of("Ruleset", new_id()), "nonsense", world.tournament_id):
+        field = ["operation", "ingestTournament", "rulesetId"]
+        run = (await client.operation("runOperation", input=wanted(ruleset))).data["runOperation"]
+        assert [(error["code"], error["field"]) for error in run["errors"]] == [("NOT_FOUND", field)]
+        schedule = {"name": "Mine", "cron": "0 4 * * *", **wanted(ruleset)}
+        made = (await client.operation("createSchedule", input=schedule)).data["createSchedule"]
+        assert [(error["code"], error["field"]) for error in made["errors"]] == [("NOT_FOUND", field)]
+    known = (await client.operation("runOperation", input=wanted(id_of("Ruleset", offered.id)))).data["runOperation"]
+    assert known["errors"] == []
+    assert known["execution"]["state"] == "QUEUED"
