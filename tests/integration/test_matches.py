@@ -139,7 +139,12 @@ async def test_a_match_is_settled_while_a_settlement_is_active(database: Postgre
         values = {"id": new_id(), "tournament_id": made.id, "match_id": match_id, "revision": 1, "version": 1}
         rest = {"status_at": NOON, "effect_digest": "", "guesses": 0, "members_changed": 0}
         await connection.execute(insert(settlements).values(**values, **rest))
+    await set_match(database, match_id, result_state=ResultState.FINAL)
     assert (await read(database, match_id)).is_settled
+    # Called off, settled as void, and on again: its next result is awaited.
+    await set_match(database, match_id, result_state=ResultState.NONE)
+    assert not (await read(database, match_id)).is_settled
+    await set_match(database, match_id, result_state=ResultState.FINAL)
     async with database.begin() as connection:
         await connection.execute(update(settlements).values(superseded_version=2))
     assert not (await read(database, match_id)).is_settled
