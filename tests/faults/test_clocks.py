@@ -51,8 +51,8 @@ async def test_f10_leases_hold_whatever_the_clocks_of_workers_say(
         moving(database, valkey_url, tmp_path, resend_after=2),
     ):
         for _ in range(2):
-            await crew.start(PALPITE_WORKER_CONCURRENCY="10")
-        # Longer than a lease, and the clocks jump meanwhile: nobody may lose it, nobody else may take it.
+            await crew.start(PALPITE_WORKER_CONCURRENCY="10", PALPITE_LEASE_SECONDS="10")
+        # The clocks jump by more than any lease while they are renewed: nobody may lose his, nobody else may take it.
         sent = await queue_acts(database, made.matches[:10], ["write", "wait", "write"], tries=3)
         await until(lambda: _have_begun(database, 10), within=60)
         for match in made.matches[10:]:

@@ -36,8 +36,8 @@ async def test_f3_each_job_has_one_effect_however_often_it_comes(
     broker = create_broker(valkey_url)
     await send(broker, copies)
     await broker.shutdown()
-    await all_over(database, within=120)
-    await until(lambda: _is_empty(valkey), within=60)  # a job is acknowledged before it is done
+    await all_over(database, within=600)
+    await until(lambda: _is_empty(valkey), within=600)  # a job is acknowledged before it is done
     await until(lambda: _has_skipped(crew, count * (COPIES - 1)), within=60)
 
     await assert_none_lost(database, sent)
@@ -60,4 +60,4 @@ async def _is_empty(valkey: "Redis") -> bool:
 
 
 async def _has_skipped(crew: Workers, count: int) -> bool:
-    return len(crew.lines("job_skipped")) == count
+    return crew.log.read_text().count('"job_skipped"') == count
