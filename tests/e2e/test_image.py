@@ -173,7 +173,7 @@ async def _ingest(url: str) -> "Execution":
 
 async def _is_ready(port: int) -> bool:
     try:
-        return (await _get(port, "/readyz"))["status"] == "ready"
+        return bool((await _get(port, "/readyz"))["status"] == "ready")
     except OSError:
         return False
 

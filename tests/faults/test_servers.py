@@ -176,7 +176,7 @@ async def _scores(database: PostgresDatabase) -> dict[MemberId, tuple[int, ...]]
 async def _answers(database: PostgresDatabase) -> bool:
     with suppress(Exception):
         async with database.read() as connection:
-            return (await connection.execute(text("SELECT 1"))).scalar_one() == 1
+            return bool((await connection.execute(text("SELECT 1"))).scalar_one() == 1)
     return False
 
 

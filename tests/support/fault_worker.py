@@ -24,7 +24,7 @@ from domain.execution.run import Run
 from runtime.process import run_process
 from runtime.settings import Settings
 from runtime.worker import run as run_worker
-from tasks.handlers import HANDLERS, Ports
+from tasks.handlers import HANDLERS, Handler, Ports
 from tests.support.executions import until
 
 if TYPE_CHECKING:
@@ -100,7 +100,9 @@ async def run_obedient(settings: Settings) -> None:
 
 async def run_old(settings: Settings) -> None:
     """A worker of a time when matches were not settled."""
-    known = {operation: obey for operation in Operation if operation is not Operation.SETTLE_MATCH}
+    known: dict[Operation, Handler] = {
+        operation: obey for operation in Operation if operation is not Operation.SETTLE_MATCH
+    }
     await run_worker(settings, known)
 
 
