@@ -32,10 +32,9 @@ from domain.guess.tables import guess_revisions, guesses, tournament_members
 from domain.ids import LeagueId, MatchId, MemberId, TournamentId
 from domain.league.tables import league_members
 from domain.match.model import Goals, Match
-from domain.match.store import LAST, is_paused, lock_passed, select_matches, to_match
+from domain.match.store import LAST, is_paused, is_settled, lock_passed, select_matches, to_match
 from domain.match.tables import matches
 from domain.member.tables import members
-from domain.settlement.tables import settlements
 from domain.tables import Instant, Uuid, among
 
 if TYPE_CHECKING:
@@ -180,11 +179,10 @@ async def page_of_member(
 
 def _among_states(states: Sequence[GuessState]) -> ColumnElement[bool]:
     """That a guess, given or not, is in one of the states: `rules.guess_state` once more, by the database clock."""
-    is_settled = exists().where(settlements.c.match_id == matches.c.id, settlements.c.superseded_version.is_(None))
     is_given = guesses.c.member_id.is_not(None)
     state = case(
         (is_paused(), GuessState.PAUSED.value),
-        (and_(is_given, is_settled), GuessState.FINALIZED.value),
+        (and_(is_given, is_settled()), GuessState.FINALIZED.value),
         (is_given, GuessState.WAITING.value),
         (lock_passed(), GuessState.EXPIRED.value),
         else_=GuessState.NOT_STARTED.value,

@@ -106,20 +106,23 @@ def is_paused(at: "ColumnElement[datetime] | None" = None) -> ColumnElement[bool
     )
 
 
+def is_settled() -> ColumnElement[bool]:
+    """Whether a match's result stands and pays. One that was called off, and is on again, awaits its next result."""
+    is_decided = matches.c.result_state.in_([ResultState.FINAL, ResultState.VOID])
+    is_active = exists().where(settlements.c.match_id == matches.c.id, settlements.c.superseded_version.is_(None))
+    return and_(is_decided, is_active)
+
+
 @cache
 def select_matches() -> Select[Any]:
     """What `to_match` reads, to be narrowed by the caller. Made once: it is large."""
     read_whole = select(tournaments.c.matches_at).where(tournaments.c.id == matches.c.tournament_id).scalar_subquery()
-    # One that was called off, and is on again, is settled as void until its next result.
-    is_decided = matches.c.result_state.in_([ResultState.FINAL, ResultState.VOID])
-    is_active = exists().where(settlements.c.match_id == matches.c.id, settlements.c.superseded_version.is_(None))
-    is_settled = and_(is_decided, is_active)
     return select(
         *(matches.c[name] for name in _PLAIN),
         func.greatest(matches.c.last_checked_at, read_whole).label("last_checked_at"),
         lock_passed().label("is_locked"),
         is_paused().label("is_paused"),
-        is_settled.label("is_settled"),
+        is_settled().label("is_settled"),
     )
 
 
