@@ -36,7 +36,7 @@ def _earlier(world: World) -> dict[str, Any]:
 # often one of them may be sent a second time, because branches of an operation reach the same loader at other moments.
 READS: dict[str, tuple[str | None, Variables, int, int]] = {
     "adminExecutions": ("root", _nothing, 6, 0),
-    "dashboard": ("ana", _nothing, 15, 2),
+    "dashboard": ("ana", _nothing, 14, 2),
     "league": ("ana", lambda world: {"id": world.league_id}, 10, 5),
     "leagueHistory": ("ana", lambda world: {"id": world.league_id, "tournament": world.tournament_id}, 5, 0),
     "leagueInvite": (None, lambda _: {"code": CODE}, 1, 0),
