@@ -55,6 +55,7 @@ _CLAIMED = (
         executions.c.state == ExecutionState.QUEUED,
         executions.c.not_before <= func.clock_timestamp(),
         executions.c.attempt < executions.c.max_attempts,
+        IS_KNOWN,
     )
     .values(
         state=ExecutionState.IN_PROGRESS,
