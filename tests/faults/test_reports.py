@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
@@ -18,7 +17,7 @@ from sqlalchemy import text
 from domain.clock import utc_now
 from domain.execution import commands
 from domain.execution.lease import service as leases
-from domain.execution.model import Counts, Execution, ExecutionErrorCode, ExecutionState, ExecutionStep, Operation
+from domain.execution.model import Counts, ExecutionErrorCode, ExecutionState, ExecutionStep, Operation
 from domain.execution.ports import ObjectStore
 from domain.execution.run import Run
 from domain.execution.service import read_steps
@@ -27,7 +26,7 @@ from integrations.object_store.folder import FolderStore
 from integrations.object_store.s3 import Bucket, open_s3
 from runtime.ports import free_port
 from tests.support import worker_process
-from tests.support.executions import ended, executor_of, moving, queue, read_one, until
+from tests.support.executions import ended, executor_of, job_of, moving, queue, read_one, until
 from tests.support.s3 import ENVIRONMENT, make_bucket, running_nanio
 
 if TYPE_CHECKING:
@@ -46,16 +45,6 @@ async def one_step(run: Run) -> None:
 async def one_step_and_an_error(run: Run) -> None:
     await one_step(run)
     raise ValueError("no")
-
-
-def job_of(execution: Execution) -> dict[str, object]:
-    return {
-        "jobId": str(uuid4()),
-        "executionId": str(execution.id),
-        "requestId": execution.request_id,
-        "jobType": execution.operation.value,
-        "attempt": 1,
-    }
 
 
 async def shown(

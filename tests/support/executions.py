@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from domain.clock import utc_now
+from domain.execution.jobs import job_message
 from domain.execution.lease import service as leases
 from domain.execution.model import Command, Execution, ExecutionState, ExecutionTrigger, Operation, Target
 from domain.execution.run import Run
 from domain.execution.service import Accepted, accept, read_executions
-from domain.ids import ExecutionId
+from domain.ids import ExecutionId, new_id
 from integrations.object_store.folder import FolderStore
 from integrations.valkey import ticks
 from integrations.valkey.client import connect
@@ -53,6 +54,11 @@ async def queue(
             trigger=trigger,
             request_id=request_id,
         )
+
+
+def job_of(execution: Execution) -> dict[str, Any]:
+    """What the queue brings of an execution that waits for its first try."""
+    return job_message(execution, job_id=new_id(), enqueued_at=execution.queued_at)
 
 
 def executor_of(

@@ -5,7 +5,6 @@ import json
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 import pytest
 from sqlalchemy import select, text
@@ -39,7 +38,7 @@ from domain.ids import ExecutionId, MatchId, TournamentId, new_id
 from domain.ingestion.errors import ProviderNotFound, ProviderUnavailable
 from domain.outbox.tables import outbox
 from integrations.object_store.folder import FolderStore
-from tests.support.executions import OPERATION, executor_of, queue, read_one, until
+from tests.support.executions import OPERATION, executor_of, job_of, queue, read_one, until
 from tests.support.football import make_members, make_tournament
 
 if TYPE_CHECKING:
@@ -351,15 +350,6 @@ async def test_giving_back_does_not_count_as_a_try(database: "PostgresDatabase")
 
 
 # ---------------------------------------------------------------- the executor
-
-
-def job_of(execution: Execution) -> dict[str, Any]:
-    return {
-        "jobId": str(UUID(int=1)),
-        "executionId": str(execution.id),
-        "requestId": execution.request_id,
-        "jobType": execution.operation.value,
-    }
 
 
 async def test_a_run_ends_with_counts_steps_and_report(database: "PostgresDatabase", tmp_path: Path) -> None:

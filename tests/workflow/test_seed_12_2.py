@@ -22,7 +22,7 @@ import pytest
 from redis.asyncio import Redis
 from sqlalchemy import select
 
-from domain.execution.model import Execution, ExecutionState, Operation, Target
+from domain.execution.model import ExecutionState, Operation, Target
 from domain.execution.run import Run
 from domain.execution.tables import executions
 from domain.ids import MatchId, MemberId, RulesetId, TournamentId, new_id
@@ -41,7 +41,7 @@ from integrations.valkey.projection import ValkeyProjection
 from runtime.database import PostgresDatabase
 from tests.support.api import running_api
 from tests.support.boards import ids_of, projected
-from tests.support.executions import executor_of, queue, read_one
+from tests.support.executions import executor_of, job_of, queue, read_one
 from tests.support.football import MadeTournament, join, make_members, make_tournament, put_guess
 from tests.support.graphql_client import id_of
 from tests.support.ingester import OPEN, Ingester, changed, match_of
@@ -49,16 +49,6 @@ from tests.support.openfootball import a_match, map_matches
 from tests.support.settlement import accept, assert_balanced, play, queued, settle_queued
 
 HOME = "Arsenal FC"
-
-
-def job_of(execution: Execution) -> dict[str, Any]:
-    """What the queue brings of an execution."""
-    return {
-        "jobId": str(new_id()),
-        "executionId": str(execution.id),
-        "requestId": execution.request_id,
-        "jobType": execution.operation.value,
-    }
 
 
 async def exact_scores(database: PostgresDatabase) -> dict[MemberId, int]:

@@ -13,6 +13,7 @@ from domain.ids import ExecutionId, MatchId, TournamentId
 from domain.leaderboard.store import snapshot
 from domain.scoring.rules import bases
 from domain.settlement import store as settlements
+from domain.settlement.model import ScoreVersionKind
 from domain.settlement.result import service as results
 from domain.settlement.result.store import latest_results
 from domain.settlement.service import settle
@@ -88,7 +89,9 @@ async def repair(
         await settle(connection, match_id, execution_id, recount=False)
     await settlements.recount(connection, tournament.id)
     version = await settlements.raise_settled_version(connection, tournament.id)
-    await store.insert_replayed_version(connection, tournament.id, version, found.recomputed_digest)
+    await settlements.insert_version(
+        connection, tournament.id, version, ScoreVersionKind.REPLAYED, found.recomputed_digest
+    )
     await raise_versions(connection, tournament.id, board=True, matches=False)
     again = await verify(connection, tournament)
     if set(again.wrong_matches) - set(found.wrong_matches):

@@ -17,8 +17,7 @@ from domain.match.model import Goals
 from domain.match.tables import matches
 from domain.scoring.model import Facts, ScoreBasis
 from domain.scoring.tables import FACTS
-from domain.settlement.model import ScoreVersionKind
-from domain.settlement.tables import member_scores, score_versions, settlement_scorelines, settlements
+from domain.settlement.tables import member_scores, settlement_scorelines, settlements
 from domain.tables import Uuid
 
 if TYPE_CHECKING:
@@ -156,20 +155,6 @@ async def add_missing_rows(
         )
         statement = insert(member_scores).from_select(["tournament_id", "basis", "member_id"], missing)
         await connection.execute(statement)
-
-
-async def insert_replayed_version(
-    connection: "AsyncConnection", tournament_id: TournamentId, version: int, digest: str
-) -> None:
-    """Note a version that a replay has made: no settlement's, but with the digest of all scores."""
-    values = {
-        "tournament_id": tournament_id,
-        "version": version,
-        "kind": ScoreVersionKind.REPLAYED,
-        "settlement_id": None,
-        "digest": digest,
-    }
-    await connection.execute(insert(score_versions).values(values))
 
 
 def _line(row: Any) -> Line:
