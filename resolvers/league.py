@@ -6,6 +6,9 @@ from uuid import UUID
 
 from domain.ids import LeagueId, LeagueInviteId, LeagueMembershipId, TournamentId
 from domain.league import service as leagues
+from domain.league.invite import service as invites
+from domain.league.link import service as links
+from domain.league.membership import service as memberships
 from domain.league.model import (
     League,
     LeagueInvite,
@@ -33,7 +36,7 @@ async def read_membership(
     """One membership; None unless the viewer is in the league."""
     if await context.loaders.league.load(league_id) is None:
         return None
-    return await leagues.read_membership(context.database, league_id, membership_id)
+    return await memberships.read(context.database, league_id, membership_id)
 
 
 @allow(anyone)
@@ -48,14 +51,14 @@ async def read_link(context: Context, *, league_id: LeagueId, tournament_id: Tou
 @allow(league_admin)
 async def read_invite(context: Context, *, league_id: LeagueId, invite_id: LeagueInviteId) -> LeagueInvite | None:
     """One invite of a league that the viewer runs."""
-    return await leagues.read_invite(context.database, league_id, invite_id)
+    return await invites.read(context.database, league_id, invite_id)
 
 
 @allow(anyone)
 async def invite_preview(context: Context, *, code: str) -> LeagueInvitePreview | None:
     """What a person who holds a code may see before joining; None when the code cannot be used."""
     await context.count_attempt("invite")
-    return await leagues.invite_preview(context.database, code)
+    return await invites.preview(context.database, code)
 
 
 @allow(member)
@@ -74,7 +77,7 @@ async def create_invite(
     context: Context, *, league_id: LeagueId, role: LeagueRole, expires_at: datetime | None, max_uses: int | None
 ) -> LeagueInvite:
     """Make an invite code of a league that the viewer runs."""
-    return await leagues.create_invite(
+    return await invites.create(
         context.database, context.member_id, league_id, role, expires_at, max_uses, context.request.id
     )
 
@@ -84,7 +87,7 @@ async def update_tournament(
     context: Context, *, league_id: LeagueId, tournament_id: TournamentId, change: LinkChange
 ) -> League:
     """Change the status or the ruleset of a tournament in a league that the viewer runs."""
-    league = await leagues.update_tournament(
+    league = await links.update(
         context.database, context.member_id, league_id, tournament_id, change, context.request.id
     )
     context.renew_loaders()
@@ -104,7 +107,7 @@ async def members_page(context: Context, league: League, *, first: int, after: s
     """Members by role, then nick name. Only for a league that was read for the viewer."""
     cursors = Cursors("league.members", league.id)
     place = cursors.read(after, LeagueRole, words, UUID) if after is not None else None
-    rows, total = await leagues.members_page(context.database, league.id, page_size(first), place)
+    rows, total = await memberships.page(context.database, league.id, page_size(first), place)
     names = {row.id: await context.loaders.member.load(row.member_id) for row in rows}
 
     def cursor(row: LeagueMembership) -> str:

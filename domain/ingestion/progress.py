@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from domain.ids import TournamentId
 from domain.ingestion import rules, store
 from domain.ingestion.model import Reading
-from domain.league.store import follow_tournament
+from domain.league.link.store import follow_tournament
 from domain.tournament.model import TournamentStatus
 from domain.tournament.store import raise_versions
 

@@ -29,6 +29,14 @@ class LeagueTournamentStatus(StrEnum):
     COMPLETED = "COMPLETED"
 
 
+class LeftCause(StrEnum):
+    """Why a membership ended."""
+
+    LEFT = "LEFT"
+    REMOVED = "REMOVED"
+    ERASED = "ERASED"
+
+
 @dataclass(frozen=True, slots=True)
 class League:
     id: LeagueId
@@ -39,6 +47,14 @@ class League:
     created_at: datetime
     viewer_role: LeagueRole
     """Role of the member for whom it was read; others do not see it at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeagueChange:
+    """What is to change of a league; None stays as it is. An empty description removes it."""
+
+    name: str | None = None
+    description: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +93,7 @@ class LeagueInvite:
     max_uses: int | None
     expires_at: datetime | None
     revoked_at: datetime | None
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

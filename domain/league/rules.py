@@ -6,8 +6,11 @@ from dataclasses import dataclass, replace
 
 from domain.errors import DomainError, Fault
 from domain.ids import LeagueId, MemberId, TournamentId
+from domain.leaderboard.rules import MAX_COUNTER
 from domain.league.model import (
     League,
+    LeagueChange,
+    LeagueMembership,
     LeaguePermission,
     LeagueRole,
     LeagueTournament,
@@ -34,6 +37,12 @@ _ADMIN_MAY = (
 _FOUNDER_MAY = (LeaguePermission.TRANSFER, LeaguePermission.DELETE)
 
 
+class LastAdmin(DomainError):
+    """The founder stays and stays an admin, so a league always has one."""
+
+    code = "LAST_ADMIN"
+
+
 class InviteInvalid(DomainError):
     """Told alike for a code that is unknown, expired, revoked or used up."""
 
@@ -50,6 +59,8 @@ class LeagueLimits:
     """In one league."""
     leagues: int = 100
     """That one member is in."""
+    matches: int = MAX_COUNTER
+    """Of all its tournaments: what a packed score counts."""
 
 
 def permissions(league: League, viewer_id: MemberId) -> list[LeaguePermission]:
@@ -83,19 +94,42 @@ def shown_link(link: LeagueTournament) -> dict[str, str]:
     }
 
 
+def shown_membership(membership: LeagueMembership) -> dict[str, str]:
+    """A membership as the audit log has it."""
+    return {"memberId": str(membership.member_id), "role": membership.role.value}
+
+
 def league_faults(
     name: str, description: str | None, tournament_ids: Sequence[TournamentId], limits: LeagueLimits
 ) -> list[Fault]:
     """All that is wrong with a new league, whose name and description are stripped already."""
+    faults = text_faults(name, description)
+    if len(set(tournament_ids)) > limits.tournaments:
+        message = f"A league plays at most {limits.tournaments} tournaments."
+        faults.append(Fault("LIMIT_REACHED", message, ("tournamentIds",)))
+    return faults
+
+
+def text_faults(name: str, description: str | None) -> list[Fault]:
+    """All that is wrong with a name and a description."""
     faults = []
     if not SHORTEST_NAME <= len(name) <= LONGEST_NAME or not is_plain(name):
         faults.append(_fault("name", f"A name has {SHORTEST_NAME} to {LONGEST_NAME} characters, on one line."))
     if description is not None and (len(description) > LONGEST_DESCRIPTION or not is_plain(description, lines=True)):
         faults.append(_fault("description", f"A description has at most {LONGEST_DESCRIPTION} characters."))
-    if len(set(tournament_ids)) > limits.tournaments:
-        message = f"A league plays at most {limits.tournaments} tournaments."
-        faults.append(Fault("LIMIT_REACHED", message, ("tournamentIds",)))
     return faults
+
+
+def changed_league(league: League, change: LeagueChange) -> League:
+    """A league after a change of its name or description."""
+    name = league.name if change.name is None else change.name.strip()
+    description = league.description if change.description is None else change.description.strip() or None
+    return replace(league, name=name, description=description)
+
+
+def raised(league: League) -> League:
+    """A league after a change that its boards follow."""
+    return replace(league, board_version=league.board_version + 1)
 
 
 def invite_faults(role: LeagueRole, max_uses: int | None, *, expired: bool) -> list[Fault]:

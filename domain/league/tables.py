@@ -2,7 +2,7 @@
 
 from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, Integer, Table
 
-from domain.league.model import LeagueRole, LeagueTournamentStatus
+from domain.league.model import LeagueRole, LeagueTournamentStatus, LeftCause
 from domain.tables import Instant, Uuid, created_at, metadata, one_of, text
 
 leagues = Table(
@@ -31,7 +31,7 @@ league_members = Table(
     Column("left_at", Instant),
     text("left_cause", nullable=True),
     one_of("role", LeagueRole),
-    CheckConstraint("left_cause IN ('LEFT', 'REMOVED', 'ERASED')", name="left_cause"),
+    one_of("left_cause", LeftCause),
     CheckConstraint("(left_at IS NULL) = (left_cause IS NULL)", name="left_at"),
 )
 Index(

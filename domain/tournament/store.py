@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Row, case, exists, literal, select, tuple_, update
+from sqlalchemy import ARRAY, Row, case, exists, func, literal, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
 from domain.guess.tables import tournament_members
@@ -228,6 +228,21 @@ async def join_many(
     for tournament_id in sorted(new):
         await outbox.members_changed(connection, tournament_id)
     return new
+
+
+async def join_all(connection: "AsyncConnection", tournament: Tournament, member_ids: Iterable[MemberId]) -> None:
+    """Enter many members into a tournament, with zero points on its boards; as `join_many`, last in a transaction."""
+    asked = func.unnest(literal(list(member_ids), ARRAY(Uuid))).column_valued("member_id")
+    entered = insert(tournament_members).from_select(
+        ["tournament_id", "member_id"], select(literal(tournament.id, Uuid), asked)
+    )
+    entered = entered.on_conflict_do_nothing()
+    rows = await connection.execute(entered.returning(tournament_members.c.member_id))
+    new = [{"tournament_id": tournament.id, "member_id": row.member_id} for row in rows]
+    if new:
+        zeros = [{**entry, "basis": basis} for entry in new for basis in bases(tournament.mode)]
+        await connection.execute(insert(member_scores), zeros)
+        await outbox.members_changed(connection, tournament.id)
 
 
 async def _add_zero_scores(connection: "AsyncConnection", member_id: MemberId, found: Sequence[Tournament]) -> None:

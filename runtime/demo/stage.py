@@ -10,6 +10,7 @@ from domain.guess.model import GuessInput
 from domain.ids import LeagueId, MatchId, MemberId, TournamentId, new_id
 from domain.ingestion import store as ingestion_store
 from domain.league import service as league_service
+from domain.league.invite import service as invite_service
 from domain.league.model import LeagueRole
 from domain.member import service as member_service
 from domain.member import store as member_store
@@ -89,9 +90,7 @@ async def found_leagues(database: Database, cast: Cast, tournament_id: Tournamen
         league = await league_service.create(
             database, founder, name, f"A league of the demo, playing {season}.", [tournament_id], REQUEST
         )
-        invite = await league_service.create_invite(
-            database, founder, league.id, LeagueRole.MEMBER, None, None, REQUEST
-        )
+        invite = await invite_service.create(database, founder, league.id, LeagueRole.MEMBER, None, None, REQUEST)
         for member_id in others:
             await league_service.join(database, member_id, invite.code, REQUEST)
         found.append(league.id)

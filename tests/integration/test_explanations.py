@@ -14,7 +14,7 @@ from domain.guess.rules import guess_state
 from domain.guess.tables import guess_revisions
 from domain.ids import MatchId, MemberId
 from domain.ingestion.finality.rules import NO_EXTRA_TIME, NOT_REPEATED
-from domain.league import service as leagues
+from domain.league.link import service as links
 from domain.league.model import LinkChange
 from domain.league.tables import league_members, league_tournaments
 from domain.league.tables import leagues as leagues_table
@@ -112,7 +112,7 @@ async def test_a_league_explains_by_its_own_rules(world: World) -> None:
     league = await make_league(database, "Cup", bob, plays=[made])
     offered = {each.code: each.id for each in await rulesets.page_of_latest(database, first=10)}
     change = LinkChange(ruleset_id=offered["kicktipp"])
-    await leagues.update_tournament(database, bob, league, made.id, change, "test")
+    await links.update(database, bob, league, made.id, change, "test")
     await put_guess(database, made, made.matches[0], bob, 3, 3)
     await pass_lock(database, made.matches[0])
     await accept(database, made.matches[0], 2, 2, after_extra_time=Goals(3, 3))

@@ -12,6 +12,7 @@ from domain.audit.tables import audit_log
 from domain.errors import Forbidden, InvalidInput, NotFound
 from domain.ids import LeagueId, MemberId, RulesetId, TournamentId, new_id
 from domain.league import service as leagues
+from domain.league.link import service as links
 from domain.league.model import League, LeagueTournament, LeagueTournamentStatus, LinkChange
 from domain.league.tables import league_tournaments
 from domain.league.tables import leagues as leagues_table
@@ -59,7 +60,7 @@ async def change_default(database: PostgresDatabase, made: MadeTournament, rules
 async def change_link(
     database: PostgresDatabase, member: MemberId, league: LeagueId, tournament: TournamentId, **change: Any
 ) -> League:
-    return await leagues.update_tournament(database, member, league, tournament, LinkChange(**change), "test")
+    return await links.update(database, member, league, tournament, LinkChange(**change), "test")
 
 
 async def link_of(database: PostgresDatabase, league: LeagueId) -> LeagueTournament:

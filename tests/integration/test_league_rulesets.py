@@ -22,6 +22,7 @@ from domain.leaderboard.board import OpenBoard
 from domain.leaderboard.model import AtVersion, BoardKey, BoardSource
 from domain.leaderboard.service import Boards
 from domain.league import service as leagues
+from domain.league.link import service as links
 from domain.league.model import LinkChange
 from domain.match.model import Goals, MatchStatus
 from domain.scoring import service as rulesets
@@ -93,7 +94,7 @@ async def cup(database: "PostgresDatabase") -> Cup:
     for name in LEAGUES:
         league = await make_league(database, name, members[0], members=members[1:], plays=[made])
         change = LinkChange(ruleset_id=(await _ruleset(database, name)).id)
-        await leagues.update_tournament(database, members[0], league, made.id, change, "test")
+        await links.update(database, members[0], league, made.id, change, "test")
         founded[name] = league
     for member_id, guess in zip(members, GUESSES, strict=True):
         if guess is not None:
@@ -222,7 +223,7 @@ async def test_in_a_regular_season_a_board_of_90_minutes_waits_for_nothing(datab
     (ana,) = await make_members(database, 1, joins=[made])
     league = await make_league(database, "goals-90", ana, plays=[made])
     change = LinkChange(ruleset_id=(await _ruleset(database, "goals-90")).id)
-    await leagues.update_tournament(database, ana, league, made.id, change, "test")
+    await links.update(database, ana, league, made.id, change, "test")
     await put_guess(database, made, made.matches[0], ana, 2, 0)
     await pass_lock(database, made.matches[0])
     await accept(database, made.matches[0], 2, 1)
@@ -241,7 +242,7 @@ async def test_members_see_why_boards_of_90_minutes_wait(database_url: str, valk
         member = await make_member(api.database, "Ana")
         league = (await leagues.create(api.database, member, "Office", None, [tournament_id], "test")).id
         change = LinkChange(ruleset_id=(await _ruleset(api.database, "kicktipp-90")).id)
-        await leagues.update_tournament(api.database, member, league, tournament_id, change, "test")
+        await links.update(api.database, member, league, tournament_id, change, "test")
         match_id = MatchId((await match_of(api.database, HOME)).id)
         await guesses.save(api.database, member, GuessInput(match_id, *AFTER_90), "test")
         client = api.client(await begin_session(api, member))

@@ -12,7 +12,10 @@ from domain.audit.tables import audit_log
 from domain.errors import DomainError, Forbidden, LimitReached, NotFound, Refused
 from domain.guess.tables import tournament_members
 from domain.ids import LeagueId, TournamentId
-from domain.league import service, store
+from domain.league import service
+from domain.league.invite import service as invites
+from domain.league.link.store import follow_tournament
+from domain.league.membership import service as memberships
 from domain.league.model import (
     LeagueInvite,
     LeagueInvitePreview,
@@ -43,7 +46,7 @@ async def invite(
     database: PostgresDatabase, admin: Any, league_id: LeagueId, *, max_uses: int | None = None, **change: Any
 ) -> LeagueInvite:
     role = change.get("role", LeagueRole.MEMBER)
-    return await service.create_invite(database, admin, league_id, role, change.get("expires_at"), max_uses, "r1")
+    return await invites.create(database, admin, league_id, role, change.get("expires_at"), max_uses, "r1")
 
 
 async def set_invite(database: PostgresDatabase, invite_id: Any, **values: Any) -> None:
@@ -136,13 +139,13 @@ async def test_who_has_left_and_a_deleted_league_see_nothing(database: PostgresD
     assert await service.read(database, member, [league_id]) == {}
     assert await service.roles(database, member, [league_id]) == {}
     assert await service.page_of_member(database, member, 10) == []
-    assert (await service.members_page(database, league_id, 10))[1] == 1
+    assert (await memberships.page(database, league_id, 10))[1] == 1
     async with database.begin() as connection:
         await connection.execute(update(leagues).values(deleted_at=func.clock_timestamp()))
     assert await service.read(database, founder, [league_id]) == {}
     assert await service.roles(database, founder, [league_id]) == {}
     assert await service.page_of_member(database, founder, 10) == []
-    assert await service.invite_preview(database, code) is None
+    assert await invites.preview(database, code) is None
     with pytest.raises(DomainError) as refused:
         await service.join(database, member, code, "r1")
     assert refused.value.code == "INVITE_INVALID"
@@ -178,7 +181,7 @@ async def test_members_by_role_and_nick_name(database: PostgresDatabase, first: 
     after = None
     while True:
         with recorded_statements(database) as statements:
-            found, total = await service.members_page(database, league_id, first, after)
+            found, total = await memberships.page(database, league_id, first, after)
         assert (len(statements), total) == (2, 7)
         seen += found[:first]
         if len(found) <= first:
@@ -221,7 +224,7 @@ async def test_an_invite_and_its_preview(database: PostgresDatabase) -> None:
         soon,
         None,
     )
-    preview = await service.invite_preview(database, f" {created.code.lower()} ")
+    preview = await invites.preview(database, f" {created.code.lower()} ")
     assert preview == LeagueInvitePreview("Friends", None, "Member 0", 2)
     league = await service.join(database, guest, created.code.lower(), "r1")
     assert (league.id, league.viewer_role, league.board_version) == (league_id, LeagueRole.VIEWER, 1)
@@ -249,7 +252,7 @@ async def test_a_code_that_cannot_be_used(database: PostgresDatabase, spoilt: st
         "used up": {"uses": 1},
     }
     await set_invite(database, made.id, **changes[spoilt])
-    assert await service.invite_preview(database, made.code) is None
+    assert await invites.preview(database, made.code) is None
     with pytest.raises(DomainError) as refused:
         await service.join(database, guest, made.code, "r1")
     assert (refused.value.code, refused.value.field) == ("INVITE_INVALID", ("code",))
@@ -296,7 +299,7 @@ async def test_a_burst_takes_no_more_seats_than_there_are(database: PostgresData
     refused = [one for one in answers if isinstance(one, Exception)]
     assert {one.code for one in refused if isinstance(one, DomainError)} == {"INVITE_INVALID"}
     assert len(refused) == 2 * 33
-    assert (await service.members_page(database, league_id, 1))[1] == 8
+    assert (await memberships.page(database, league_id, 1))[1] == 8
     assert await count(database, tournament_members) == 8
     async with database.read() as connection:
         assert (await connection.execute(select(league_invites.c.uses))).scalar_one() == 7
@@ -311,7 +314,7 @@ async def test_a_full_league_takes_nobody_and_no_seat(database: PostgresDatabase
     asked = [service.join(database, guest, code, "r1", limits=limits) for guest in guests]
     answers = await asyncio.gather(*asked, return_exceptions=True)
     assert sum(isinstance(one, LimitReached) for one in answers) == 3
-    assert (await service.members_page(database, league_id, 1))[1] == 3
+    assert (await memberships.page(database, league_id, 1))[1] == 3
     async with database.read() as connection:
         assert (await connection.execute(select(league_invites.c.uses))).scalar_one() == 2
 
@@ -355,7 +358,7 @@ async def test_a_link_follows_its_tournament(database: PostgresDatabase) -> None
     ]
     for status, expected, version in steps:
         async with database.begin() as connection:
-            await store.follow_tournament(connection, made.id, status)
+            await follow_tournament(connection, made.id, status)
         links = (await service.tournaments_of(database, [league.id]))[league.id]
         assert {link.tournament_id: link.status for link in links} == {
             made.id: expected,
@@ -369,7 +372,7 @@ async def test_a_tournament_that_begins_while_a_league_is_founded_is_found_begun
     ana = await make_member(database, "Ana")
     async with database.begin() as connection:
         await connection.execute(update(tournaments).values(status=TournamentStatus.ACTIVE))
-        await store.follow_tournament(connection, made.id, TournamentStatus.ACTIVE)
+        await follow_tournament(connection, made.id, TournamentStatus.ACTIVE)
         founding = asyncio.create_task(service.create(database, ana, "Friends", None, [made.id], "r1"))
         await until_one_waits(database)
     league = await founding

@@ -13,7 +13,7 @@ from domain.clock import utc_now
 from domain.ids import LeagueId, MatchId, MemberId
 from domain.leaderboard.model import BoardKey, RankedRow
 from domain.leaderboard.service import Boards
-from domain.league import service as leagues
+from domain.league.link import service as links
 from domain.league.model import LinkChange
 from domain.match.model import Goals, ResultKind
 from domain.scoring import service as rulesets
@@ -76,7 +76,7 @@ async def played(database: "PostgresDatabase") -> Played:
         for preset in PRESETS:
             league = await make_league(database, f"{preset} {counted}", first, members=others, plays=[made])
             change = LinkChange(ruleset_id=(await _under(database, preset, basis)).id)
-            await leagues.update_tournament(database, first, league, made.id, change, "test")
+            await links.update(database, first, league, made.id, change, "test")
             founded[f"`{preset}` {counted}"] = league
     for name, guess in GUESSES.items():
         if guess is not None:

@@ -1,0 +1,1 @@
+"""Subject: a league's invites."""

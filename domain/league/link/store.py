@@ -1,0 +1,139 @@
+"""SQL of what leagues play. A link is never deleted: who takes a tournament up again finds its former ruleset."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Row, Select, exists, func, insert, select, update
+
+from domain.ids import LeagueId, RulesetId, TournamentId
+from domain.league.model import LeagueTournament, LeagueTournamentStatus
+from domain.league.store import raise_version
+from domain.league.tables import league_tournaments
+from domain.match.store import lock_passed
+from domain.match.tables import matches
+from domain.tables import among
+from domain.tournament.model import TournamentStatus
+
+if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A tournament to be played in a league."""
+
+    tournament_id: TournamentId
+    ruleset_id: RulesetId
+    status: LeagueTournamentStatus
+
+
+async def tournaments_of(connection: "AsyncConnection", ids: Iterable[LeagueId]) -> list[LeagueTournament]:
+    """What leagues play, in the order in which it was added."""
+    statement = (
+        _links()
+        .where(among(league_tournaments.c.league_id, ids))
+        .order_by(league_tournaments.c.league_id, league_tournaments.c.added_at, league_tournaments.c.tournament_id)
+    )
+    return [_to_link(row) for row in await connection.execute(statement)]
+
+
+def _links() -> Select[Any]:
+    """What leagues play now."""
+    # A league's choice of ruleset stands from the first lock on.
+    is_frozen = exists().where(matches.c.tournament_id == league_tournaments.c.tournament_id, lock_passed())
+    return select(*league_tournaments.c, is_frozen.label("ruleset_frozen")).where(
+        league_tournaments.c.removed_at.is_(None)
+    )
+
+
+async def insert_links(connection: "AsyncConnection", league_id: LeagueId, links: Sequence[Link]) -> None:
+    rows = [
+        {
+            "league_id": league_id,
+            "tournament_id": link.tournament_id,
+            "ruleset_id": link.ruleset_id,
+            "status": link.status,
+        }
+        for link in links
+    ]
+    if rows:
+        await connection.execute(insert(league_tournaments).values(rows))
+
+
+async def take_up_again(
+    connection: "AsyncConnection", league_id: LeagueId, tournament_id: TournamentId, status: LeagueTournamentStatus
+) -> bool:
+    """Whether a league has played a tournament before; then it does so again, under its former ruleset."""
+    former = (
+        update(league_tournaments)
+        .where(*_is_link(league_id, tournament_id), league_tournaments.c.removed_at.is_not(None))
+        .values(removed_at=None, status=status)
+    )
+    return (await connection.execute(former)).rowcount > 0
+
+
+async def remove_link(connection: "AsyncConnection", league_id: LeagueId, tournament_id: TournamentId) -> None:
+    """Let a league stop playing a tournament; the link stays."""
+    removed = update(league_tournaments).where(*_is_link(league_id, tournament_id))
+    await connection.execute(removed.values(removed_at=func.clock_timestamp()))
+
+
+async def count_matches(connection: "AsyncConnection", tournament_ids: Iterable[TournamentId]) -> int:
+    """How many matches tournaments have together."""
+    statement = select(func.count()).select_from(matches).where(among(matches.c.tournament_id, tournament_ids))
+    return (await connection.execute(statement)).scalar_one()
+
+
+async def lock_link(
+    connection: "AsyncConnection", league_id: LeagueId, tournament_id: TournamentId
+) -> LeagueTournament | None:
+    """A tournament that a league plays, kept as it is until the transaction ends; None when it does not play it."""
+    statement = _links().where(*_is_link(league_id, tournament_id))
+    row = (await connection.execute(statement.with_for_update(key_share=True, of=league_tournaments))).one_or_none()
+    return None if row is None else _to_link(row)
+
+
+async def write_link(connection: "AsyncConnection", link: LeagueTournament) -> None:
+    """Store status and ruleset. The database refuses another ruleset once a match of the tournament has locked."""
+    statement = update(league_tournaments).where(*_is_link(link.league_id, link.tournament_id))
+    await connection.execute(statement.values(status=link.status, ruleset_id=link.ruleset_id))
+
+
+async def follow_tournament(
+    connection: "AsyncConnection", tournament_id: TournamentId, status: TournamentStatus
+) -> None:
+    """Let the leagues that play a tournament go on with it when it begins or ends: their totals count it from then."""
+    steps = {
+        TournamentStatus.ACTIVE: [LeagueTournamentStatus.UPCOMING],
+        TournamentStatus.COMPLETED: [LeagueTournamentStatus.UPCOMING, LeagueTournamentStatus.ACTIVE],
+    }
+    if status not in steps:
+        return
+    moved = (
+        update(league_tournaments)
+        .where(
+            league_tournaments.c.tournament_id == tournament_id,
+            league_tournaments.c.removed_at.is_(None),
+            among(league_tournaments.c.status, steps[status]),
+        )
+        .values(status=LeagueTournamentStatus(status.value))
+        .returning(league_tournaments.c.league_id)
+    )
+    for league_id in sorted(row.league_id for row in await connection.execute(moved)):
+        await raise_version(connection, league_id)
+
+
+def _to_link(row: Row[Any]) -> LeagueTournament:
+    return LeagueTournament(
+        league_id=LeagueId(row.league_id),
+        tournament_id=TournamentId(row.tournament_id),
+        ruleset_id=RulesetId(row.ruleset_id),
+        status=LeagueTournamentStatus(row.status),
+        ruleset_frozen=row.ruleset_frozen,
+    )
+
+
+def _is_link(league_id: LeagueId, tournament_id: TournamentId) -> "tuple[ColumnElement[bool], ...]":
+    return league_tournaments.c.league_id == league_id, league_tournaments.c.tournament_id == tournament_id
