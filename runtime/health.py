@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 # Ends without an exception when all is well; the text of the exception never leaves the process.
 Check = Callable[[], Awaitable[None]]
 
+_PROBE, _PROBE_SECONDS = "palpite:ready", 60
 _NO_STORE = {"cache-control": "no-store"}
 
 
@@ -42,19 +43,19 @@ def health_routes(checks: Mapping[str, Check], *, timeout: float = 2.0) -> list[
 
 
 def readiness_checks(database: "Database", valkey: "Redis", is_reader_alive: Callable[[], bool]) -> dict[str, Check]:
-    """What an API process needs: Postgres at our revision, Valkey, and a living pub/sub reader."""
+    """What an API process needs: Postgres at our revision, a Valkey that takes writes, and a living pub/sub reader."""
 
     async def postgres() -> None:
         await require_head(database)
 
-    async def valkey_answers() -> None:
-        await _ping(valkey)
+    async def valkey_stores() -> None:
+        await valkey.set(_PROBE, b"", ex=_PROBE_SECONDS)  # PING says PONG when the memory is full, too
 
     async def pubsub() -> None:
         if not is_reader_alive():
             raise NotReadyError("the pub/sub reader is not connected")
 
-    return {"postgres": postgres, "valkey": valkey_answers, "pubsub": pubsub}
+    return {"postgres": postgres, "valkey": valkey_stores, "pubsub": pubsub}
 
 
 async def _answer(check: Check, timeout: float) -> str:
@@ -68,8 +69,3 @@ async def _answer(check: Check, timeout: float) -> str:
     except Exception as problem:  # noqa: BLE001 -- an edge: whatever is wrong, the answer is "not ready"
         return f"unreachable ({type(problem).__name__})"
     return "ok"
-
-
-async def _ping(valkey: "Redis") -> None:
-    answer: Any = valkey.ping()
-    await answer

@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import asyncpg
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from integrations.valkey.client import connect
 from runtime.database_url import parse_database_url
 from runtime.errors import SetupError
 from runtime.settings import Settings
@@ -62,7 +62,7 @@ async def require_postgres(url: str, *, timeout: float = 5.0) -> None:
 async def require_valkey(url: str, *, timeout: float = 5.0) -> None:
     """Connect once to Valkey or Redis."""
     try:
-        client = Redis.from_url(url, socket_timeout=timeout, socket_connect_timeout=timeout)
+        client = connect(url, timeout=timeout)
     except (ValueError, TypeError) as problem:
         raise SetupError("REDIS_URL cannot be read; write it as redis://user:password@host:6379/0.") from problem
     try:

@@ -5,10 +5,11 @@ import logging
 import math
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from limits import RateLimitItem, RateLimitItemPerSecond
 from limits.aio.storage import MemoryStorage, RedisStorage
+from limits.aio.storage.redis.redispy import RedispyBridge
 from limits.aio.strategies import MovingWindowRateLimiter
 from redis.exceptions import RedisError
 
@@ -26,13 +27,7 @@ class Limiter:
 
     def __init__(self, valkey: "Redis", limits: Mapping[str, RateLimitItem], *, patience: float = 0.3) -> None:
         """`limits` by what is counted; `patience` is how many seconds Valkey has for an answer."""
-        storage = RedisStorage(
-            "async+redis://",
-            implementation="redispy",
-            key_prefix="palpite:limits",
-            connection_pool=valkey.connection_pool,  # type: ignore[arg-type]  # the library's options are typed narrowly
-        )
-        self._shared = MovingWindowRateLimiter(storage)
+        self._shared = MovingWindowRateLimiter(_storage(valkey))
         self._own = MovingWindowRateLimiter(MemoryStorage())
         self._limits = limits
         self._patience = patience
@@ -59,6 +54,16 @@ class Limiter:
             return None
         stats = await limiter.get_window_stats(limit, what, who)
         return max(1, math.ceil(stats.reset_time - time.time()))
+
+
+def _storage(valkey: "Redis") -> RedisStorage:
+    """Counts by the client that is given, of one server or of a cluster; the library would make one of its own."""
+    storage = RedisStorage("async+redis://", implementation="redispy", key_prefix="palpite:limits")
+    bridge = storage.bridge
+    assert isinstance(bridge, RedispyBridge)
+    bridge.connection_getter = lambda _: cast("Any", valkey)
+    bridge.register_scripts()
+    return storage
 
 
 def limits_of(settings: Settings) -> dict[str, RateLimitItem]:

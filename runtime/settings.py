@@ -113,7 +113,14 @@ class Settings(BaseSettings):
 
     def required_broker_url(self) -> str:
         """The address of the queue of this process: PALPITE_BROKER_URL, else Valkey's."""
-        return self.required_redis_url() if self.broker_url is None else self.broker_url.get_secret_value()
+        if self.broker_url is not None:
+            return self.broker_url.get_secret_value()
+        url = self.required_redis_url()
+        if url.partition("://")[0] not in BROKERS:
+            raise SetupError(
+                "The queue cannot be on a Valkey cluster: set PALPITE_BROKER_URL to one server of Valkey or to NATS."
+            )
+        return url
 
     @field_validator("broker_url")
     @classmethod

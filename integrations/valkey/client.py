@@ -1,18 +1,80 @@
-"""Connections to Valkey that outlive its restarts."""
+"""Connections to Valkey, one server or a cluster, that outlive its restarts."""
 
-from redis.asyncio import Redis
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
 
+if TYPE_CHECKING:
+    from redis.asyncio.connection import AbstractConnection
+
+Valkey: TypeAlias = "Redis | RedisCluster"
+"""Both answer the same calls; a command of several keys names keys of one hash tag only."""
+
+CLUSTER_SCHEMES = ("redis+cluster", "rediss+cluster")
+"""How the address of a cluster begins; that of any of its nodes will do."""
+
+
+def is_cluster(url: str) -> bool:
+    """Whether an address is that of a cluster."""
+    return url.partition("://")[0] in CLUSTER_SCHEMES
+
 
 def connect(url: str, *, timeout: float = 3.0, connections: int = 50) -> "Redis":
-    """A client that answers bytes; nothing is sent until it is used. Timeouts in seconds."""
-    return Redis.from_url(
-        url,
-        decode_responses=False,
-        retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=0.5), 3),
-        socket_timeout=timeout,
-        socket_connect_timeout=timeout,
-        health_check_interval=15,
-        max_connections=connections,
-    )
+    """A client that answers bytes; nothing is sent until it is used. Timeouts in seconds, `connections` to a server.
+
+    That of a cluster is of another class, which no caller needs to know.
+    """
+    retry = Retry(ExponentialWithJitterBackoff(base=0.05, cap=0.5), 3)
+    options: dict[str, Any] = {
+        "decode_responses": False,
+        "retry": retry,
+        "socket_timeout": timeout,
+        "socket_connect_timeout": timeout,
+        "health_check_interval": 15,
+        "max_connections": connections,
+    }
+    if is_cluster(url):
+        return cast("Redis", RedisCluster.from_url(url.replace("+cluster", "", 1), **options))
+    return Redis.from_url(url, **options)
+
+
+@asynccontextmanager
+async def connection_for(client: "Valkey", key: str) -> "AsyncIterator[AbstractConnection]":
+    """A connection of its own to the server that holds a key; closed after an error, for answers may wait in it."""
+    connection, give_back = await _take(client, key)
+    try:
+        yield connection
+    except BaseException:
+        await connection.disconnect(nowait=True)
+        raise
+    finally:
+        await give_back()
+
+
+async def drop_connections(client: "Valkey") -> None:
+    """Close what is idle: connections to a server that has restarted are dead, each of them."""
+    if isinstance(client, RedisCluster):
+        await client.aclose()  # it looks for its nodes again when it is used again
+    else:
+        await client.connection_pool.disconnect(inuse_connections=False)
+
+
+async def _take(client: "Valkey", key: str) -> "tuple[AbstractConnection, Callable[[], Awaitable[None]]]":
+    if not isinstance(client, RedisCluster):
+        pool = client.connection_pool
+        pooled: AbstractConnection = await pool.get_connection()  # type: ignore[no-untyped-call]
+        return pooled, partial(pool.release, pooled)
+    await client.initialize()
+    node = client.get_node_from_key(key)
+    assert node is not None  # only a replica may be missing
+    connection = node.acquire_connection()
+
+    async def release() -> None:
+        node.release(connection)
+
+    return connection, release

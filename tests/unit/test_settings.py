@@ -168,3 +168,12 @@ def test_the_secret_is_made_once_and_kept_private(tmp_path: Path) -> None:
     assert load_settings(data=tmp_path / "other").secret_key() != first
     assert stat.S_IMODE((tmp_path / "new" / "secret").stat().st_mode) == 0o600
     assert load_settings(data=tmp_path, secret="s" * 32).secret_key() == "s" * 32
+
+
+def test_a_cluster_holds_no_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_URL", "redis+cluster://valkey:6379")
+    with pytest.raises(SetupError, match="set PALPITE_BROKER_URL"):
+        load_settings().required_broker_url()
+    monkeypatch.setenv("PALPITE_BROKER_URL", "redis://queue:6379/0")
+    assert load_settings().required_broker_url() == "redis://queue:6379/0"
+    assert load_settings().required_redis_url() == "redis+cluster://valkey:6379"
