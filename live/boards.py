@@ -14,6 +14,7 @@ from domain.outbox.model import TickKind
 from live.events import Delta, Snapshot
 from live.feeds import Feed
 from live.ports import BoardReader
+from live.ring import Missed
 
 if TYPE_CHECKING:
     from domain.leaderboard.board import OpenBoard
@@ -98,6 +99,13 @@ class BoardFeed(Feed[Window, BoardState, Snapshot, Delta]):
     def rebased(self, delta: Delta, from_version: int) -> Delta:
         return replace(delta, from_version=from_version)
 
+    def missed(self, delta: Delta) -> Missed:
+        return Missed(frozenset(row.member_id for row in delta.rows), frozenset(delta.removed))
+
+    def merged(self, state: BoardState, from_version: int, missed: Missed) -> Delta:
+        rows = tuple(row for row in state.rows if row.member_id in missed.changed)
+        return _delta(state, from_version, rows, tuple(sorted(missed.removed)))  # type: ignore[type-var]
+
     def is_private(self, key: Window) -> bool:
         return key.board.league_id is not None
 
@@ -110,17 +118,21 @@ def board_delta(before: BoardState, after: BoardState) -> Delta | None:
     removed = tuple(row.member_id for row in before.rows if row.member_id not in kept)
     if not rows and not removed and _shown_of_board(before.head) == _shown_of_board(after.head):
         return None
+    return _delta(after, before.version, rows, removed)
+
+
+def _delta(state: BoardState, from_version: int, rows: tuple[RankedRow, ...], removed: tuple[MemberId, ...]) -> Delta:
     return Delta(
-        epoch=after.epoch,
-        from_version=before.version,
-        version=after.version,
-        board=after.board,
-        head=after.head,
+        epoch=state.epoch,
+        from_version=from_version,
+        version=state.version,
+        board=state.board,
+        head=state.head,
         rows=rows,
         removed=removed,
-        guessed_matches={row.member_id: after.guessed_matches[row.member_id] for row in rows},
-        movement={row.member_id: after.movement[row.member_id] for row in rows},
-        members={row.member_id: after.members[row.member_id] for row in rows},
+        guessed_matches={row.member_id: state.guessed_matches[row.member_id] for row in rows},
+        movement={row.member_id: state.movement[row.member_id] for row in rows},
+        members={row.member_id: state.members[row.member_id] for row in rows},
     )
 
 
@@ -129,6 +141,6 @@ def _shown_of_row(state: BoardState, row: RankedRow) -> tuple[RankedRow, int, in
     return row, state.guessed_matches[member_id], state.movement[member_id], state.members[member_id]
 
 
-def _shown_of_board(head: BoardHead) -> tuple[int | None, int, int, int]:
+def _shown_of_board(head: BoardHead) -> tuple[int | None, int, int, int, int]:
     """What of a board alone makes a delta; a new version, moment or staleness does not."""
-    return head.settled_version, head.settled_matches, head.matches, head.pending_matches
+    return head.settled_version, head.settled_matches, head.matches, head.pending_matches, head.live_matches

@@ -10,7 +10,7 @@ from domain.errors import DomainError, NotFound, Unavailable
 from domain.execution.model import LIVE, Execution
 from domain.execution.service import ended_within, live_executions, read_executions
 from domain.ids import ExecutionId
-from live.streams import Right
+from live.rights import Right
 from live.topics import Pace
 
 _log = logging.getLogger(__name__)

@@ -5,6 +5,8 @@ from collections.abc import Collection, Hashable, Mapping
 from typing import Generic, Protocol, TypeVar
 from uuid import UUID
 
+from live.ring import Missed
+
 
 class State(Protocol):
     """What a window shows at one version."""
@@ -58,6 +60,14 @@ class Feed(ABC, Generic[K, S, N, D]):
     @abstractmethod
     def rebased(self, delta: D, from_version: int) -> D:
         """The same change for a client whose equal state has another version."""
+
+    @abstractmethod
+    def missed(self, delta: D) -> Missed:
+        """The ids of the rows that a delta brings, and of those that left."""
+
+    @abstractmethod
+    def merged(self, state: S, from_version: int, missed: Missed) -> D:
+        """One delta that leads from a version to this state."""
 
     @abstractmethod
     def is_private(self, key: K) -> bool:

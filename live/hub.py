@@ -13,15 +13,19 @@ from domain.ids import ExecutionId
 from domain.leaderboard.model import BoardKey
 from domain.match.rules import MatchScope
 from domain.outbox.model import TickKind
-from live.boards import BoardFeed, Window
-from live.events import Heartbeat, LeaderboardEvent, MatchEvent, StreamPosition
+from live.boards import BoardFeed, BoardState, Window
+from live.events import Delta, Heartbeat, MatchDelta, MatchSnapshot, Snapshot, StreamPosition
 from live.executions import ExecutionDesk
-from live.matches import MatchFeed
+from live.matches import MatchFeed, MatchState
 from live.operations import OperationsDesk
 from live.ports import Allowed, BoardReader, TickSource
-from live.streams import Right, Stream
+from live.rights import Right
+from live.streams import Stream
 from live.topics import Pace
 from live.watch import Watch
+
+BoardStream = Stream[Window, BoardState, Snapshot, Delta]
+MatchStream = Stream[MatchScope, MatchState, MatchSnapshot, MatchDelta]
 
 
 class Hub:
@@ -66,9 +70,7 @@ class Hub:
                 task.cancel()
             _, self._tasks = await asyncio.wait(self._tasks, timeout=0.1)
 
-    def leaderboard(
-        self, key: BoardKey, first: int, after: StreamPosition | None, *, allowed: Allowed
-    ) -> AsyncGenerator[LeaderboardEvent, None]:
+    def leaderboard(self, key: BoardKey, first: int, after: StreamPosition | None, *, allowed: Allowed) -> BoardStream:
         """The first `first` rows (1 to 100) of a board as they change.
 
         Raises, when iterated:
@@ -77,14 +79,12 @@ class Hub:
             Unauthenticated, Forbidden: the client may not see it, or no longer.
         """
         right = Right(allowed, self._pace.recheck)
-        return Stream(self._boards, Window(key, first), right, self._pace, self._board_heartbeat).events(after)
+        return Stream(self._boards, Window(key, first), after, right, self._pace, self._board_heartbeat)
 
-    def matches(
-        self, scope: MatchScope, after: StreamPosition | None, *, allowed: Allowed
-    ) -> AsyncGenerator[MatchEvent, None]:
+    def matches(self, scope: MatchScope, after: StreamPosition | None, *, allowed: Allowed) -> MatchStream:
         """The matches of a scope as they change. Raises what `leaderboard` raises."""
         right = Right(allowed, self._pace.recheck)
-        return Stream(self._matches, scope, right, self._pace, self._match_heartbeat).events(after)
+        return Stream(self._matches, scope, after, right, self._pace, self._match_heartbeat)
 
     def executions(self, ids: Collection[ExecutionId] | None, *, allowed: Allowed) -> AsyncGenerator[Execution, None]:
         """The named executions, or all live ones now and later: each as it is, then each change.

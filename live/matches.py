@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from uuid import UUID
 
 from domain.database import Database
+from domain.ids import MatchId
 from domain.match.model import Match
 from domain.match.rules import MatchScope
 from domain.match.service import in_scope, match_versions
@@ -12,6 +13,7 @@ from domain.outbox.model import TickKind
 from live.events import MatchDelta, MatchSnapshot
 from live.feeds import Feed
 from live.ports import BoardReader
+from live.ring import Missed
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,14 @@ class MatchFeed(Feed[MatchScope, MatchState, MatchSnapshot, MatchDelta]):
 
     def rebased(self, delta: MatchDelta, from_version: int) -> MatchDelta:
         return replace(delta, from_version=from_version)
+
+    def missed(self, delta: MatchDelta) -> Missed:
+        return Missed(frozenset(match.id for match in delta.matches), frozenset(delta.removed))
+
+    def merged(self, state: MatchState, from_version: int, missed: Missed) -> MatchDelta:
+        changed = tuple(match for match in state.matches if match.id in missed.changed)
+        removed = tuple(MatchId(match) for match in missed.removed)
+        return MatchDelta(state.epoch, from_version, state.version, changed, removed)
 
     def is_private(self, key: MatchScope) -> bool:  # noqa: ARG002
         return False

@@ -11,7 +11,7 @@ from domain.database import Database
 from domain.errors import Unavailable
 from domain.execution.status.model import OperationsStatus
 from domain.execution.status.service import read_status
-from live.streams import Right
+from live.rights import Right
 from live.topics import Pace
 
 _log = logging.getLogger(__name__)

@@ -1,15 +1,18 @@
-"""Owns what the streams of one window share: its state, one reading at a time, and the slot of each stream."""
+"""Owns what the streams of one window share: its state, one reading at a time, and what its last versions changed."""
 
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, Generic
+from typing import Any, Generic, TypeVar, cast
 
 from domain.errors import DomainError, NotFound, Unavailable
-from live.events import ResyncReason
+from live.events import Resync, ResyncReason, StreamPosition
 from live.feeds import D, Feed, K, N, S
+from live.mailboxes import Mailbox
+from live.ring import Ring
 
+E = TypeVar("E")
 Spawn = Callable[[Coroutine[Any, Any, None]], None]
 """Starts a task that its owner ends."""
 
@@ -18,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How fast the hub works; all in seconds but `loads`."""
+    """How fast the hub works; all in seconds but `loads` and `resume_deltas`."""
 
     poll: float = 2.0
     """Between two comparisons with the database."""
@@ -35,43 +38,10 @@ class Pace:
     """Longest pause before a failed reading is tried again."""
     loads: int = 4
     """Readings at the same time, so that streams leave connections to requests."""
-
-
-class Mailbox(Generic[D]):
-    """One slot of one stream: the next delta, or why a snapshot is owed instead. It never grows."""
-
-    def __init__(self) -> None:
-        self.delta: D | None = None
-        self.owed: ResyncReason | None = None
-        self.error: DomainError | None = None
-        self.closed = False
-        self.wake = asyncio.Event()
-
-    def put(self, delta: D) -> None:
-        """Offer a delta; a stream that has not taken the one before gets a snapshot in place of both."""
-        if self.delta is not None:
-            self.owe(ResyncReason.SLOW_CLIENT)
-        elif self.owed is None:
-            self.delta = delta
-            self.wake.set()
-
-    def owe(self, reason: ResyncReason) -> None:
-        """Have the stream begin anew."""
-        self.delta = None
-        self.owed = reason
-        self.wake.set()
-
-    def clear(self) -> None:
-        """Forget what the stream has been given by other means."""
-        self.delta = None
-        self.owed = None
-        self.wake.clear()
-
-    def end(self, error: DomainError | None) -> None:
-        """End the stream, with an error or in good order."""
-        self.error = error
-        self.closed = True
-        self.wake.set()
+    resume: float = 120.0
+    """How old the deltas may be that a client which comes back is given as one."""
+    resume_deltas: int = 64
+    """How many they may be."""
 
 
 class Topic(Generic[K, S, N, D]):
@@ -92,7 +62,8 @@ class Topic(Generic[K, S, N, D]):
         self._forced = False
         self._restored = False
         self._read = asyncio.Event()
-        self._snapshot: tuple[S, N] | None = None
+        self._ring = Ring(pace.resume_deltas, pace.resume)
+        self._made: dict[tuple[str, int, int], object] = {}
 
     def refresh(self, at_least: int | None = None) -> None:
         """Read the state soon, once however often this is asked; for a version, unless a reading has brought it."""
@@ -111,12 +82,29 @@ class Topic(Generic[K, S, N, D]):
 
     def snapshot_of(self, state: S) -> N:
         """The snapshot of a state, one object for all who ask for the same."""
-        if self._snapshot is None or self._snapshot[0] is not state:
-            self._snapshot = (state, self.feed.snapshot(state))
-        return self._snapshot[1]
+        return self._once("snapshot", state.version, 0, lambda: self.feed.snapshot(state))
 
-    async def known(self, epoch: str | None, version: int) -> tuple[S, S]:
-        """What was sent and what is latest, read again when somebody has seen a later version of this epoch.
+    def resync_to(self, state: S, reason: ResyncReason) -> Resync:
+        """The announcement of a state's snapshot."""
+        return self._once(reason, state.version, 0, lambda: Resync(state.epoch, state.version, reason))
+
+    def rebased(self, delta: D, from_version: int) -> D:
+        """The same delta for clients whose equal state has another version."""
+        return self._once("rebased", delta.version, from_version, lambda: self.feed.rebased(delta, from_version))
+
+    def shows_the_latest(self, version: int) -> bool:
+        """Whether a client with this version sees what was sent last."""
+        return self._ring.shows_the_latest(version)
+
+    def merged_since(self, version: int) -> D | None:
+        """One delta from a version to what was sent last; None when it is not known what changed since."""
+        state, missed = self.sent, self._ring.since(version)
+        if state is None or missed is None:
+            return None
+        return self._once("merged", state.version, version, lambda: self.feed.merged(state, version, missed))
+
+    async def known(self, after: StreamPosition | None) -> None:
+        """Wait for the first reading, or for another when somebody has seen a later version of this epoch.
 
         Raises:
             NotFound: there is no such thing.
@@ -127,7 +115,7 @@ class Topic(Generic[K, S, N, D]):
                 while self.latest is None and self.error is None:
                     await self._read.wait()
                 for _ in range(2):
-                    if self.latest is None or self.latest.epoch != epoch or self.latest.version >= version:
+                    if self.latest is None or not self._is_ahead(after, self.latest):
                         break
                     self.refresh()
                     await self._read.wait()
@@ -136,9 +124,10 @@ class Topic(Generic[K, S, N, D]):
                 raise Unavailable("Live updates cannot be read at the moment.") from None
         if self.error is not None:
             raise self.error
-        if self.sent is None or self.latest is None:
-            raise Unavailable("Live updates cannot be read at the moment.")
-        return self.sent, self.latest
+
+    @staticmethod
+    def _is_ahead(after: StreamPosition | None, latest: S) -> bool:
+        return after is not None and after.epoch == latest.epoch and after.version > latest.version
 
     async def _read_what_is_wanted(self) -> None:
         shortest = pause = 0.05
@@ -177,6 +166,7 @@ class Topic(Generic[K, S, N, D]):
         sent, latest = self.sent, self.latest
         if sent is None or latest is None:
             self.sent = self.latest = state
+            self._ring.begin(state.version)
         elif state.epoch != latest.epoch:
             self._begin_anew(state, ResyncReason.UNKNOWN_EPOCH)
         elif state.version < latest.version:
@@ -189,7 +179,12 @@ class Topic(Generic[K, S, N, D]):
         return True
 
     def _begin_anew(self, state: S, reason: ResyncReason) -> None:
+        if self.sent is not None and self.sent.epoch == state.epoch:
+            self._note(self.feed.delta(self.sent, state), state)
+        else:
+            self._ring.begin(state.version)
         self.sent = self.latest = state
+        self._made.clear()
         self._wanted = 0
         for mailbox in self.mailboxes:
             mailbox.owe(reason)
@@ -197,11 +192,26 @@ class Topic(Generic[K, S, N, D]):
     def _go_on(self, sent: S, state: S) -> None:
         self.latest = state
         delta = self.feed.delta(sent, state)
+        self._note(delta, state)
+        self._made.clear()
         if delta is None:
             return
         self.sent = state
         for mailbox in self.mailboxes:
             mailbox.put(delta)
+
+    def _note(self, delta: D | None, state: S) -> None:
+        if delta is None:
+            self._ring.pass_over(state.version)
+        else:
+            self._ring.add(state.version, self.feed.missed(delta))
+
+    def _once(self, what: str, version: int, from_version: int, make: Callable[[], E]) -> E:
+        """One object for all who ask for the same, until another state is read."""
+        key = (what, version, from_version)
+        if key not in self._made:
+            self._made[key] = make()
+        return cast("E", self._made[key])
 
     def _end(self, error: DomainError) -> None:
         self.error = error

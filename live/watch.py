@@ -12,7 +12,8 @@ from typing import Any, Generic
 from uuid import UUID
 
 from live.feeds import D, Feed, K, N, S
-from live.topics import Mailbox, Pace, Topic
+from live.mailboxes import Mailbox
+from live.topics import Pace, Topic
 
 _log = logging.getLogger(__name__)
 

@@ -56,7 +56,7 @@ class Subscription:
     ) -> AsyncGenerator[LeaderboardUpdate, None]:
         key = board.key()
         allowed = right(lambda: leaderboards.watch(info.context, key=key))
-        stream = info.context.hub.leaderboard(key, page_size(first), _position(after), allowed=allowed)
+        stream = info.context.hub.leaderboard(key, page_size(first), _position(after), allowed=allowed).events()
         async with aclosing(stream):
             async for event in stream:
                 info.context.renew_loaders()
@@ -79,7 +79,7 @@ class Subscription:
         ] = strawberry.UNSET,
     ) -> AsyncGenerator[MatchUpdate, None]:
         allowed = right(lambda: matches.watch(info.context))
-        stream = info.context.hub.matches(scope.scope(), _position(after), allowed=allowed)
+        stream = info.context.hub.matches(scope.scope(), _position(after), allowed=allowed).events()
         async with aclosing(stream):
             async for event in stream:
                 info.context.renew_loaders()

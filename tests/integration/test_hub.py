@@ -44,7 +44,7 @@ async def anyone() -> str | None:
 
 
 def follow(process: Process, key: BoardKey, after: StreamPosition | None = None, first: int = 50) -> AsyncIterator[Any]:
-    return process.hub.leaderboard(key, first, after, allowed=anyone)
+    return process.hub.leaderboard(key, first, after, allowed=anyone).events()
 
 
 async def event(stream: AsyncIterator[Any], kind: type[E]) -> E:
@@ -111,11 +111,36 @@ async def test_a_client_moves_from_one_process_to_the_other_and_goes_on(
         await relay(database, valkey)
         delta = await event(moved, Delta)
         assert (delta.from_version, delta.version) == (first.version, 1)
-        late = follow(one, key, StreamPosition(first.epoch, 0))
+        late = follow(one, key, StreamPosition(first.epoch, 99))
         await event(stream, Delta)
         assert (await event(late, Resync)).reason is ResyncReason.TOO_OLD
         assert (await event(late, Snapshot)).version == 1
         assert guessers[0] == delta.rows[0].member_id
+
+
+async def test_a_client_that_was_away_resumes_on_the_other_process_with_one_merged_delta(
+    database: PostgresDatabase, valkey: Redis, valkey_url: str, cup: MadeTournament, guessers: list[MemberId]
+) -> None:
+    key = BoardKey(tournament_id=cup.id)
+    async with (
+        api_process(database, valkey_url, TICKS_ONLY) as one,
+        api_process(database, valkey_url, TICKS_ONLY) as other,
+    ):
+        client, keeper = follow(one, key), follow(other, key)
+        first = await event(client, Snapshot)
+        await event(keeper, Snapshot)
+        await client.aclose()  # type: ignore[attr-defined]
+        for match_id in cup.matches[:3]:
+            await finish(database, match_id, 1, 0)
+            await relay(database, valkey)
+            await event(keeper, Delta)
+        resumed = follow(other, key, StreamPosition(first.epoch, first.version))
+        merged = await event(resumed, Delta)
+        assert (merged.from_version, merged.version, merged.head.settled_matches) == (0, 3, 3)
+        assert [(row.member_id, row.points) for row in merged.rows[:2]] == [(guessers[0], 12), (guessers[1], 6)]
+        await finish(database, cup.matches[3], 1, 0)
+        await relay(database, valkey)
+        assert (await event(resumed, Delta)).from_version == merged.version
 
 
 async def test_a_thousand_streams_are_one_computation_a_version(
@@ -178,7 +203,7 @@ async def test_a_lost_pubsub_connection_ends_in_a_fresh_snapshot(
 ) -> None:
     async with api_process(database, valkey_url, TICKS_ONLY) as process:
         board = follow(process, BoardKey(tournament_id=cup.id))
-        matches = process.hub.matches(MatchScope(round_id=cup.rounds[0]), None, allowed=anyone)
+        matches = process.hub.matches(MatchScope(round_id=cup.rounds[0]), None, allowed=anyone).events()
         await event(board, Snapshot)
         await event(matches, MatchSnapshot)
         assert await valkey.execute_command("CLIENT", "KILL", "TYPE", "pubsub") == 1
@@ -301,7 +326,7 @@ async def test_the_removed_member_gets_no_frame_computed_after_the_removal(
 
     async with api_process(database, valkey_url, TICKS_ONLY) as process:
         key = BoardKey(league_id=league_id, tournament_id=cup.id)
-        theirs, ours = process.hub.leaderboard(key, 50, None, allowed=allowed), follow(process, key)
+        theirs, ours = process.hub.leaderboard(key, 50, None, allowed=allowed).events(), follow(process, key)
         await event(theirs, Snapshot)
         await event(ours, Snapshot)
         await remove_from_league(database, league_id, friend)
@@ -322,7 +347,7 @@ async def test_an_ended_session_ends_an_idle_stream(
         return next(codes)
 
     async with api_process(database, valkey_url) as process:
-        stream = process.hub.leaderboard(BoardKey(tournament_id=cup.id), 50, None, allowed=allowed)
+        stream = process.hub.leaderboard(BoardKey(tournament_id=cup.id), 50, None, allowed=allowed).events()
         assert len((await event(stream, Snapshot)).rows) == len(guessers)
         with pytest.raises(Unauthenticated):
             await event(stream, Delta)
@@ -352,7 +377,7 @@ async def test_matches_in_play_enter_and_leave(
     database: PostgresDatabase, valkey: Redis, valkey_url: str, cup: MadeTournament
 ) -> None:
     async with api_process(database, valkey_url, TICKS_ONLY) as process:
-        stream = process.hub.matches(MatchScope(live_of_tournament_id=cup.id), None, allowed=anyone)
+        stream = process.hub.matches(MatchScope(live_of_tournament_id=cup.id), None, allowed=anyone).events()
         first = await event(stream, MatchSnapshot)
         assert (first.version, first.matches) == (0, ())
         await change_match(database, valkey, cup, 0, status=MatchStatus.IN_PLAY, home_goals=0, away_goals=0)
@@ -369,7 +394,7 @@ async def test_named_matches_count_their_own_versions(
     database: PostgresDatabase, valkey: Redis, valkey_url: str, cup: MadeTournament
 ) -> None:
     async with api_process(database, valkey_url, TICKS_ONLY) as process:
-        stream = process.hub.matches(MatchScope(match_ids=cup.matches[:2]), None, allowed=anyone)
+        stream = process.hub.matches(MatchScope(match_ids=cup.matches[:2]), None, allowed=anyone).events()
         first = await event(stream, MatchSnapshot)
         assert (first.version, [match.id for match in first.matches]) == (2, list(cup.matches[:2]))
         await change_match(database, valkey, cup, 3, minute=7)
@@ -381,7 +406,9 @@ async def test_named_matches_count_their_own_versions(
 
 async def test_unknown_matches_are_not_found(database: PostgresDatabase, valkey_url: str) -> None:
     async with api_process(database, valkey_url) as process:
-        stream = process.hub.matches(MatchScope(live_of_tournament_id=TournamentId(new_id())), None, allowed=anyone)
+        stream = process.hub.matches(
+            MatchScope(live_of_tournament_id=TournamentId(new_id())), None, allowed=anyone
+        ).events()
         with pytest.raises(NotFound):
             await event(stream, MatchSnapshot)
 
@@ -392,7 +419,7 @@ async def test_stopping_a_process_ends_its_streams(
     async with api_process(database, valkey_url) as process:
         streams: list[AsyncIterator[Any]] = [
             follow(process, BoardKey(tournament_id=cup.id)),
-            process.hub.matches(MatchScope(round_id=cup.rounds[0]), None, allowed=anyone),
+            process.hub.matches(MatchScope(round_id=cup.rounds[0]), None, allowed=anyone).events(),
         ]
         for stream in streams:
             await anext(stream)

@@ -13,12 +13,15 @@ import pytest
 from domain.errors import DomainError, Forbidden, NotFound, Unauthenticated, Unavailable
 from live.events import Heartbeat, Resync, ResyncReason, StreamPosition
 from live.feeds import Feed
-from live.streams import Right, Stream
+from live.rights import Right
+from live.ring import Missed
+from live.streams import Stream
 from live.topics import Pace
 from live.watch import Watch
 
 _NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 _TICK = UUID(int=1)
+_ROW = UUID(int=2)
 _CALM = Pace(poll=60, coalesce=0.005, heartbeat=60, recheck=60, retry=0.05)
 
 
@@ -85,6 +88,13 @@ class Source(Feed[str, Reading, Shown, Changed]):
     def rebased(self, delta: Changed, from_version: int) -> Changed:
         return replace(delta, from_version=from_version)
 
+    def missed(self, delta: Changed) -> Missed:  # noqa: ARG002
+        return Missed(frozenset({_ROW}), frozenset())
+
+    def merged(self, state: Reading, from_version: int, missed: Missed) -> Changed:
+        assert missed.changed == {_ROW}
+        return Changed(from_version, state.version, state.value)
+
     def is_private(self, key: str) -> bool:  # noqa: ARG002
         return self.private
 
@@ -115,7 +125,8 @@ class Rig:
 
     def stream(self, after: StreamPosition | None = None) -> "AsyncIterator[Any]":
         right = Right(self.allowed, self.pace.recheck)
-        return Stream(self.watch, "board", right, self.pace, lambda e, v: Heartbeat(e, v, _NOW, 7)).events(after)
+        beat = lambda epoch, version: Heartbeat(epoch, version, _NOW, 7)  # noqa: E731
+        return Stream(self.watch, "board", after, right, self.pace, beat).events()
 
     async def begun(self, count: int = 1) -> "list[AsyncIterator[Any]]":
         """Streams that have had their first event."""
@@ -417,3 +428,46 @@ async def test_the_last_stream_takes_the_topic_with_it() -> None:
         assert list(made.watch.topics) == ["board"]
         await second.aclose()  # type: ignore[attr-defined]
         assert made.watch.topics == {}
+
+
+async def test_who_comes_back_within_the_ring_gets_one_merged_delta() -> None:
+    async with rig() as made:
+        (keeper,) = await made.begun()
+        for version, value in ((2, "b"), (5, "c"), (6, "c"), (9, "d")):
+            await made.turn(version, value)
+        for version in (1, 2, 5, 6):
+            stream = made.stream(StreamPosition("e", version))
+            assert await anext(stream) == Changed(version, 9, "d")
+        for unknown in (3, 4, 7, 8):
+            stream = made.stream(StreamPosition("e", unknown))
+            assert await anext(stream) == Resync("e", 9, ResyncReason.TOO_OLD)
+            assert await anext(stream) == Shown(9, "d")
+        back = made.stream(StreamPosition("e", 5))
+        await anext(back)
+        await made.turn(10, "e")
+        assert await anext(back) == Changed(9, 10, "e")
+        assert await anext(keeper) == Resync("e", 10, ResyncReason.SLOW_CLIENT)
+
+
+async def test_all_who_come_back_from_one_version_share_one_object() -> None:
+    async with rig() as made:
+        await made.begun()
+        keeper = made.stream()
+        await anext(keeper)
+        await made.turn(2, "b")
+        back = [made.stream(StreamPosition("e", 1)) for _ in range(50)]
+        events = [await anext(stream) for stream in back]
+        assert events[0] == Changed(1, 2, "b")
+        assert len({id(event) for event in events}) == 1
+        assert made.source.loads == 2
+
+
+async def test_after_an_outage_who_was_away_meanwhile_still_gets_a_delta() -> None:
+    async with rig() as made:
+        await made.begun()
+        keeper = made.stream()
+        await anext(keeper)
+        made.source.show(2, "b")
+        made.watch.restore()
+        assert await anext(keeper) == Resync("e", 2, ResyncReason.SOURCE_RESTORED)
+        assert await anext(made.stream(StreamPosition("e", 1))) == Changed(1, 2, "b")

@@ -45,7 +45,7 @@ class Mirror:
         self.rows: dict[MemberId, RankedRow] = {}
         self.version = -1
         self.events: list[Any] = []
-        self._stream = process.hub.leaderboard(key, 50, None, allowed=anyone)
+        self._stream = process.hub.leaderboard(key, 50, None, allowed=anyone).events()
         self._task = asyncio.create_task(self._follow())
 
     @property
@@ -180,7 +180,7 @@ async def test_a_settlement_reaches_every_client_from_the_projection(
 
 async def test_a_match_and_its_board_move_together(database: PostgresDatabase, valkey_url: str) -> None:
     async with world_on(database, valkey_url) as (world, one, _):
-        stream = one.hub.matches(MatchScope(round_id=world.cup.rounds[0]), None, allowed=anyone)
+        stream = one.hub.matches(MatchScope(round_id=world.cup.rounds[0]), None, allowed=anyone).events()
         first = await anext(stream)
         assert isinstance(first, MatchSnapshot)
         await finish(database, world.cup.matches[5], 0, 0)

@@ -1,0 +1,47 @@
+"""Owns the right of one client to one stream, asked again and again."""
+
+import logging
+from time import monotonic
+
+from domain.errors import DomainError, Forbidden, NotFound, Unauthenticated
+from live.ports import Allowed
+
+_log = logging.getLogger(__name__)
+
+
+class Right:
+    """`due_at` is the moment at which it is to be asked again at the latest."""
+
+    __slots__ = ("_allowed", "_recheck", "due_at")
+
+    def __init__(self, allowed: Allowed, recheck_seconds: float) -> None:
+        self._allowed = allowed
+        self._recheck = recheck_seconds
+        self.due_at = 0.0
+
+    async def require(self) -> None:
+        """Ask; a refusal is raised as the domain's error, and so is a failure to answer."""
+        code = await self._allowed()
+        self.due_at = monotonic() + self._recheck
+        if code is not None:
+            raise _refusal(code)
+
+    async def confirm(self) -> bool:
+        """Ask; a refusal is raised, False means that nobody can tell at the moment."""
+        try:
+            await self.require()
+        except DomainError:
+            raise
+        except Exception as error:  # noqa: BLE001 an edge: the database may be away, which ends no stream
+            _log.warning("live_right_unknown", extra={"error": repr(error)})
+            self.due_at = monotonic() + 1.0
+            return False
+        return True
+
+
+def _refusal(code: str) -> DomainError:
+    if code == Unauthenticated.code:
+        return Unauthenticated("Sign in again.")
+    if code == NotFound.code:
+        return NotFound("It does not exist, or you may not see it.")
+    return Forbidden("You may no longer see this.")
