@@ -104,7 +104,7 @@ class BoardFeed(Feed[Window, BoardState, Snapshot, Delta]):
 
     def merged(self, state: BoardState, from_version: int, missed: Missed) -> Delta:
         rows = tuple(row for row in state.rows if row.member_id in missed.changed)
-        return _delta(state, from_version, rows, tuple(sorted(missed.removed)))  # type: ignore[type-var]
+        return _delta(state, from_version, rows, tuple(MemberId(row) for row in missed.removed))
 
     def is_private(self, key: Window) -> bool:
         return key.board.league_id is not None
