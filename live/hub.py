@@ -14,6 +14,7 @@ from domain.leaderboard.model import BoardKey
 from domain.match.rules import MatchScope
 from domain.outbox.model import TickKind
 from live.boards import BoardFeed, BoardState, Window
+from live.cohorts import Cohorts
 from live.events import Delta, Heartbeat, MatchDelta, MatchSnapshot, Snapshot, StreamPosition
 from live.executions import ExecutionDesk
 from live.matches import MatchFeed, MatchState
@@ -46,6 +47,7 @@ class Hub:
         limit = asyncio.Semaphore(self._pace.loads)
         self._boards = Watch(BoardFeed(database, boards), self._pace, limit)
         self._matches = Watch(MatchFeed(database, boards), self._pace, limit)
+        self.cohorts = Cohorts(self._pace)
         self._executions = ExecutionDesk(database, self._pace)
         self._operations = OperationsDesk(database, self._pace)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -64,6 +66,7 @@ class Hub:
         """End every stream in good order, then listen no more."""
         for part in (self._boards, self._matches, self._executions, self._operations):
             await part.stop()
+        await self.cohorts.stop()
         # Cancelled until they are over: Python 3.11's `wait_for`, which redis-py uses, may swallow a cancellation.
         while self._tasks:
             for task in self._tasks:

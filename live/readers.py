@@ -1,4 +1,4 @@
-"""Owns where one client stands in a topic, and what it is sent next. Nothing here waits."""
+"""Owns where one client stands in a topic, and what it is sent next."""
 
 from collections.abc import Callable, Sequence
 from typing import Generic
@@ -6,7 +6,7 @@ from typing import Generic
 from live.events import Heartbeat, Resync, ResyncReason, StreamPosition
 from live.feeds import D, K, N, S
 from live.mailboxes import Mailbox
-from live.topics import Topic
+from live.watch import Watch
 
 Beat = Callable[[str, int], Heartbeat]
 """The heartbeat of this moment for an epoch and a version."""
@@ -15,16 +15,37 @@ Beat = Callable[[str, int], Heartbeat]
 class Reader(Generic[K, S, N, D]):
     """One client. Its events are objects that it shares with all who are sent the same."""
 
-    __slots__ = ("_after", "_beat", "_epoch", "_has_begun", "_topic", "_version", "mailbox")
+    __slots__ = ("_after", "_beat", "_epoch", "_has_begun", "_topic", "_version", "_watch", "mailbox")
 
-    def __init__(self, topic: Topic[K, S, N, D], mailbox: Mailbox[D], after: StreamPosition | None, beat: Beat) -> None:
+    def __init__(
+        self, watch: Watch[K, S, N, D], key: K, mailbox: Mailbox[D], after: StreamPosition | None, beat: Beat
+    ) -> None:
         self.mailbox = mailbox
-        self._topic = topic
+        self._watch = watch
+        self._topic = watch.join(key, mailbox)
         self._after = after
         self._beat = beat
         self._has_begun = False
         self._epoch = after.epoch if after else ""
         self._version = after.version if after else 0
+
+    @property
+    def is_private(self) -> bool:
+        """Whether the right to the topic may be lost."""
+        return self._topic.feed.is_private(self._topic.key)
+
+    @property
+    def position(self) -> tuple[str, int]:
+        """Epoch and version of what was sent last."""
+        return self._epoch, self._version
+
+    async def known(self) -> None:
+        """Wait until there is something to take. Raises what `Topic.known` raises."""
+        await self._topic.known(self._after)
+
+    def leave(self) -> None:
+        """Hear no more of the topic."""
+        self._watch.leave(self._topic, self.mailbox)
 
     def take(self) -> Sequence[N | D | Resync | Heartbeat]:
         """What is to be sent now, perhaps nothing; it counts as sent. The topic has been read before."""

@@ -10,7 +10,7 @@ from live.feeds import D, K, N, S
 from live.mailboxes import Mailbox
 from live.readers import Beat, Reader
 from live.rights import Right
-from live.topics import Pace, Topic
+from live.topics import Pace
 from live.watch import Watch
 
 
@@ -27,41 +27,43 @@ class Stream(Generic[K, S, N, D]):
         beat: Beat,
     ) -> None:
         self.watch = watch
-        self.key = key
-        self.after = after
         self.right = right
-        self.beat = beat
+        self._key = key
+        self._after = after
+        self._beat = beat
         self._pace = pace
         self._wake = asyncio.Event()
+
+    def reader(self, mailbox: Mailbox[D]) -> Reader[K, S, N, D]:
+        """Where this client stands from now on; whoever asks for it leaves it."""
+        return Reader(self.watch, self._key, mailbox, self._after, self._beat)
 
     async def events(self) -> AsyncGenerator[N | D | Resync | Heartbeat, None]:
         """The events, until the hub stops, the right is lost, or the window is gone."""
         await self.right.require()
         if self.watch.closed:
             return
-        mailbox: Mailbox[D] = Mailbox(self._wake.set)
-        topic = self.watch.join(self.key, mailbox)
-        reader = Reader(topic, mailbox, self.after, self.beat)
+        reader = self.reader(Mailbox(self._wake.set))
         try:
-            await topic.known(self.after)
+            await reader.known()
             first = reader.take()
-            if topic.feed.is_private(topic.key):
+            if reader.is_private:
                 await self.right.require()  # the state was read after the first answer
             for event in first:
                 yield event
-            while events := await self._next(topic, reader):
+            while events := await self._next(reader):
                 for event in events:
                     yield event
         finally:
-            self.watch.leave(topic, mailbox)
+            reader.leave()
 
-    async def _next(self, topic: Topic[K, S, N, D], reader: Reader[K, S, N, D]) -> Sequence[N | D | Resync | Heartbeat]:
+    async def _next(self, reader: Reader[K, S, N, D]) -> Sequence[N | D | Resync | Heartbeat]:
         """The next events; none when the stream is over."""
         heartbeat_at = monotonic() + self._pace.heartbeat
         while not reader.mailbox.closed:
             await self._wait(min(heartbeat_at, self.right.due_at))
             if self._wake.is_set() and not reader.mailbox.closed:
-                if events := await self._frame(topic, reader):
+                if events := await self._frame(reader):
                     return events
             elif monotonic() >= self.right.due_at:
                 await self.right.confirm()
@@ -78,16 +80,14 @@ class Stream(Generic[K, S, N, D]):
         except TimeoutError:
             return
 
-    async def _frame(
-        self, topic: Topic[K, S, N, D], reader: Reader[K, S, N, D]
-    ) -> Sequence[N | D | Resync | Heartbeat]:
+    async def _frame(self, reader: Reader[K, S, N, D]) -> Sequence[N | D | Resync | Heartbeat]:
         """What the mailbox holds, if the client may see it. No frame is newer than its check."""
         self._wake.clear()
         events = reader.take()
         if not events:
             return ()
-        must_ask = topic.feed.is_private(topic.key) or monotonic() >= self.right.due_at
-        if must_ask and not await self.right.confirm() and topic.feed.is_private(topic.key):
+        must_ask = reader.is_private or monotonic() >= self.right.due_at
+        if must_ask and not await self.right.confirm() and reader.is_private:
             # Nobody can tell whether it may be seen: it is left out and made good later.
             reader.take_back(ResyncReason.SOURCE_RESTORED)
             self._wake.set()

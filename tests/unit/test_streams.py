@@ -1,162 +1,13 @@
 """The rules of streams (contract/README.md, Streams) on a source that the test turns by hand."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from typing import Any
-from uuid import UUID
+from dataclasses import replace
 
 import pytest
 
 from domain.errors import DomainError, Forbidden, NotFound, Unauthenticated, Unavailable
 from live.events import Heartbeat, Resync, ResyncReason, StreamPosition
-from live.feeds import Feed
-from live.rights import Right
-from live.ring import Missed
-from live.streams import Stream
-from live.topics import Pace
-from live.watch import Watch
-
-_NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
-_TICK = UUID(int=1)
-_ROW = UUID(int=2)
-_CALM = Pace(poll=60, coalesce=0.005, heartbeat=60, recheck=60, retry=0.05)
-
-
-@dataclass(frozen=True)
-class Reading:
-    epoch: str
-    version: int
-    value: str
-
-
-@dataclass(frozen=True)
-class Shown:
-    version: int
-    value: str
-
-
-@dataclass(frozen=True)
-class Changed:
-    from_version: int
-    version: int
-    value: str
-
-
-@dataclass
-class Source(Feed[str, Reading, Shown, Changed]):
-    """One value for each key, changed by the test; it counts what is asked of it."""
-
-    state: Reading | None = field(default_factory=lambda: Reading("e", 1, "a"))
-    private: bool = False
-    away: bool = False
-    loads: int = 0
-    load_gate: asyncio.Event = field(default_factory=asyncio.Event)
-    compared: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def __post_init__(self) -> None:
-        self.load_gate.set()
-
-    def show(self, version: int, value: str, epoch: str = "e") -> None:
-        self.state = Reading(epoch, version, value)
-
-    def concerns(self, key: str, kind: str, entity_id: UUID) -> bool:  # noqa: ARG002
-        return kind == "board"
-
-    async def versions(self, keys: Collection[str]) -> Mapping[str, int]:
-        self.compared.set()
-        if self.away:
-            raise ConnectionError("away")
-        return {} if self.state is None else dict.fromkeys(keys, self.state.version)
-
-    async def load(self, key: str) -> Reading | None:  # noqa: ARG002
-        self.loads += 1
-        state = self.state
-        await self.load_gate.wait()
-        if self.away:
-            raise ConnectionError("away")
-        return state
-
-    def snapshot(self, state: Reading) -> Shown:
-        return Shown(state.version, state.value)
-
-    def delta(self, before: Reading, after: Reading) -> Changed | None:
-        return None if before.value == after.value else Changed(before.version, after.version, after.value)
-
-    def rebased(self, delta: Changed, from_version: int) -> Changed:
-        return replace(delta, from_version=from_version)
-
-    def missed(self, delta: Changed) -> Missed:  # noqa: ARG002
-        return Missed(frozenset({_ROW}), frozenset())
-
-    def merged(self, state: Reading, from_version: int, missed: Missed) -> Changed:
-        assert missed.changed == {_ROW}
-        return Changed(from_version, state.version, state.value)
-
-    def is_private(self, key: str) -> bool:  # noqa: ARG002
-        return self.private
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait, at most 5 seconds, for what no event tells."""
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.001)
-
-
-class Rig:
-    """A watch on a source, and streams on it."""
-
-    def __init__(self, source: Source, pace: Pace) -> None:
-        self.source = source
-        self.pace = pace
-        self.watch = Watch(source, pace, asyncio.Semaphore(4))
-        self.code: str | None = None
-        self.unknown = False
-        self.asked = 0
-
-    async def allowed(self) -> str | None:
-        self.asked += 1
-        if self.unknown:
-            raise ConnectionError("away")
-        return self.code
-
-    def stream(self, after: StreamPosition | None = None) -> "AsyncIterator[Any]":
-        right = Right(self.allowed, self.pace.recheck)
-        beat = lambda epoch, version: Heartbeat(epoch, version, _NOW, 7)  # noqa: E731
-        return Stream(self.watch, "board", after, right, self.pace, beat).events()
-
-    async def begun(self, count: int = 1) -> "list[AsyncIterator[Any]]":
-        """Streams that have had their first event."""
-        streams = [self.stream() for _ in range(count)]
-        for stream in streams:
-            await anext(stream)
-        return streams
-
-    async def turn(self, version: int, value: str, epoch: str = "e") -> None:
-        """Change the source, tick, and wait until every mailbox knows."""
-        self.source.show(version, value, epoch)
-        self.watch.tick("board", _TICK)
-        topic = self.watch.topics["board"]
-        await until(lambda: topic.latest == self.source.state)
-
-    async def loaded(self, times: int) -> None:
-        """Wait until that many readings have begun."""
-        await until(lambda: self.source.loads >= times)
-
-
-@asynccontextmanager
-async def rig(pace: Pace = _CALM, **source: Any) -> AsyncIterator[Rig]:
-    made = Rig(Source(**source), pace)
-    runner = asyncio.create_task(made.watch.run())
-    try:
-        yield made
-    finally:
-        await made.watch.stop()
-        runner.cancel()
-        await asyncio.gather(runner, return_exceptions=True)
+from tests.support.rig import CALM, NOW, TICK, Changed, Shown, rig, until
 
 
 async def test_a_stream_begins_with_a_snapshot_and_goes_on_with_deltas() -> None:
@@ -187,7 +38,7 @@ async def test_ticks_without_a_new_version_read_nothing() -> None:
     async with rig() as made:
         (stream,) = await made.begun()
         made.source.compared.clear()
-        made.watch.tick("board", _TICK)
+        made.watch.tick("board", TICK)
         await asyncio.wait_for(made.source.compared.wait(), 5)
         await made.turn(2, "b")
         assert await anext(stream) == Changed(1, 2, "b")
@@ -220,7 +71,7 @@ async def test_a_client_that_is_current_gets_a_heartbeat_and_a_delta_that_fits(v
         await anext(keeper)
         await made.turn(2, "a")
         stream = made.stream(StreamPosition("e", version))
-        assert await anext(stream) == Heartbeat("e", version, _NOW, 7)
+        assert await anext(stream) == Heartbeat("e", version, NOW, 7)
         await made.turn(4, "b")
         assert await anext(stream) == Changed(version, 4, "b")
 
@@ -246,7 +97,7 @@ async def test_a_client_from_a_server_that_knows_more_makes_this_one_read_again(
         (early,) = await made.begun()
         made.source.show(5, "b")
         stream = made.stream(StreamPosition("e", 5))
-        assert await anext(stream) == Heartbeat("e", 5, _NOW, 7)
+        assert await anext(stream) == Heartbeat("e", 5, NOW, 7)
         assert await anext(early) == Changed(1, 5, "b")
 
 
@@ -275,7 +126,7 @@ async def test_a_slow_client_gets_a_snapshot_in_place_of_what_it_missed() -> Non
 
 
 async def test_a_lost_tick_is_made_good_by_the_next_comparison() -> None:
-    async with rig(replace(_CALM, poll=0.05)) as made:
+    async with rig(replace(CALM, poll=0.05)) as made:
         (stream,) = await made.begun()
         made.source.show(2, "b")
         assert await asyncio.wait_for(anext(stream), 5) == Changed(1, 2, "b")
@@ -290,7 +141,7 @@ async def test_a_change_while_the_first_reading_is_under_way_is_not_missed() -> 
         other = asyncio.ensure_future(anext(stream))
         await made.loaded(1)
         made.source.show(2, "b")
-        made.watch.tick("board", _TICK)
+        made.watch.tick("board", TICK)
         await asyncio.wait_for(made.source.compared.wait(), 5)
         made.source.load_gate.set()
         await begin
@@ -300,12 +151,12 @@ async def test_a_change_while_the_first_reading_is_under_way_is_not_missed() -> 
 
 
 async def test_an_outage_ends_in_a_fresh_snapshot_and_heartbeats_go_on_meanwhile() -> None:
-    async with rig(replace(_CALM, poll=0.03, heartbeat=0.1)) as made:
+    async with rig(replace(CALM, poll=0.03, heartbeat=0.1)) as made:
         (stream,) = await made.begun()
         made.source.away = True
         made.source.compared.clear()
         await asyncio.wait_for(made.source.compared.wait(), 5)
-        assert await asyncio.wait_for(anext(stream), 5) == Heartbeat("e", 1, _NOW, 7)
+        assert await asyncio.wait_for(anext(stream), 5) == Heartbeat("e", 1, NOW, 7)
         made.source.show(2, "b")
         made.source.away = False
         events = [await asyncio.wait_for(anext(stream), 5)]
@@ -320,7 +171,7 @@ async def test_a_reading_that_fails_is_tried_again() -> None:
         (stream,) = await made.begun()
         made.source.show(2, "b")
         made.source.load_gate.clear()
-        made.watch.tick("board", _TICK)
+        made.watch.tick("board", TICK)
         await made.loaded(2)
         made.source.away = True
         made.source.load_gate.set()
@@ -330,7 +181,7 @@ async def test_a_reading_that_fails_is_tried_again() -> None:
 
 
 async def test_a_stream_that_cannot_begin_is_refused_as_unavailable() -> None:
-    async with rig(replace(_CALM, start=0.1)) as made:
+    async with rig(replace(CALM, start=0.1)) as made:
         made.source.away = True
         with pytest.raises(Unavailable):
             await anext(made.stream())
@@ -356,7 +207,7 @@ async def test_what_does_not_exist_is_not_found_at_first_and_later() -> None:
         made.source.show(1, "a")
         (stream,) = await made.begun()
         made.source.state = None
-        made.watch.tick("board", _TICK)
+        made.watch.tick("board", TICK)
         with pytest.raises(NotFound):
             await asyncio.wait_for(anext(stream), 5)
         assert made.watch.topics == {}
@@ -381,7 +232,7 @@ async def test_no_frame_of_a_private_board_goes_out_after_the_right_is_lost() ->
 
 
 async def test_an_idle_stream_loses_its_right_by_the_clock() -> None:
-    async with rig(replace(_CALM, recheck=0.05)) as made:
+    async with rig(replace(CALM, recheck=0.05)) as made:
         (stream,) = await made.begun()
         made.code = "UNAUTHENTICATED"
         with pytest.raises(Unauthenticated):
@@ -389,7 +240,7 @@ async def test_an_idle_stream_loses_its_right_by_the_clock() -> None:
 
 
 async def test_a_private_frame_waits_until_somebody_can_tell_whether_it_may_be_seen() -> None:
-    async with rig(replace(_CALM, recheck=0.05), private=True) as made:
+    async with rig(replace(CALM, recheck=0.05), private=True) as made:
         (stream,) = await made.begun()
         made.unknown = True
         await made.turn(2, "b")
@@ -403,7 +254,7 @@ async def test_a_private_frame_waits_until_somebody_can_tell_whether_it_may_be_s
 
 
 async def test_a_public_stream_goes_on_while_nobody_can_tell() -> None:
-    async with rig(replace(_CALM, recheck=0.01)) as made:
+    async with rig(replace(CALM, recheck=0.01)) as made:
         (stream,) = await made.begun()
         made.unknown = True
         await made.turn(2, "b")

@@ -1,0 +1,233 @@
+"""Shared execution on a source that the test turns by hand: one rendering for all, and each client its own pace."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from domain.errors import Forbidden, NotFound, Unavailable
+from live.cohorts import Cohorts, Seat
+from live.events import Heartbeat, Resync, ResyncReason, StreamPosition
+from live.topics import Pace
+from tests.support.rig import CALM, NOW, TICK, Changed, Rig, Shown, rig, until
+
+
+class Client:
+    """Takes what it is given; it can stop taking."""
+
+    def __init__(self) -> None:
+        self.got: list[bytes] = []
+        self.is_ready = True
+        self.ended: list[Exception | None] = []
+        self.seat: Seat[Any, Any, Any, Any] | None = None
+
+    def put(self, payloads: Sequence[bytes]) -> None:
+        assert self.is_ready
+        assert not self.ended
+        self.got += payloads
+
+    def end(self, problem: Exception | None) -> None:
+        self.ended.append(problem)
+
+    def take_again(self) -> None:
+        self.is_ready = True
+        assert self.seat is not None
+        self.seat.wake()
+
+    async def has(self, *events: object) -> None:
+        """Wait until these, and nothing else, have come."""
+        expected = [repr(event).encode() for event in events]
+        await until(lambda: len(self.got) >= len(expected))
+        assert self.got == expected
+
+
+class Room:
+    """Clients of one cohort."""
+
+    def __init__(self, made: Rig) -> None:
+        self.made = made
+        self.cohorts = Cohorts(made.pace)
+        self.rendered: list[object] = []
+        self.is_broken = False
+
+    async def render(self, event: object) -> bytes:
+        if self.is_broken:
+            raise RuntimeError(event)
+        self.rendered.append(event)
+        await asyncio.sleep(0)
+        return repr(event).encode()
+
+    async def join(self, after: StreamPosition | None = None, client: Client | None = None) -> Client:
+        client = client or Client()
+        client.seat = await self.cohorts.join("key", self.made.asked_for(after), self.render, client)
+        return client
+
+
+@asynccontextmanager
+async def room(pace: Pace = CALM, **source: Any) -> AsyncIterator[Room]:
+    async with rig(pace, **source) as made:
+        found = Room(made)
+        try:
+            yield found
+        finally:
+            await found.cohorts.stop()
+
+
+async def test_a_thousand_clients_are_one_rendering_an_event() -> None:
+    async with room() as found:
+        clients = await asyncio.gather(*(found.join() for _ in range(1_000)))
+        await clients[-1].has(Shown(1, "a"))
+        await found.made.turn(2, "b")
+        for client in clients:
+            await client.has(Shown(1, "a"), Changed(1, 2, "b"))
+        assert found.rendered == [Shown(1, "a"), Changed(1, 2, "b")]
+        assert found.made.source.loads == 2
+
+
+async def test_each_client_begins_where_it_stands() -> None:
+    async with room() as found:
+        keeper = await found.join()
+        await found.made.turn(2, "b")
+        await keeper.has(Shown(1, "a"), Changed(1, 2, "b"))
+        positions = [StreamPosition("e", version) for version in (1, 2, 99)] + [StreamPosition("x", 2)]
+        clients = [await found.join(after) for after in positions]
+        await clients[0].has(Changed(1, 2, "b"))
+        await clients[1].has(Heartbeat("e", 2, NOW, 7))
+        await clients[2].has(Resync("e", 2, ResyncReason.TOO_OLD), Shown(2, "b"))
+        await clients[3].has(Resync("e", 2, ResyncReason.UNKNOWN_EPOCH), Shown(2, "b"))
+        assert found.rendered.count(Shown(2, "b")) == 1
+
+
+async def test_who_stands_at_an_equal_version_gets_a_delta_that_fits() -> None:
+    async with room() as found:
+        keeper = await found.join()
+        await keeper.has(Shown(1, "a"))
+        await found.made.turn(3, "a")
+        ahead = await found.join(StreamPosition("e", 3))
+        await ahead.has(Heartbeat("e", 3, NOW, 7))
+        await found.made.turn(4, "b")
+        await ahead.has(Heartbeat("e", 3, NOW, 7), Changed(3, 4, "b"))
+        await keeper.has(Shown(1, "a"), Changed(1, 4, "b"))
+
+
+async def test_a_client_that_takes_nothing_costs_others_nothing_and_gets_the_newest_when_it_takes_again() -> None:
+    async with room() as found:
+        slow, quick = await found.join(), await found.join()
+        await slow.has(Shown(1, "a"))
+        slow.is_ready = False
+        for version in range(2, 12):
+            await found.made.turn(version, f"value {version}")
+            await until(lambda: len(quick.got) == version)  # noqa: B023 awaited at once
+        assert slow.got == [repr(Shown(1, "a")).encode()]
+        slow.take_again()
+        await slow.has(Shown(1, "a"), Resync("e", 11, ResyncReason.SLOW_CLIENT), Shown(11, "value 11"))
+        await found.made.turn(12, "after")
+        await until(lambda: len(slow.got) == 4)
+        assert slow.got[-1] == quick.got[-1] == repr(Changed(11, 12, "after")).encode()
+
+
+async def test_one_missed_event_waits_and_is_no_loss() -> None:
+    async with room() as found:
+        slow = await found.join()
+        await slow.has(Shown(1, "a"))
+        slow.is_ready = False
+        await found.made.turn(2, "b")
+        slow.take_again()
+        await slow.has(Shown(1, "a"), Changed(1, 2, "b"))
+
+
+async def test_who_leaves_hears_no_more_and_the_last_takes_cohort_and_topic_along() -> None:
+    async with room() as found:
+        one, other = await found.join(), await found.join()
+        await other.has(Shown(1, "a"))
+        assert one.seat is not None
+        assert other.seat is not None
+        one.seat.leave()
+        await found.made.turn(2, "b")
+        await other.has(Shown(1, "a"), Changed(1, 2, "b"))
+        assert len(one.got) == 1
+        other.seat.leave()
+        other.seat.leave()
+        assert found.made.watch.topics == {}
+        again = await found.join()
+        await again.has(Shown(2, "b"))
+
+
+async def test_idle_clients_hear_heartbeats_one_rendering_for_all() -> None:
+    async with room(replace(CALM, heartbeat=0.05)) as found:
+        clients = [await found.join() for _ in range(3)]
+        for client in clients:
+            await until(lambda: len(client.got) >= 3)  # noqa: B023 awaited at once
+            assert client.got[1] == repr(Heartbeat("e", 1, NOW, 7)).encode()
+        beats = [event for event in found.rendered if isinstance(event, Heartbeat)]
+        assert len(beats) <= max(len(client.got) for client in clients)
+
+
+async def test_who_may_not_see_it_gets_nothing_and_has_nothing_read() -> None:
+    async with room() as found:
+        found.made.code = "FORBIDDEN"
+        with pytest.raises(Forbidden):
+            await found.join()
+        assert (found.made.source.loads, found.made.watch.topics) == (0, {})
+
+
+async def test_no_frame_of_a_private_board_goes_out_after_the_right_is_lost() -> None:
+    async with room(private=True) as found:
+        client = await found.join()
+        await client.has(Shown(1, "a"))
+        found.made.code = "NOT_FOUND"
+        await found.made.turn(2, "b")
+        await until(lambda: bool(client.ended))
+        assert isinstance(client.ended[0], NotFound)
+        assert len(client.got) == 1
+        assert found.made.watch.topics == {}
+
+
+async def test_an_idle_private_client_loses_its_right_by_the_clock() -> None:
+    async with room(replace(CALM, recheck=0.05), private=True) as found:
+        client = await found.join()
+        found.made.code = "FORBIDDEN"
+        await until(lambda: bool(client.ended))
+        assert isinstance(client.ended[0], Forbidden)
+
+
+async def test_a_private_frame_waits_until_somebody_can_tell_whether_it_may_be_seen() -> None:
+    async with room(replace(CALM, recheck=0.05), private=True) as found:
+        client = await found.join()
+        await client.has(Shown(1, "a"))
+        found.made.unknown = True
+        await found.made.turn(2, "b")
+        asked = found.made.asked
+        await until(lambda: found.made.asked >= asked + 3)
+        assert len(client.got) == 1
+        found.made.unknown = False
+        await client.has(Shown(1, "a"), Resync("e", 2, ResyncReason.SOURCE_RESTORED), Shown(2, "b"))
+
+
+async def test_what_is_gone_ends_for_all_and_a_source_that_is_away_refuses_the_first() -> None:
+    async with room(replace(CALM, start=0.1)) as found:
+        clients = [await found.join() for _ in range(3)]
+        found.made.source.state = None
+        found.made.watch.tick("board", TICK)
+        for client in clients:
+            await until(lambda: bool(client.ended))  # noqa: B023 awaited at once
+            assert isinstance(client.ended[0], NotFound)
+        found.made.source.show(1, "a")
+        found.made.source.away = True
+        with pytest.raises(Unavailable):
+            await found.join()
+        assert found.made.watch.topics == {}
+
+
+async def test_a_rendering_that_fails_ends_the_clients_and_leaves_none_in_silence() -> None:
+    async with room() as found:
+        client = await found.join()
+        await client.has(Shown(1, "a"))
+        found.is_broken = True
+        await found.made.turn(2, "b")
+        await until(lambda: bool(client.ended))
+        assert isinstance(client.ended[0], RuntimeError)
+        assert found.made.watch.topics == {}
