@@ -76,6 +76,12 @@ async def board_reader(context: Context, arguments: Mapping[str, Any]) -> None:
         raise NotFound("There is no such league.")
 
 
+async def board_exporter(context: Context, arguments: Mapping[str, Any]) -> None:
+    """Whoever is signed in for a tournament's board, members of the league for a league's (`key`)."""
+    await member(context, arguments)
+    await board_reader(context, arguments)
+
+
 async def board_watcher(context: Context, arguments: Mapping[str, Any]) -> None:
     """The same for streams, which ask again and again: membership is read from the database each time."""
     key: BoardKey = arguments["key"]

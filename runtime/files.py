@@ -82,6 +82,7 @@ async def _sent(store: ObjectStore, key: str) -> Response:
     return Response(content, media_type=_media_type(key), headers=headers)
 
 
+_MEDIA_TYPES = {"json": "application/json", "csv": "text/csv; charset=utf-8"}
 _NO_STORE = {"cache-control": "private, no-store"}
 
 
@@ -90,7 +91,7 @@ def _gone() -> Response:
 
 
 def _media_type(key: str) -> str:
-    return "application/json" if key.endswith(".json") else "application/octet-stream"
+    return _MEDIA_TYPES.get(key.rpartition(".")[2], "application/octet-stream")
 
 
 def _text(raw: bytes) -> str:

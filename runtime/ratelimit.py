@@ -19,6 +19,8 @@ from runtime.settings import Settings
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
+_EXPORTS = (30, 600)
+"""So many files may a member ask for in so many seconds."""
 _log = logging.getLogger(__name__)
 
 
@@ -67,7 +69,8 @@ def _storage(valkey: "Redis") -> RedisStorage:
 
 
 def limits_of(settings: Settings) -> dict[str, RateLimitItem]:
-    """The limits of the contract's rate-limited fields, by network address."""
+    """The limits of the contract's rate-limited fields, by network address; of exports by member."""
     sign_in = RateLimitItemPerSecond(settings.sign_in_limit, math.ceil(settings.sign_in_window_seconds))
     sign_up = RateLimitItemPerSecond(settings.sign_up_limit, math.ceil(settings.sign_up_window_seconds))
-    return {"sign_in": sign_in, "sign_up": sign_up, "invite": sign_in}
+    export = RateLimitItemPerSecond(*_EXPORTS)
+    return {"sign_in": sign_in, "sign_up": sign_up, "invite": sign_in, "export": export}

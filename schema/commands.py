@@ -52,6 +52,7 @@ describe(
     PRUNE_HISTORY="Remove what is past its retention.",
     CORRECT_RESULT="`correctResult`.",
     REPLAY_SETTLEMENT="`replaySettlement`.",
+    EXPORT_LEADERBOARD="`exportLeaderboard`.",
 )
 
 

@@ -1,20 +1,18 @@
 """Earlier moments of boards: as clients name them, and as ids of boards hold them."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Annotated
 
 import strawberry
 
 from domain.errors import InvalidInput
-from domain.ids import RoundId
 from domain.leaderboard.model import AfterRound, AtTime, AtVersion, BoardHead, Moment
+from domain.leaderboard.past.moments import moment_text, read_moment
 from schema import ids
 from schema.ids import MalformedId, required
 from schema.shared import given
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND = timedelta(microseconds=1)
 SETTLED_ONLY = "s"
 
 
@@ -62,7 +60,7 @@ def moment_of(as_of: BoardMomentInput | None) -> Moment | None:
 
 def moment_parts(head: BoardHead) -> tuple[str, ...]:
     """What the ids of a board and its rows say of its moment; nothing for the present board."""
-    return () if head.is_streamed else (_text(head.as_of), SETTLED_ONLY if head.settled_only else "")
+    return () if head.is_streamed else (moment_text(head.as_of), SETTLED_ONLY if head.settled_only else "")
 
 
 def read_moment_parts(parts: Sequence[str]) -> tuple[Moment | None, bool]:
@@ -76,29 +74,7 @@ def read_moment_parts(parts: Sequence[str]) -> tuple[Moment | None, bool]:
     text, settled = parts
     if settled not in ("", SETTLED_ONLY) or not (text or settled):
         raise MalformedId(settled)
-    return _moment(text) if text else None, bool(settled)
-
-
-def _text(moment: Moment | None) -> str:
-    match moment:
-        case AtVersion(version):
-            return f"v{version}"
-        case AtTime(time):
-            return f"t{(time - EPOCH) // MICROSECOND}"
-        case AfterRound(round_id):
-            return f"r{round_id.hex}"
-    return ""
-
-
-def _moment(text: str) -> Moment:
-    kind, value = text[0], text[1:]
-    if kind == "r":
-        return AfterRound(RoundId(ids.uuid_part(value)))
     try:
-        number = int(value)
-        moment = AtTime(EPOCH + number * MICROSECOND) if kind == "t" else AtVersion(number)
-    except (ValueError, OverflowError) as problem:
+        return read_moment(text), bool(settled)
+    except ValueError as problem:
         raise MalformedId(text) from problem
-    if _text(moment) != text:  # one object, one id
-        raise MalformedId(text)
-    return moment

@@ -17,6 +17,9 @@ from resolvers import (
     execution as executions,
 )
 from resolvers import (
+    export as exports,
+)
+from resolvers import (
     guess as guesses,
 )
 from resolvers import (
@@ -46,6 +49,7 @@ from schema.dead_letter import (
     required_dead_letter,
 )
 from schema.execution import ExecutionPayload
+from schema.export import Export, ExportLeaderboardInput, ExportPayload
 from schema.guess import (
     Guess,
     SaveGuessesInput,
@@ -149,6 +153,24 @@ class Mutation:
             for index, (item, result) in enumerate(zip(input.guesses, results or [], strict=False))
         ]
         return SaveGuessesPayload(results=shown, errors=errors)
+
+    @strawberry.mutation(
+        description=(
+            "Ask for a file of a whole board, with the ranks that the board shows. Members who may see the board."
+        )
+    )
+    async def export_leaderboard(self, info: Info, input: ExportLeaderboardInput) -> ExportPayload:
+        asked, errors = await outcome(
+            lambda: exports.export_leaderboard(
+                info.context,
+                key=input.board.key(),
+                as_of=input.moment(),
+                settled_only=input.settled_only,
+                kind=input.format,
+            )
+        )
+        export = Export.from_domain(asked, info.context.services) if asked else None
+        return ExportPayload(export=export, errors=errors)
 
     @strawberry.mutation(description="Create a league; the viewer becomes founder and league admin.")
     async def create_league(self, info: Info, input: CreateLeagueInput) -> LeaguePayload:

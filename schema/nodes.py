@@ -32,6 +32,9 @@ from resolvers import (
     execution as executions,
 )
 from resolvers import (
+    export as exports,
+)
+from resolvers import (
     guess as guesses,
 )
 from resolvers import (
@@ -60,6 +63,7 @@ from schema import (
     correction,
     dead_letter,
     execution,
+    export,
     guess,
     leaderboard,
     league,
@@ -201,6 +205,12 @@ async def _execution(info: Info, parts: Sequence[str]) -> Node | None:
     return execution.Execution.from_domain(found, info.context.services.report_url) if found else None
 
 
+async def _export(info: Info, parts: Sequence[str]) -> Node | None:
+    (part,) = _exactly(parts, 1)
+    found = await exports.read(info.context, export_id=ExecutionId(uuid_part(part)))
+    return export.Export.from_domain(found, info.context.services) if found else None
+
+
 async def _dead_letter(info: Info, parts: Sequence[str]) -> Node | None:
     (part,) = _exactly(parts, 1)
     found = await dead_letters.read(info.context, dead_letter_id=DeadLetterId(uuid_part(part)))
@@ -250,6 +260,7 @@ FINDERS: Mapping[str, Finder] = {
     "LeagueTournament": _league_tournament,
     "LeagueInvite": _league_invite,
     "Execution": _execution,
+    "Export": _export,
     "DeadLetter": _dead_letter,
     "Schedule": _schedule,
     "AuditEntry": _audit_entry,

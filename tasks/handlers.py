@@ -14,7 +14,9 @@ from domain.ingestion import service as ingestion
 from domain.ingestion.ports import Provider
 from domain.leaderboard import projector
 from domain.leaderboard.audit import service as board_audit
+from domain.leaderboard.export.service import export_leaderboard
 from domain.leaderboard.ports import Projection
+from domain.leaderboard.service import Boards
 from domain.settlement import service as settlement
 from domain.tournament.model import Provider as ProviderName
 
@@ -50,6 +52,7 @@ DOMAINS: Mapping[Operation, str] = {
     Operation.PRUNE_HISTORY: "execution",
     Operation.CORRECT_RESULT: "correction",
     Operation.REPLAY_SETTLEMENT: "correction",
+    Operation.EXPORT_LEADERBOARD: "leaderboard",
 }
 
 
@@ -136,6 +139,11 @@ async def _replay_settlement(run: Run, _: Ports) -> None:
     await corrections.replay_settlement(run)
 
 
+async def _export_leaderboard(run: Run, ports: Ports) -> None:
+    boards = Boards(run.database, ports.projection, ports.clock)
+    await export_leaderboard(run, boards, ports.reports)
+
+
 HANDLERS: Mapping[Operation, Handler] = {
     Operation.INGEST_TOURNAMENT: _ingest_tournament,
     Operation.INGEST_ROUNDS: _ingest_rounds,
@@ -154,4 +162,5 @@ HANDLERS: Mapping[Operation, Handler] = {
     Operation.REBUILD_PROJECTION: _rebuild_projection,
     Operation.VERIFY_PROJECTION: _verify_projection,
     Operation.PRUNE_HISTORY: _prune_history,
+    Operation.EXPORT_LEADERBOARD: _export_leaderboard,
 }

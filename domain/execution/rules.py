@@ -15,9 +15,18 @@ from domain.execution.model import (
     Target,
 )
 
-# What an operation is about when its target does not exist yet.
+# What an operation is about when its target does not exist yet, or is not all of it.
 _IDENTITY: Mapping[Operation, tuple[str, ...]] = {
     Operation.INGEST_TOURNAMENT: ("provider", "competition", "season"),
+    Operation.EXPORT_LEADERBOARD: (
+        "memberId",
+        "leagueId",
+        "tournamentId",
+        "roundId",
+        "asOf",
+        "settledOnly",
+        "ending",
+    ),
 }
 # Failures whose own words may be shown.
 _SPOKEN = frozenset(ExecutionErrorCode) - {ExecutionErrorCode.INTERNAL, ExecutionErrorCode.WORKER_LOST}
@@ -68,6 +77,7 @@ POLICIES: Mapping[Operation, RetryPolicy] = {
     Operation.PRUNE_HISTORY: _OWN_WORK,
     Operation.CORRECT_RESULT: _OWN_WORK,
     Operation.REPLAY_SETTLEMENT: _OWN_WORK,
+    Operation.EXPORT_LEADERBOARD: _OWN_WORK,
 }
 
 

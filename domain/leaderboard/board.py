@@ -100,6 +100,11 @@ class OpenBoard:
         """A member's row with up to `radius` rows on each side; empty when not ranked here."""
         return await self._read(lambda reader: reader.rows_around(member_id, radius))
 
+    async def ranking(self) -> Ranking:
+        """All places of one state of the board, in memory; from now on the board stays at that state."""
+        self._opened, ranking = await self._shelf.ranked(self._opened)
+        return ranking
+
     async def guessed_matches(self, member_ids: Collection[MemberId]) -> dict[MemberId, int]:
         """How many of the board's settled matches each member had guessed."""
         return await self._shelf.guessed_matches(self._opened.state, member_ids)
@@ -132,7 +137,7 @@ class OpenBoard:
         self, search: str, *, first: int | None, after: Place | None, last: int | None, before: Place | None
     ) -> RowPage:
         """Rows of the members found, each at its place of the whole board."""
-        self._opened, ranking = await self._shelf.ranked(self._opened)
+        ranking = await self.ranking()
         places = ranking.find_all(await self._shelf.named(self._opened.state, search))
         low = bisect_left(places, ranking.after(after[1], after[2])) if after is not None else 0
         high = bisect_left(places, ranking.before(before[1], before[2])) if before is not None else len(places)

@@ -100,6 +100,16 @@ class Boards:
         opened = await self._open_at(key, as_of, settled_only, from_database=False)
         return None if opened is None else OpenBoard(self, opened)
 
+    async def find(self, key: BoardKey, *, as_of: Moment | None = None) -> BoardKey | None:
+        """The whole key of a board that there is, without reading the board; None when there is no such board.
+
+        Raises what `open` raises.
+        """
+        state = await self._state(key)
+        if state is not None and as_of is not None:
+            await self._past.find(state, as_of)
+        return None if state is None else state.key
+
     async def reopen(self, opened: Opened, *, from_database: bool) -> Opened:
         """The same board in its present state; a board that is gone by now stays as it was."""
         head = opened.head

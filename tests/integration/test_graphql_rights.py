@@ -97,6 +97,18 @@ MUTATIONS = [
         counts_as_write=True,
     ),
     Case(
+        "exportLeaderboard",
+        'mutation { exportLeaderboard(input: {board: {tournamentId: "TOURNAMENT"}}) { errors { code } } }',
+        MEMBERS,
+        counts_as_write=True,
+    ),
+    Case(
+        "exportLeaderboard",
+        'mutation { exportLeaderboard(input: {board: {leagueId: "LEAGUE"}}) { errors { code } } }',
+        (UNAUTHENTICATED, NOT_FOUND, OK, OK, OK, NOT_FOUND),
+        counts_as_write=True,
+    ),
+    Case(
         "createLeague",
         'mutation { createLeague(input: {name: "Five"}) { errors { code } } }',
         MEMBERS,

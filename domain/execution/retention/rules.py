@@ -4,12 +4,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
+from domain.execution.exports import KEEP
+
 
 class History(StrEnum):
     """What is removed some day."""
 
     SCHEDULE_RUNS = "SCHEDULE_RUNS"
     DEAD_LETTERS = "DEAD_LETTERS"
+    EXPORTS = "EXPORTS"
     EXECUTIONS = "EXECUTIONS"
     SESSIONS = "SESSIONS"
     OUTBOX = "OUTBOX"
@@ -34,6 +37,12 @@ class Retention:
 RETENTIONS = (
     Retention(History.SCHEDULE_RUNS, 30, "Runs of schedules", "the latest run of each schedule"),
     Retention(History.DEAD_LETTERS, 90, "Dead letters that were replayed or discarded", "those that wait for somebody"),
+    Retention(
+        History.EXPORTS,
+        KEEP.days,
+        "Files that members asked for, with the executions that made them",
+        "the executions, without their files, that an audit line, a dead letter or a retry refers to",
+    ),
     Retention(
         History.EXECUTIONS,
         30,

@@ -1,6 +1,7 @@
 """SQL of retention: what is past its time, counted, and removed batch by batch."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -8,6 +9,7 @@ from sqlalchemy import and_, delete, exists, func, not_, or_, select, tuple_
 
 from domain.audit.tables import audit_log
 from domain.execution.dead_letter.tables import dead_letters
+from domain.execution.exports import ENDING, OPERATIONS
 from domain.execution.model import LIVE
 from domain.execution.retention.rules import History, Retention
 from domain.execution.tables import executions
@@ -22,9 +24,11 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Table
     from sqlalchemy.ext.asyncio import AsyncConnection
 
+_OLD = (executions.c.id, executions.c.fence, executions.c.params[ENDING].astext)
 _TABLES: "dict[History, Table]" = {
     History.SCHEDULE_RUNS: schedule_runs,
     History.DEAD_LETTERS: dead_letters,
+    History.EXPORTS: executions,
     History.EXECUTIONS: executions,
     History.SESSIONS: sessions,
     History.OUTBOX: outbox,
@@ -53,18 +57,34 @@ async def remove(
     return (await connection.execute(delete(table).where(key.in_(due)))).rowcount
 
 
+@dataclass(frozen=True, slots=True)
+class OldExecution:
+    """An execution past its time, whose tries may have left files."""
+
+    id: ExecutionId
+    tries: int
+    ending: str | None
+    """Of the file that it made for a member, if it makes any."""
+
+
 async def take_executions(
-    connection: "AsyncConnection", keeps: dict[History, timedelta], limit: int
-) -> list[tuple[ExecutionId, int]]:
-    """Lock up to `limit` executions that are past their time, and how many tries may have left a report."""
+    connection: "AsyncConnection", history: History, keeps: dict[History, timedelta], limit: int
+) -> list[OldExecution]:
+    """Lock up to `limit` executions that are past their time."""
     statement = (
-        select(executions.c.id, executions.c.fence)
-        .where(_is_due(History.EXECUTIONS, keeps))
+        select(*_OLD)
+        .where(_is_due(history, keeps))
         .order_by(executions.c.queued_at, executions.c.id)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
-    return [(ExecutionId(row.id), row.fence) for row in await connection.execute(statement)]
+    return [OldExecution(*row) for row in await connection.execute(statement)]
+
+
+async def kept_exports(connection: "AsyncConnection", keeps: dict[History, timedelta]) -> list[OldExecution]:
+    """Executions that stay although their files' time is over."""
+    statement = select(*_OLD).where(_is_old_export(keeps), or_(*keepers(keeps)))
+    return [OldExecution(*row) for row in await connection.execute(statement)]
 
 
 async def remove_executions(connection: "AsyncConnection", ids: Sequence[ExecutionId]) -> int:
@@ -79,6 +99,8 @@ def _is_due(history: History, keeps: dict[History, timedelta]) -> "ColumnElement
             return _is_old_run(keeps)
         case History.DEAD_LETTERS:
             return _is_old_letter(keeps)
+        case History.EXPORTS:
+            return and_(_is_old_export(keeps), *(not_(kept) for kept in keepers(keeps)))
         case History.EXECUTIONS:
             is_old = and_(executions.c.queued_at < before, executions.c.finished_at < before)
             return and_(executions.c.state.not_in(LIVE), is_old, *(not_(kept) for kept in keepers(keeps)))
@@ -86,6 +108,11 @@ def _is_due(history: History, keeps: dict[History, timedelta]) -> "ColumnElement
             return or_(sessions.c.expires_at < before, sessions.c.revoked_at < before)
         case History.OUTBOX:
             return outbox.c.not_before < before
+
+
+def _is_old_export(keeps: dict[History, timedelta]) -> "ColumnElement[bool]":
+    is_old = executions.c.finished_at < func.clock_timestamp() - keeps[History.EXPORTS]
+    return and_(executions.c.operation.in_(OPERATIONS), executions.c.state.not_in(LIVE), is_old)
 
 
 def _is_old_run(keeps: dict[History, timedelta]) -> "ColumnElement[bool]":

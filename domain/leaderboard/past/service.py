@@ -50,6 +50,16 @@ class PastBoard:
     """Rises when it must be ranked anew."""
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A moment that a board has had."""
+
+    name: Hashable
+    """Tells it apart from the board's other moments."""
+    resolve: Resolve
+    """Reads which versions its tournaments had then."""
+
+
 class PastBoards:
     """Ranks boards of earlier moments."""
 
@@ -66,11 +76,19 @@ class PastBoards:
             InvalidInput: a moment that this board has not had.
             NotFound: a round of none of its tournaments.
         """
+        found = await self.find(state, moment)
+        return None if found is None else await self._get(state, found.name, found.resolve)
+
+    async def find(self, state: BoardState, moment: Moment) -> "Found | None":
+        """A moment that the board has had, without reading the board; None when that is how it stands now.
+
+        Raises what `open` raises.
+        """
         match moment:
             case AtVersion(version):
-                return await self._at_version(state, version)
+                return self._at_version(state, version)
             case AtTime(time):
-                return await self._at_time(state, time)
+                return self._at_time(state, time)
             case AfterRound():
                 return await self._after_round(state, moment)
 
@@ -96,7 +114,8 @@ class PastBoards:
 
     # ------------------------------------------------------------ moments
 
-    async def _at_version(self, state: BoardState, version: int) -> PastBoard | None:
+    @staticmethod
+    def _at_version(state: BoardState, version: int) -> "Found | None":
         if state.key.tournament_id is None:
             raise InvalidInput("A league's total has no version of its own: name a time or a round.", field=_VERSION)
         (part,) = state.parts
@@ -110,16 +129,17 @@ class PastBoards:
             at = await store.time_of_version(connection, part.tournament_id, max(version, 1))
             return Instant(at or state.read_at, {part.tournament_id: version})
 
-        return await self._get(state, ("version", version), resolve)
+        return Found(("version", version), resolve)
 
-    async def _at_time(self, state: BoardState, time: datetime) -> PastBoard:
+    @staticmethod
+    def _at_time(state: BoardState, time: datetime) -> "Found":
         if time > state.read_at:
             raise InvalidInput("`time` must not lie in the future.", field=("asOf", "time"))
         # A settlement that is about to commit may be older than `time`: the next version looks again.
         present = tuple(part.settled_version for part in state.parts)
-        return await self._get(state, ("time", time, present), lambda _: _known(time, {}))
+        return Found(("time", time, present), lambda _: _known(time, {}))
 
-    async def _after_round(self, state: BoardState, moment: AfterRound) -> PastBoard | None:
+    async def _after_round(self, state: BoardState, moment: AfterRound) -> "Found | None":
         async with self._database.read() as connection:
             found = await store.begun_round(connection, moment.round_id)
         if found is None or found.tournament_id not in {part.tournament_id for part in state.counted}:
@@ -128,7 +148,7 @@ class PastBoards:
         if following is None:
             return None
         known = {found.tournament_id: following.version}
-        return await self._get(state, moment, lambda _: _known(following.at, known))
+        return Found(moment, lambda _: _known(following.at, known))
 
     # ------------------------------------------------------------ boards
 

@@ -1,0 +1,1 @@
+"""Subject: boards as files."""
