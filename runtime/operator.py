@@ -32,10 +32,11 @@ def with_database(work: Callable[[PostgresDatabase], Awaitable[T]]) -> T:
         SetupError: it cannot be reached, or what was asked for is refused; the message says why.
     """
     with servers_for_command(load_settings(), with_valkey=False) as settings:
-        return asyncio.run(_with_database(settings.required_database_url(), work))
+        return asyncio.run(use_database(settings.required_database_url(), work))
 
 
-async def _with_database(url: str, work: Callable[[PostgresDatabase], Awaitable[T]]) -> T:
+async def use_database(url: str, work: Callable[[PostgresDatabase], Awaitable[T]]) -> T:
+    """Do something with the database at an address. Raises what `with_database` raises."""
     await require_postgres(url)
     await require_migrations(url)
     database = PostgresDatabase.create(url, pool_size=2, application_name="palpite-operator")

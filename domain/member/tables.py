@@ -11,6 +11,7 @@ installation = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("epoch", Uuid, nullable=False),
+    text("identity", nullable=True),
     created_at(),
     CheckConstraint("id = 1", name="one_row"),
 )

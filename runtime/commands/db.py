@@ -1,11 +1,14 @@
-"""`palpite db upgrade` and `palpite db status`."""
+"""`palpite db upgrade`, `status` and `new-epoch`."""
 
 import asyncio
 
 from rich.console import Console
 
+from domain.audit.rules import checked_reason
+from domain.installation.service import begin_epoch
 from runtime.database import PostgresDatabase
 from runtime.embedded.servers import servers_for_command
+from runtime.operator import request_id, say, with_database
 from runtime.preflight import patiently, require_postgres
 from runtime.revision import current_revision, head_revision
 from runtime.settings import load_settings
@@ -24,6 +27,18 @@ def status() -> int:
     head = head_revision()
     Console().print(f"database {current or 'empty'}, newest {head or 'none'}")
     return 0 if current == head else 1
+
+
+def new_epoch(*, reason: str) -> None:
+    """Have every board written anew and every stream begin anew, as after a restore, which is noticed by itself.
+
+    Parameters
+    ----------
+    reason
+        Why; it is kept in the audit log.
+    """
+    with_database(lambda database: begin_epoch(database, reason=checked_reason(reason), request_id=request_id()))
+    say("A new epoch has begun.")
 
 
 async def _upgrade(url: str, wait: float) -> None:

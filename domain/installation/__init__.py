@@ -1,0 +1,1 @@
+"""Subject: the installation, and the epoch in which its versions can be compared with each other."""
