@@ -1,10 +1,12 @@
 """Boards and their rows. Points order members; exact scores, goal differences and outcomes break ties."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from domain.ids import LeagueId, MemberId, RoundId, TournamentId
+from domain.ids import LeagueId, MatchId, MemberId, RoundId, TeamId, TournamentId
+from domain.match.model import Goals
 from domain.scoring.model import ScoreBasis, Weights
 
 
@@ -62,6 +64,17 @@ class Baseline:
 
 
 @dataclass(frozen=True, slots=True)
+class LiveMatch:
+    """A match that pays provisional points: in play, or over and not settled."""
+
+    id: MatchId
+    home_team_id: TeamId | None
+    lock_at: datetime
+    scores: Mapping[ScoreBasis, Goals]
+    """The score that counts for now under each basis that has one."""
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
     """A tournament on a board, and the ruleset that it counts under there."""
 
@@ -82,6 +95,13 @@ class Part:
     settled_matches: int
     matches: int
     pending_matches: int
+    live: tuple[LiveMatch, ...] = ()
+    """Matches of the board that pay provisional points under any basis."""
+
+    @property
+    def live_matches(self) -> int:
+        """How many pay provisional points under the part's own basis."""
+        return sum(self.basis in match.scores for match in self.live)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +142,7 @@ def _is_linked(part: Part, at: datetime | None) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class RankedRow:
-    """A member's place. Points and counters are settled ones."""
+    """A member's place. Points and counters are settled and provisional ones together, unless told apart."""
 
     member_id: MemberId
     position: int
@@ -134,6 +154,8 @@ class RankedRow:
     exact_scores: int
     goal_differences: int
     outcomes: int
+    settled_rank: int
+    settled_points: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +183,8 @@ class BoardHead:
     settled_matches: int
     matches: int
     pending_matches: int
+    live_matches: int
+    """Matches whose provisional points are in it."""
     computed_at: datetime
     source: BoardSource
     staleness_ms: int

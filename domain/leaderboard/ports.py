@@ -23,18 +23,33 @@ class Projection(Protocol):
         """What the projection holds of tournaments; those that it does not hold are left out."""
         ...
 
-    async def rows(self, tournament_id: TournamentId, stamp: Stamp, start: int, count: int) -> list[RankedRow] | None:
-        """Rows from place `start` (0 is the top)."""
+    async def rows(
+        self, tournament_id: TournamentId, stamp: Stamp, start: int, count: int, *, settled_only: bool = False
+    ) -> list[RankedRow] | None:
+        """Rows from place `start` (0 is the top); `settled_only`: of the board without provisional points."""
         ...
 
     async def rows_after(
-        self, tournament_id: TournamentId, stamp: Stamp, packed: int, member_id: MemberId, count: int
+        self,
+        tournament_id: TournamentId,
+        stamp: Stamp,
+        packed: int,
+        member_id: MemberId,
+        count: int,
+        *,
+        settled_only: bool = False,
     ) -> list[RankedRow] | None:
         """Rows behind a score and member id, whether or not that member still stands there."""
         ...
 
     async def rows_around(
-        self, tournament_id: TournamentId, stamp: Stamp, member_id: MemberId, radius: int
+        self,
+        tournament_id: TournamentId,
+        stamp: Stamp,
+        member_id: MemberId,
+        radius: int,
+        *,
+        settled_only: bool = False,
     ) -> list[RankedRow] | None:
         """A member's row with up to `radius` neighbours on each side; empty when the member is not ranked."""
         ...

@@ -5,7 +5,7 @@ There is one path for a settlement, a correction, a joiner and a rebuild: the wh
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from domain.database import Database
 from domain.execution.run import Run
@@ -14,18 +14,24 @@ from domain.leaderboard import store
 from domain.leaderboard.fold import store as fold
 from domain.leaderboard.model import BoardKey, BoardState, Part
 from domain.leaderboard.ports import BoardTicks, Projection, ProjectionUnavailable
+from domain.leaderboard.provisional.overlay import Judged, LiveRanking, add_live
+from domain.leaderboard.provisional.service import LockedGuesses
 from domain.leaderboard.ranking import Ranking, ScoreTable, Stamp, read_copy, weigh
 from domain.scoring.model import ScoreBasis
 
 _log = logging.getLogger(__name__)
 
 
-async def project(database: Database, projection: Projection, tournament_id: TournamentId) -> int | None:
+async def project(
+    database: Database, projection: Projection, tournament_id: TournamentId, guesses: LockedGuesses | None = None
+) -> int | None:
     """Write a tournament's board as it is now; the answer is its version, None when there is no such tournament.
+
+    `guesses`: those of live matches that are known already, for who calls again and again.
 
     Raises ProjectionUnavailable.
     """
-    loaded = await load(database, tournament_id)
+    loaded = await load(database, tournament_id, guesses)
     if loaded is None:
         return None
     version, table, ranking = loaded
@@ -33,8 +39,11 @@ async def project(database: Database, projection: Projection, tournament_id: Tou
     return version
 
 
-async def load(database: Database, tournament_id: TournamentId) -> tuple[int, ScoreTable, Ranking] | None:
+async def load(
+    database: Database, tournament_id: TournamentId, guesses: LockedGuesses | None = None
+) -> tuple[int, ScoreTable, Ranking] | None:
     """A tournament's board as it is now: its version, and what the projection is to hold."""
+    guesses = guesses or LockedGuesses(database)
     async with store.snapshot(database) as connection:
         state = await store.read_state(connection, BoardKey(tournament_id=tournament_id))
         if state is None:
@@ -43,7 +52,8 @@ async def load(database: Database, tournament_id: TournamentId) -> tuple[int, Sc
         copies = {
             basis: await fold.copy(connection, fold.present_facts(None, tournament_id, basis)) for basis in part.bases
         }
-    table, ranking = await asyncio.to_thread(_rank, state, part, copies)
+    judged = {basis: await guesses.judged(tournament_id, part.live, basis, state.read_at) for basis in part.bases}
+    table, ranking = await asyncio.to_thread(_rank, state, part, copies, judged)
     return state.version, table, ranking
 
 
@@ -71,6 +81,7 @@ async def run_projector(database: Database, projection: Projection, ticks: Board
 class _Projector:
     def __init__(self, database: Database, projection: Projection) -> None:
         self._database = database
+        self._guesses = LockedGuesses(database)
         self._projection = projection
         self._moved: set[TournamentId] = set()
         self._compare = True
@@ -131,7 +142,7 @@ class _Projector:
         version: int | None = state.version
         stamps = await self._projection.stamps([tournament_id])
         if _held(stamps, tournament_id) != (state.epoch, state.version):
-            version = await project(self._database, self._projection, tournament_id)
+            version = await project(self._database, self._projection, tournament_id, self._guesses)
         if version is not None:
             await self._projection.announce(tournament_id, version)
 
@@ -141,10 +152,21 @@ def _held(stamps: Mapping[TournamentId, Stamp], tournament_id: TournamentId) -> 
     return None if stamp is None else (stamp.epoch, stamp.board_version)
 
 
-def _rank(state: BoardState, part: Part, copies: Mapping[ScoreBasis, bytes]) -> tuple[ScoreTable, Ranking]:
+def _rank(
+    state: BoardState,
+    part: Part,
+    copies: Mapping[ScoreBasis, bytes],
+    judged: Mapping[ScoreBasis, Sequence[Judged]],
+) -> tuple[ScoreTable, Ranking]:
     """All bases are stored for the leagues' sake; the tournament's own board is ranked."""
     read = {basis: read_copy(data) for basis, data in copies.items()}
-    ids, facts = read[part.basis]
-    stamp = Stamp(state.epoch, part.settled_version, part.board_version, state.read_at, len(ids))
-    table = ScoreTable(stamp, ids, {basis: found for basis, (_, found) in read.items()})
-    return table, Ranking.of(ids, weigh(facts, part.weights))
+    ids, _ = read[part.basis]
+    settled = {basis: facts for basis, (_, facts) in read.items()}
+    live = {basis: add_live(ids, facts, judged[basis]) for basis, facts in settled.items()} if part.live else None
+    stamp = Stamp(state.epoch, part.settled_version, part.board_version, state.read_at, len(ids), live=len(part.live))
+    scores = weigh(settled[part.basis], part.weights)
+    if live is None:
+        ranking = Ranking.of(ids, scores)
+    else:
+        ranking = LiveRanking.beside(Ranking.of(ids, scores), ids, weigh(live[part.basis], part.weights))
+    return ScoreTable(stamp, ids, settled, live), ranking

@@ -1,7 +1,8 @@
 """Boards in memory: members' facts as arrays, and a ranking of them.
 
-Only this module and `past/timeline.py` use numpy in the domain. A board of a million members is ranked in a tenth of a
-second that way, against seconds for lists of Python objects; nothing here knows where the arrays come from.
+Only this module, `past/timeline.py` and `provisional/overlay.py` use numpy in the domain. A board of a million members
+is ranked in a tenth of a second that way, against seconds for lists of Python objects; nothing here knows where the
+arrays come from.
 """
 
 from collections.abc import Mapping, Sequence
@@ -44,27 +45,32 @@ class Stamp:
     board_version: int
     computed_at: datetime
     members: int
+    live: int = 0
+    """Matches whose provisional points are there beside the settled ones."""
 
 
 @dataclass(frozen=True)
 class ScoreTable:
-    """Settled facts of all members of a tournament, for each basis that is stored; members by id, ascending."""
+    """Facts of all members of a tournament, for each basis that is stored; members by id, ascending."""
 
     stamp: Stamp
     ids: Ids
     facts: Mapping[ScoreBasis, Integers | NDArray[np.uint16]]
-    """Of shape (members, 5), columns in the order of `GuessFact`."""
+    """Settled ones, of shape (members, 5), columns in the order of `GuessFact`."""
+    live: Mapping[ScoreBasis, Integers | NDArray[np.uint16]] | None = None
+    """The same with provisional ones; None when there are none."""
 
     def __len__(self) -> int:
         return len(self.ids)
 
-    def pick(self, basis: ScoreBasis, members: Ids) -> Integers:
-        """Facts of some members, in their order; zeros for those who have not joined."""
+    def pick(self, basis: ScoreBasis, members: Ids, *, live: bool = False) -> Integers:
+        """Facts of some members, in their order; zeros for those who have not joined. `live`: with provisional ones."""
+        facts = self.live if live and self.live is not None else self.facts
         found = np.zeros((len(members), len(Facts._fields)), dtype=np.int64)
         if len(self.ids):
             places = np.minimum(np.searchsorted(self.ids, members), len(self.ids) - 1)
             joined = self.ids[places] == members
-            found[joined] = self.facts[basis][places[joined]]
+            found[joined] = facts[basis][places[joined]]
         return found
 
 
@@ -119,19 +125,6 @@ def add(members: Ids, scores: Sequence[Integers]) -> Integers:
     return total
 
 
-def rank_all(members: Ids | None, copies: Sequence[tuple[bytes, Weights]]) -> "Ranking":
-    """A ranking of tournaments' facts in binary COPY format, each under its weights; all hold the same members.
-
-    Without any tournament it ranks `members` at zero.
-    """
-    scores = []
-    for data, weights in copies:
-        members, facts = read_copy(data)
-        scores.append(weigh(facts, weights))
-    found = to_ids([]) if members is None else members
-    return Ranking.of(found, add(found, scores))
-
-
 class Ranking:
     """Members in their total order: packed score descending, then id ascending."""
 
@@ -166,6 +159,7 @@ class Ranking:
             better=int(self._starts[first]),
             better_scores=int(first),
             tied_last=int(self._starts[last + 1] - self._starts[last]),
+            settled=self._settled_places(members),
         )
         return rows_of(page)
 
@@ -199,6 +193,11 @@ class Ranking:
         high = len(self) - int(np.searchsorted(ascending, packed, side="left"))
         return low + int(np.searchsorted(self.ids[low:high], np.bytes_(member_id.bytes), side=side))
 
+    @property
+    def settled(self) -> "Ranking":
+        """The same members by settled points and counters alone."""
+        return self
+
     def rank(self, place: int) -> int:
         """The shared rank of a place."""
         return int(self._starts[np.searchsorted(self._starts, place, side="right") - 1]) + 1
@@ -207,6 +206,10 @@ class Ranking:
         """The shared rank of every member, members by id ascending."""
         of_places: Integers = np.repeat(self._starts[:-1] + 1, np.diff(self._starts))
         return of_places[self._place_of]
+
+    def _settled_places(self, members: Sequence[bytes]) -> list[tuple[int, int]] | None:  # noqa: ARG002
+        """Rank and packed score of members by settled results alone; None when that is what this ranks by."""
+        return None
 
     @cached_property
     def digest(self) -> int:

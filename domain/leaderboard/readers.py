@@ -24,10 +24,19 @@ class Reader(Protocol):
 
     async def rows_around(self, member_id: MemberId, radius: int) -> list[RankedRow]: ...
 
+    @property
+    def settled(self) -> "Reader":
+        """Reads the same board by settled points and counters alone."""
+        ...
+
 
 class RankingReader:
     def __init__(self, ranking: Ranking) -> None:
         self.ranking = ranking
+
+    @property
+    def settled(self) -> "RankingReader":
+        return RankingReader(self.ranking.settled)
 
     async def rows(self, start: int, count: int) -> list[RankedRow]:
         return self.ranking.rows(start, start + count)
@@ -46,17 +55,25 @@ class RankingReader:
 
 
 class ProjectionReader:
-    def __init__(self, projection: Projection, tournament_id: TournamentId, stamp: Stamp) -> None:
+    def __init__(
+        self, projection: Projection, tournament_id: TournamentId, stamp: Stamp, *, settled_only: bool = False
+    ) -> None:
         self._projection = projection
         self._tournament_id = tournament_id
         self._stamp = stamp
+        self._settled_only = settled_only
+
+    @property
+    def settled(self) -> "ProjectionReader":
+        return ProjectionReader(self._projection, self._tournament_id, self._stamp, settled_only=True)
 
     async def rows(self, start: int, count: int) -> list[RankedRow]:
-        return _found(await self._projection.rows(self._tournament_id, self._stamp, start, count))
+        board = (self._tournament_id, self._stamp)
+        return _found(await self._projection.rows(*board, start, count, settled_only=self._settled_only))
 
     async def rows_after(self, packed: int, member_id: MemberId, count: int) -> list[RankedRow]:
-        found = await self._projection.rows_after(self._tournament_id, self._stamp, packed, member_id, count)
-        return _found(found)
+        place = (self._tournament_id, self._stamp, packed, member_id)
+        return _found(await self._projection.rows_after(*place, count, settled_only=self._settled_only))
 
     async def rows_before(self, packed: int, member_id: MemberId, count: int) -> list[RankedRow]:
         """The row behind tells where the place is; one row more, whether the member still stands there."""
@@ -69,7 +86,8 @@ class ProjectionReader:
         return rows[-count:]
 
     async def rows_around(self, member_id: MemberId, radius: int) -> list[RankedRow]:
-        return _found(await self._projection.rows_around(self._tournament_id, self._stamp, member_id, radius))
+        place = (self._tournament_id, self._stamp, member_id)
+        return _found(await self._projection.rows_around(*place, radius, settled_only=self._settled_only))
 
 
 def _found(rows: list[RankedRow] | None) -> list[RankedRow]:

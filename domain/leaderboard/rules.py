@@ -39,6 +39,8 @@ class PageOfBoard:
     """Distinct scores that are better than that of the first entry."""
     tied_last: int
     """Members, on the page or not, who have the score of the last entry."""
+    settled: Sequence[tuple[int, int]] | None = None
+    """Of each entry the rank and the packed score by settled results alone; None when nothing is provisional."""
 
 
 def pack(score: Score) -> int:
@@ -82,7 +84,8 @@ def rows_of(page: PageOfBoard) -> list[RankedRow]:
     for offset, (packed, member) in enumerate(page.entries):
         if offset and packed != above:
             rank, dense_rank = page.start + offset + 1, dense_rank + 1
-        rows.append(_row(member, page.start + offset + 1, rank, dense_rank, sizes[packed], above, packed))
+        settled = page.settled[offset] if page.settled is not None else (rank, packed)
+        rows.append(_row(member, page.start + offset + 1, rank, dense_rank, sizes[packed], above, packed, settled))
         above = packed
     return rows
 
@@ -99,9 +102,17 @@ def _group_sizes(page: PageOfBoard) -> dict[int, int]:
 
 
 def _row(
-    member: bytes, position: int, rank: int, dense_rank: int, tied: int, above: int | None, packed: int
+    member: bytes,
+    position: int,
+    rank: int,
+    dense_rank: int,
+    tied: int,
+    above: int | None,
+    packed: int,
+    settled: tuple[int, int],
 ) -> RankedRow:
     score = unpack(packed)
+    settled_rank, settled_packed = settled
     return RankedRow(
         member_id=MemberId(UUID(bytes=member)),
         position=position,
@@ -113,4 +124,6 @@ def _row(
         exact_scores=score.exact_scores,
         goal_differences=score.goal_differences,
         outcomes=score.outcomes,
+        settled_rank=settled_rank,
+        settled_points=settled_packed >> POINTS_SHIFT,
     )

@@ -28,7 +28,9 @@ from domain.leaderboard.model import (
 )
 from domain.leaderboard.past.service import PastBoards
 from domain.leaderboard.ports import Projection, ProjectionUnavailable
-from domain.leaderboard.ranking import Ranking, ScoreTable, Stamp, add, rank_all, to_ids, weigh
+from domain.leaderboard.provisional.overlay import Judged, LiveRanking, PartFacts, rank_parts
+from domain.leaderboard.provisional.service import LockedGuesses
+from domain.leaderboard.ranking import Ids, Integers, Ranking, ScoreTable, Stamp, add, to_ids, weigh
 from domain.leaderboard.readers import ProjectionReader, RankingReader
 
 if TYPE_CHECKING:
@@ -86,6 +88,7 @@ class Boards:
         self._rebuild_pause = rebuild_pause
         self._ranked: VersionCache[_Ranked] = VersionCache(kept_members, lambda board: len(board.ranking))
         self._past = PastBoards(database, kept_members)
+        self._guesses = LockedGuesses(database)
         self._tables: VersionCache[_Table] = VersionCache(kept_members, lambda kept: len(kept.table or ()))
         self._asked_at: dict[TournamentId, datetime] = {}
         self._requests: set[asyncio.Task[None]] = set()
@@ -272,9 +275,9 @@ class Boards:
     ) -> _Ranked:
         async with self._database.read() as connection:
             members = to_ids(await fold.read_ids(connection, fold.members_of_league(league_id)))
-        scores = [weigh(tables[part.tournament_id].pick(part.basis, members), part.weights) for part in state.counted]
+        ranking = _rank_league(state, tables, members)
         computed_at = min((table.stamp.computed_at for table in tables.values()), default=state.read_at)
-        return _Ranked(state, Ranking.of(members, add(members, scores)), computed_at, BoardSource.PROJECTION)
+        return _Ranked(state, ranking, computed_at, BoardSource.PROJECTION)
 
     # ------------------------------------------------------------ the database
 
@@ -287,12 +290,22 @@ class Boards:
         async with store.snapshot(self._database) as connection:
             state = await store.read_state(connection, wanted.key) or wanted
             league_id = state.key.league_id
-            copies = [(await fold.copy(connection, _facts(state, part)), part.weights) for part in state.counted]
+            copies = [await fold.copy(connection, _facts(state, part)) for part in state.counted]
             members = None
             if league_id is not None:
                 members = to_ids(await fold.read_ids(connection, fold.members_of_league(league_id)))
-        ranking = await asyncio.to_thread(rank_all, members, copies)
+        parts = [
+            PartFacts(data, part.weights, await self._judged(state, part))
+            for part, data in zip(state.counted, copies, strict=True)
+        ]
+        ranking = await asyncio.to_thread(rank_parts, members, parts)
         return _Ranked(state, ranking, state.read_at, BoardSource.DATABASE)
+
+    async def _judged(self, state: BoardState, part: Part) -> list[Judged]:
+        """Guesses of the part's live matches, of a league's members only."""
+        league_id = state.key.league_id
+        ranked = None if league_id is None else fold.members_of_league(league_id)
+        return await self._guesses.judged(part.tournament_id, part.live, part.basis, state.read_at, ranked)
 
 
 def _facts(state: BoardState, part: Part) -> "Select[Any] | str":
@@ -304,6 +317,17 @@ def _facts(state: BoardState, part: Part) -> "Select[Any] | str":
     members = fold.ranked_members(league_id, part.tournament_id)
     are_few = league_id is not None
     return fold.facts(members, part.tournament_id, part.basis, round_id=round_id, are_few=are_few)
+
+
+def _rank_league(state: BoardState, tables: dict[TournamentId, ScoreTable], members: Ids) -> Ranking:
+    def scores(*, live: bool) -> Integers:
+        parts = [(tables[part.tournament_id], part) for part in state.counted]
+        return add(members, [weigh(table.pick(part.basis, members, live=live), part.weights) for table, part in parts])
+
+    settled = Ranking.of(members, scores(live=False))
+    if not any(table.live for table in tables.values()):
+        return settled
+    return LiveRanking.beside(settled, members, scores(live=True))
 
 
 def _is_current(stamp: Stamp | None, state: BoardState, part: Part) -> bool:
@@ -319,8 +343,11 @@ def _is_ahead(stamp: Stamp | None, state: BoardState, part: Part) -> bool:
 
 
 def _asked(opened: Opened, as_of: Moment | None, settled_only: bool) -> Opened:
-    """The same, as it was asked for."""
-    return replace(opened, head=replace(opened.head, as_of=as_of, settled_only=settled_only))
+    """The same, as it was asked for: past boards and those of settled points have nothing provisional in them."""
+    head = replace(opened.head, as_of=as_of, settled_only=settled_only)
+    if head.is_streamed:
+        return replace(opened, head=head)
+    return replace(opened, head=replace(head, live_matches=0), reader=opened.reader.settled)
 
 
 def _opened(ranked: _Ranked) -> Opened:
@@ -337,6 +364,7 @@ def _head(state: BoardState, source: BoardSource, computed_at: datetime, members
         settled_matches=sum(part.settled_matches for part in state.counted),
         matches=sum(part.matches for part in state.counted),
         pending_matches=sum(part.pending_matches for part in state.counted),
+        live_matches=sum(part.live_matches for part in state.counted),
         computed_at=computed_at,
         source=source,
         staleness_ms=0,

@@ -10,6 +10,7 @@ from domain.database import Database
 from domain.ids import LeagueId, TournamentId
 from domain.leaderboard.fold.store import is_active, lacks_regulation
 from domain.leaderboard.model import Baseline, BoardKey, BoardState, Part
+from domain.leaderboard.provisional.store import to_live, told
 from domain.league.model import LeagueTournamentStatus
 from domain.league.tables import league_tournaments, leagues
 from domain.match.model import MatchStatus, ResultState
@@ -172,6 +173,7 @@ def _match_counts(key: BoardKey) -> Any:
             func.count().label("matches"),
             func.count().filter(is_settled).label("settled_matches"),
             func.count().filter(~is_settled, matches.c.status == MatchStatus.ENDED).label("pending_matches"),
+            told().label("live"),
         )
         .select_from(matches.outerjoin(settlements, (settlements.c.match_id == matches.c.id) & is_active()))
         .where(matches.c.tournament_id == tournaments.c.id, matches.c.result_state != ResultState.VOID)
@@ -208,4 +210,5 @@ def _part(row: "Row[Any]") -> Part:
         settled_matches=row.settled_matches,
         matches=row.matches,
         pending_matches=row.pending_matches,
+        live=to_live(row.live, bases(mode)),
     )

@@ -104,6 +104,22 @@ def counted_goals(
     return after_extra_time or regulation
 
 
+def goals_so_far(
+    kind: ResultKind,
+    basis: ScoreBasis,
+    regulation: Goals | None,
+    after_extra_time: Goals | None,
+    running: Goals | None,
+) -> Goals | None:
+    """The score that a basis counts for as long as nothing is settled; `running` is None once the match is over."""
+    if running is not None and basis is ScoreBasis.AFTER_EXTRA_TIME:
+        return running
+    if running is not None and after_extra_time is None:
+        # The score after 90 minutes is the running one until they are over.
+        return regulation or running
+    return counted_goals(kind, basis, regulation, after_extra_time)
+
+
 def explain(judged: Judgement, guess: Goals | None) -> GuessPoints | None:
     """Why a guess was paid what it was, or would be if the score stayed; None while there is no score that counts."""
     counted = _score_that_counts(judged)
@@ -115,13 +131,8 @@ def explain(judged: Judgement, guess: Goals | None) -> GuessPoints | None:
 
 def _score_that_counts(judged: Judgement) -> Goals | None:
     """Of the result that was settled; before that, of the match as it stands."""
-    basis = judged.ruleset.basis
-    if judged.settlement is None and judged.running is not None and basis is ScoreBasis.AFTER_EXTRA_TIME:
-        return judged.running
-    if judged.settlement is None and judged.running is not None and judged.after_extra_time is None:
-        # The score after 90 minutes is the running one until they are over.
-        return judged.regulation or judged.running
-    return counted_goals(judged.kind, basis, judged.regulation, judged.after_extra_time)
+    parts = (judged.kind, judged.ruleset.basis, judged.regulation, judged.after_extra_time)
+    return counted_goals(*parts) if judged.settlement is not None else goals_so_far(*parts, judged.running)
 
 
 def ruleset_faults(new: NewRuleset) -> list[Fault]:

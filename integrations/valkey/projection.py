@@ -6,11 +6,14 @@ Keys of a tournament share a hash tag (the braces are literal), so no command an
     tournament:{id}:distinct       sorted set of the distinct packed scores, for dense ranks
     tournament:{id}:order          member ids, ascending, 16 bytes each
     tournament:{id}:facts          their facts in the same order, five 16-bit numbers each; one block for each basis
+    tournament:{id}:live_scores    the same as `master_scores` with provisional points, while there are any;
+    tournament:{id}:live_distinct  so are `live_distinct`
+    tournament:{id}:live_facts     and `live_facts`
     tournament:{id}:stamp          hash: which state of the database all of these hold
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from time import monotonic
@@ -19,6 +22,7 @@ from uuid import uuid4
 
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 from redis.exceptions import RedisError, ResponseError
 
 from domain.ids import MemberId, TournamentId
@@ -42,7 +46,9 @@ COMMANDS_A_FLUSH = 10
 STAGED_SECONDS = 300
 """How long what a projector left half-written stays."""
 FACT_SIZE = 2
-STAMP_FIELDS = ("epoch", "settled_version", "board_version", "computed_at", "members")
+NO_MEMBERS, NO_SCORES = np.zeros(0, dtype="S16"), np.zeros(0, dtype=np.int64)
+STAMP_FIELDS = ("epoch", "settled_version", "board_version", "computed_at", "members", "live")
+PARTS = ("master_scores", "distinct", "order", "facts", "live_scores", "live_distinct", "live_facts")
 
 
 def key(tournament_id: TournamentId, name: str) -> str:
@@ -92,27 +98,42 @@ class ValkeyProjection:
         found = zip(tournament_ids, map(_stamp, answers), strict=True)
         return {tournament_id: stamp for tournament_id, stamp in found if stamp is not None}
 
-    async def rows(self, tournament_id: TournamentId, stamp: Stamp, start: int, count: int) -> list[RankedRow] | None:
-        return await self._page(tournament_id, stamp, ["at", start, count])
+    async def rows(
+        self, tournament_id: TournamentId, stamp: Stamp, start: int, count: int, *, settled_only: bool = False
+    ) -> list[RankedRow] | None:
+        return await self._page(tournament_id, stamp, ["at", start, count], settled_only)
 
     async def rows_after(
-        self, tournament_id: TournamentId, stamp: Stamp, packed: int, member_id: MemberId, count: int
+        self,
+        tournament_id: TournamentId,
+        stamp: Stamp,
+        packed: int,
+        member_id: MemberId,
+        count: int,
+        *,
+        settled_only: bool = False,
     ) -> list[RankedRow] | None:
-        return await self._page(tournament_id, stamp, ["after", -packed, count, member_id.bytes])
+        return await self._page(tournament_id, stamp, ["after", -packed, count, member_id.bytes], settled_only)
 
     async def rows_around(
-        self, tournament_id: TournamentId, stamp: Stamp, member_id: MemberId, radius: int
+        self,
+        tournament_id: TournamentId,
+        stamp: Stamp,
+        member_id: MemberId,
+        radius: int,
+        *,
+        settled_only: bool = False,
     ) -> list[RankedRow] | None:
-        return await self._page(tournament_id, stamp, ["around", radius, 0, member_id.bytes])
+        return await self._page(tournament_id, stamp, ["around", radius, 0, member_id.bytes], settled_only)
 
     async def table(self, tournament_id: TournamentId, stamp: Stamp) -> ScoreTable | None:
-        names = ("order", "facts")
+        names = ("order", "facts", "live_facts") if stamp.live else ("order", "facts")
         async with self._answering():
             pipeline = self._client.pipeline(transaction=True)
             pipeline.hmget(key(tournament_id, "stamp"), [*STAMP_FIELDS, "bases"])
             for name in names:
                 pipeline.get(key(tournament_id, name))
-            head, order, facts = await pipeline.execute(raise_on_error=False)
+            head, order, *facts = await pipeline.execute(raise_on_error=False)
         if _stamp(head) != stamp:
             return None
         table = _table(stamp, head[-1], order, facts)
@@ -121,9 +142,11 @@ class ValkeyProjection:
         return table
 
     async def _page(
-        self, tournament_id: TournamentId, stamp: Stamp, place: list[str | int | bytes]
+        self, tournament_id: TournamentId, stamp: Stamp, place: list[str | int | bytes], settled_only: bool
     ) -> list[RankedRow] | None:
-        keys = [key(tournament_id, name) for name in ("stamp", "master_scores", "distinct")]
+        settled = ("master_scores", "distinct")
+        names = settled if settled_only or not stamp.live else ("live_scores", "live_distinct", *settled[:1])
+        keys = [key(tournament_id, name) for name in ("stamp", *names)]
         arguments: list[str | int | bytes] = [stamp.epoch, stamp.settled_version, stamp.board_version, *place]
         async with self._answering():
             answer = await cast("Awaitable[Any]", self._read_page(keys=keys, args=arguments))
@@ -138,24 +161,31 @@ class ValkeyProjection:
 
     async def write(self, tournament_id: TournamentId, table: ScoreTable, ranking: Ranking) -> bool:
         """Write the board into staged keys, then put all of them in place at once."""
-        names = ("master_scores", "distinct", "order", "facts")
         token = uuid4().hex
-        staged = [key(tournament_id, f"staged:{token}:{name}") for name in names]
-        stamp = table.stamp
+        staged = {name: key(tournament_id, f"staged:{token}:{name}") for name in PARTS}
+        stamp, settled = table.stamp, ranking.settled
+        live = None if table.live is None else ranking
         async with self._answering(once=False):
-            await self._stage_scores(staged[0], _scores(ranking))
-            await self._stage_scores(staged[1], _distinct(ranking))
-            await self._stage(staged[2], table.ids.tobytes())
-            await self._stage(staged[3], _facts(table))
-            keys = [key(tournament_id, "stamp"), *(key(tournament_id, name) for name in names), *staged]
+            sizes = [
+                await self._stage_scores(staged["master_scores"], settled),
+                await self._stage_distinct(staged["distinct"], settled),
+                await self._stage(staged["order"], table.ids.tobytes()),
+                await self._stage(staged["facts"], _facts(table.facts)),
+                await self._stage_scores(staged["live_scores"], live),
+                await self._stage_distinct(staged["live_distinct"], live),
+                await self._stage(staged["live_facts"], _facts(table.live)),
+            ]
+            keys = [key(tournament_id, "stamp"), *(key(tournament_id, name) for name in PARTS), *staged.values()]
             state: list[str | int] = [
                 stamp.epoch,
                 stamp.settled_version,
                 stamp.board_version,
                 stamp.computed_at.isoformat(),
+                stamp.members,
+                ",".join(table.facts),
+                stamp.live,
             ]
-            counts: list[str | int] = [stamp.members, ",".join(table.facts), len(ranking.distinct)]
-            is_written = await self._in_time(cast("Awaitable[Any]", self._swap(keys=keys, args=[*state, *counts])))
+            is_written = await self._in_time(cast("Awaitable[Any]", self._swap(keys=keys, args=[*state, *sizes])))
         return bool(is_written)
 
     async def differences(self, tournament_id: TournamentId, table: ScoreTable, ranking: Ranking) -> list[str] | None:
@@ -163,21 +193,17 @@ class ValkeyProjection:
             before = await self._held(tournament_id)
             if before is None or not _is_same_state(before, table.stamp):
                 return None
-            distinct = ranking.distinct
+            settled = ranking.settled
+            live = None if table.live is None else ranking
             differing = {
-                "order": await differs(self._client, key(tournament_id, "order"), table.ids.tobytes(), self._in_time),
-                "facts": await differs(self._client, key(tournament_id, "facts"), _facts(table), self._in_time),
-                "master_scores": await entries_differ(
-                    self._client, key(tournament_id, "master_scores"), ranking.ids, -ranking.packed, self._in_time
-                ),
-                "distinct": await entries_differ(
-                    self._client,
-                    key(tournament_id, "distinct"),
-                    distinct.astype(">i8").view("S8"),
-                    -distinct,
-                    self._in_time,
-                ),
-                "stamp": before.members != table.stamp.members,
+                "order": await self._differs(tournament_id, "order", table.ids.tobytes()),
+                "facts": await self._differs(tournament_id, "facts", _facts(table.facts)),
+                "master_scores": await self._scores_differ(tournament_id, "master_scores", settled),
+                "distinct": await self._distinct_differ(tournament_id, "distinct", settled),
+                "live_facts": await self._differs(tournament_id, "live_facts", _facts(table.live)),
+                "live_scores": await self._scores_differ(tournament_id, "live_scores", live),
+                "live_distinct": await self._distinct_differ(tournament_id, "live_distinct", live),
+                "stamp": (before.members, before.live) != (table.stamp.members, table.stamp.live),
             }
             if await self._held(tournament_id) != before:
                 return None
@@ -205,7 +231,32 @@ class ValkeyProjection:
             if is_first:
                 await publish(self._client, [Tick(TickKind.BOARD, tournament_id)])
 
-    async def _stage_scores(self, name: str, commands: Iterator[list[Any]]) -> None:
+    async def _differs(self, tournament_id: TournamentId, name: str, value: bytes) -> bool:
+        return await differs(self._client, key(tournament_id, name), value, self._in_time)
+
+    async def _scores_differ(self, tournament_id: TournamentId, name: str, ranking: Ranking | None) -> bool:
+        ids, packed = (NO_MEMBERS, NO_SCORES) if ranking is None else (ranking.ids, ranking.packed)
+        return await entries_differ(self._client, key(tournament_id, name), ids, -packed, self._in_time)
+
+    async def _distinct_differ(self, tournament_id: TournamentId, name: str, ranking: Ranking | None) -> bool:
+        distinct = NO_SCORES if ranking is None else ranking.distinct
+        names = distinct.astype(">i8").view("S8")
+        return await entries_differ(self._client, key(tournament_id, name), names, -distinct, self._in_time)
+
+    async def _stage_scores(self, name: str, ranking: Ranking | None) -> int:
+        """Stage a board's places; how many."""
+        if ranking is None:
+            return 0
+        await self._stage_entries(name, _scores(ranking))
+        return len(ranking)
+
+    async def _stage_distinct(self, name: str, ranking: Ranking | None) -> int:
+        if ranking is None:
+            return 0
+        await self._stage_entries(name, _distinct(ranking))
+        return len(ranking.distinct)
+
+    async def _stage_entries(self, name: str, commands: Iterator[list[Any]]) -> None:
         """Add members in flushes of some commands, so that others are served in between."""
         pipeline = self._client.pipeline(transaction=False)
         for command in commands:
@@ -216,8 +267,11 @@ class ValkeyProjection:
             await self._in_time(pipeline.execute())
         await self._in_time(self._client.expire(name, STAGED_SECONDS))
 
-    async def _stage(self, name: str, value: bytes) -> None:
-        await self._in_time(self._client.set(name, value, ex=STAGED_SECONDS))
+    async def _stage(self, name: str, value: bytes) -> int:
+        """Stage a string; how many bytes."""
+        if value:
+            await self._in_time(self._client.set(name, value, ex=STAGED_SECONDS))
+        return len(value)
 
     # ------------------------------------------------------------ a server that is away
 
@@ -250,8 +304,9 @@ def _stamp(answer: Any) -> Stamp | None:
     """None for a stamp that is missing, cut short, or no hash."""
     if isinstance(answer, Exception) or any(value is None for value in answer):
         return None
-    epoch, settled_version, board_version, computed_at, members = (value.decode() for value in answer[:5])
-    return Stamp(epoch, int(settled_version), int(board_version), datetime.fromisoformat(computed_at), int(members))
+    epoch, settled_version, board_version, computed_at, members, live = (value.decode() for value in answer[:6])
+    computed = datetime.fromisoformat(computed_at)
+    return Stamp(epoch, int(settled_version), int(board_version), computed, int(members), int(live))
 
 
 def _is_same_state(one: Stamp, other: Stamp) -> bool:
@@ -260,21 +315,28 @@ def _is_same_state(one: Stamp, other: Stamp) -> bool:
     return states[0] == states[1]
 
 
-def _table(stamp: Stamp, bases: bytes, order: Any, facts: Any) -> ScoreTable | None:
+def _table(stamp: Stamp, bases: bytes, order: Any, facts: Sequence[Any]) -> ScoreTable | None:
     """None when a part is missing, of another type, or not as long as it must be."""
-    if not isinstance(order, bytes) or not isinstance(facts, bytes):
-        return None
     names = [ScoreBasis(name) for name in bases.decode().split(",")]
-    columns = len(Facts._fields)
-    if len(order) != 16 * stamp.members or len(facts) != FACT_SIZE * columns * stamp.members * len(names):
+    if _size(order) != 16 * stamp.members:
         return None
-    blocks = np.frombuffer(facts, dtype="<u2").reshape(len(names), stamp.members, columns)
-    return ScoreTable(stamp, np.frombuffer(order, dtype="S16"), dict(zip(names, blocks, strict=True)))
+    columns = len(Facts._fields)
+    if any(_size(part) != FACT_SIZE * columns * stamp.members * len(names) for part in facts):
+        return None
+    shape = (len(names), stamp.members, columns)
+    parts = [dict(zip(names, np.frombuffer(part or b"", "<u2").reshape(shape), strict=True)) for part in facts]
+    return ScoreTable(stamp, np.frombuffer(order or b"", dtype="S16"), *parts)
+
+
+def _size(value: Any) -> int | None:
+    """Of a string; one without content is not stored. None for another type."""
+    return len(value or b"") if value is None or isinstance(value, bytes) else None
 
 
 def _page_of(answer: list[Any]) -> PageOfBoard:
-    start, better, better_scores, tied_last, above, *flat = answer
+    start, better, better_scores, tied_last, above, settled, *flat = answer
     pairs = zip(flat[1::2], flat[::2], strict=True)
+    places = zip(settled[::2], settled[1::2], strict=True)
     return PageOfBoard(
         start=start,
         entries=[(_packed(score), member) for score, member in pairs],
@@ -282,6 +344,7 @@ def _page_of(answer: list[Any]) -> PageOfBoard:
         better=better,
         better_scores=better_scores,
         tied_last=tied_last,
+        settled=[(better + 1, _packed(score)) for better, score in places] if settled else None,
     )
 
 
@@ -308,8 +371,9 @@ def _distinct(ranking: Ranking) -> Iterator[list[Any]]:
         yield command
 
 
-def _facts(table: ScoreTable) -> bytes:
-    return b"".join(np.ascontiguousarray(facts).astype("<u2").tobytes() for facts in table.facts.values())
+def _facts(facts: Mapping[ScoreBasis, NDArray[Any]] | None) -> bytes:
+    parts = [] if facts is None else facts.values()
+    return b"".join(np.ascontiguousarray(part).astype("<u2").tobytes() for part in parts)
 
 
 if TYPE_CHECKING:

@@ -2,36 +2,39 @@
 
 SWAP = """
 -- Put a staged board in place, unless a later state of the same epoch is there. Another epoch is always replaced.
--- KEYS: stamp, master_scores, distinct, order, facts, then the same four staged
--- ARGV: epoch, settled_version, board_version, computed_at, members, bases, distinct scores
+-- KEYS: stamp, then master_scores, distinct, order, facts, live_scores, live_distinct, live_facts, then these staged
+-- ARGV: epoch, settled_version, board_version, computed_at, members, bases, live matches, then sizes of the seven parts
+local count = {'ZCARD', 'ZCARD', 'STRLEN', 'STRLEN', 'ZCARD', 'ZCARD', 'STRLEN'}
 local present = redis.pcall('HMGET', KEYS[1], 'epoch', 'board_version')
 if present.err then
     redis.call('UNLINK', KEYS[1])
 elseif present[1] == ARGV[1] and tonumber(present[2]) > tonumber(ARGV[3]) then
-    redis.call('UNLINK', KEYS[6], KEYS[7], KEYS[8], KEYS[9])
+    redis.call('UNLINK', unpack(KEYS, #count + 2))
     return 0
 end
 -- What was staged may have vanished meanwhile, such as in a flush.
-if redis.call('ZCARD', KEYS[6]) ~= tonumber(ARGV[5]) or redis.call('ZCARD', KEYS[7]) ~= tonumber(ARGV[7])
-    or redis.call('EXISTS', KEYS[8], KEYS[9]) ~= 2 then
-    return redis.error_reply('NOTSTAGED the staged board is not complete')
+for n = 1, #count do
+    if redis.call(count[n], KEYS[#count + 1 + n]) ~= tonumber(ARGV[7 + n]) then
+        return redis.error_reply('NOTSTAGED the staged board is not complete')
+    end
 end
-for n = 2, 5 do
-    if redis.call('EXISTS', KEYS[n + 4]) == 1 then
-        redis.call('RENAME', KEYS[n + 4], KEYS[n])
-        redis.call('PERSIST', KEYS[n])
+for n = 1, #count do
+    local place, staged = KEYS[n + 1], KEYS[#count + 1 + n]
+    if redis.call('EXISTS', staged) == 1 then
+        redis.call('RENAME', staged, place)
+        redis.call('PERSIST', place)
     else
-        redis.call('UNLINK', KEYS[n])
+        redis.call('UNLINK', place)
     end
 end
 redis.call('HSET', KEYS[1], 'epoch', ARGV[1], 'settled_version', ARGV[2], 'board_version', ARGV[3],
-    'computed_at', ARGV[4], 'members', ARGV[5], 'bases', ARGV[6])
+    'computed_at', ARGV[4], 'members', ARGV[5], 'bases', ARGV[6], 'live', ARGV[7])
 return 1
 """
 
 READ_PAGE = """
 -- Places of a board, and what ranks them. False when the stamp is another one, or the board is not what it says.
--- KEYS: stamp, master_scores, distinct
+-- KEYS: stamp, scores, their distinct ones, and of a board with provisional points the settled scores
 -- ARGV: epoch, settled_version, board_version, then a place:
 --   'at', start, count | 'after', score, count, member | 'around', radius, 0, member
 local stamp = redis.pcall('HMGET', KEYS[1], 'epoch', 'settled_version', 'board_version', 'members')
@@ -77,7 +80,7 @@ elseif ARGV[4] == 'after' then
 else
     local place = redis.call('ZRANK', KEYS[2], ARGV[7])
     if not place then
-        return {0, 0, 0, 0, ''}
+        return {0, 0, 0, 0, '', {}}
     end
     start = math.max(place - tonumber(ARGV[5]), 0)
     stop = place + tonumber(ARGV[5])
@@ -88,11 +91,24 @@ if stop >= start then
     rows = redis.call('ZRANGE', KEYS[2], start, stop, 'WITHSCORES')
 end
 if #rows == 0 then
-    return {start, 0, 0, 0, ''}
+    return {start, 0, 0, 0, '', {}}
 end
 local first, last, above = rows[2], rows[#rows], ''
 if start > 0 then
     above = redis.call('ZRANGE', KEYS[2], start - 1, start - 1, 'WITHSCORES')[2]
+end
+-- How many are better by settled scores, and the settled score, of each row.
+local settled = {}
+if KEYS[4] then
+    for n = 1, #rows, 2 do
+        local score = redis.call('ZSCORE', KEYS[4], rows[n])
+        if not score then
+            redis.call('UNLINK', KEYS[1])
+            return false
+        end
+        settled[n] = redis.call('ZCOUNT', KEYS[4], '-inf', '(' .. score)
+        settled[n + 1] = score
+    end
 end
 local answer = {
     start,
@@ -100,6 +116,7 @@ local answer = {
     redis.call('ZCOUNT', KEYS[3], '-inf', '(' .. first),
     redis.call('ZCOUNT', KEYS[2], last, last),
     above,
+    settled,
 }
 for n = 1, #rows do
     answer[#answer + 1] = rows[n]

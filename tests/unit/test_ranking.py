@@ -46,7 +46,8 @@ def expected(board: Board) -> list[RankedRow]:
                 above and not n and [c for c, a, b in zip(RankCriterion, board[above], score, strict=True) if a > b]
             )
             first_in = better[0] if better else None
-            rows.append(RankedRow(member, len(rows) + 1, rank_of_group, dense_rank, len(group), first_in, *score))
+            place = (member, len(rows) + 1, rank_of_group, dense_rank, len(group), first_in)
+            rows.append(RankedRow(*place, *score, settled_rank=rank_of_group, settled_points=score.points))
             above = member
     return rows
 

@@ -31,6 +31,7 @@ _HEAD = BoardHead(
     settled_matches=3,
     matches=10,
     pending_matches=0,
+    live_matches=0,
     computed_at=_NOW,
     source=BoardSource.PROJECTION,
     staleness_ms=0,
@@ -54,6 +55,8 @@ def _row(n: int, position: int, points: int) -> RankedRow:
         exact_scores=0,
         goal_differences=0,
         outcomes=0,
+        settled_rank=position,
+        settled_points=points,
     )
 
 

@@ -28,7 +28,8 @@ from domain.leaderboard.past import store
 from domain.leaderboard.past.model import Instant
 from domain.leaderboard.past.store import BegunRound
 from domain.leaderboard.past.timeline import Stop, Timeline, build, empty
-from domain.leaderboard.ranking import Ranking, rank_all, to_ids
+from domain.leaderboard.provisional.overlay import PartFacts, rank_parts
+from domain.leaderboard.ranking import Ranking, to_ids
 from domain.leaderboard.store import snapshot
 
 if TYPE_CHECKING:
@@ -170,12 +171,12 @@ class PastBoards:
                     version=part.settled_version,
                     are_few=league_id is not None,
                 )
-                copies.append((await fold.copy(connection, facts), part.weights))
+                copies.append(PartFacts(await fold.copy(connection, facts), part.weights))
             members = None
             if league_id is not None and not copies:
                 ranked = fold.members_of_league(league_id, at=past.past_at)
                 members = to_ids(await fold.read_ids(connection, ranked))
-        ranking = await asyncio.to_thread(rank_all, members, copies)
+        ranking = await asyncio.to_thread(rank_parts, members, copies)
         return PastBoard(past, ranking, state.read_at, _content_version(state))
 
     async def _timeline(self, state: BoardState, league_id: LeagueId) -> Timeline:
@@ -213,6 +214,7 @@ async def _as_it_was(connection: "AsyncConnection", state: BoardState, instant: 
             settled_matches=counts.get(part.tournament_id, nothing).settled,
             matches=counts.get(part.tournament_id, nothing).all,
             pending_matches=0,  # a moment that is over waits for nothing
+            live=(),
         )
         for part in parts
     ]
