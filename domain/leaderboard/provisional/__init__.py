@@ -1,0 +1,1 @@
+"""Subject: points of matches that are in play, or over and not settled yet."""

@@ -1,0 +1,242 @@
+"""Points of matches in play: on every board, from both sources, and gone or settled without a jump."""
+
+import random
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from redis.asyncio import Redis
+from sqlalchemy import insert
+
+from domain.ids import LeagueId, MatchId, MemberId, new_id
+from domain.ingestion.finality.rules import NO_EXTRA_TIME
+from domain.leaderboard.model import AtVersion, BoardKey, BoardSource, RankedRow
+from domain.leaderboard.projector import load, project
+from domain.league.model import LeagueTournamentStatus
+from domain.league.tables import league_tournaments
+from domain.match.model import Goals, MatchStatus, ResultKind, ResultState
+from domain.scoring.model import ScoreBasis
+from domain.scoring.tables import rulesets
+from domain.tournament.model import TournamentMode
+from domain.tournament.store import raise_versions
+from integrations.valkey.projection import ValkeyProjection, key
+from tests.support.boards import places, projected, ranked_by_sql, walk, walk_back
+from tests.support.football import (
+    MadeTournament,
+    make_league,
+    make_members,
+    make_tournament,
+    pass_lock,
+    put_guess,
+    set_match,
+)
+from tests.support.settlement import accept, play, settle_queued, void
+
+if TYPE_CHECKING:
+    from domain.leaderboard.service import Boards
+    from runtime.database import PostgresDatabase
+
+pytestmark = pytest.mark.timeout(120)
+
+
+async def in_play(
+    database: "PostgresDatabase", made: MadeTournament, match_id: MatchId, home: int, away: int, **values: Any
+) -> None:
+    """A reading of the running score, as ingestion writes it."""
+    score = {"home_goals": home, "away_goals": away, "status": MatchStatus.IN_PLAY}
+    await set_match(database, match_id, **{**score, "result_state": ResultState.PROVISIONAL, **values})
+    async with database.begin() as connection:
+        await raise_versions(connection, made.id, board=True, matches=True)
+
+
+async def league_under(
+    database: "PostgresDatabase", made: MadeTournament, members: Sequence[MemberId], basis: ScoreBasis
+) -> LeagueId:
+    """A league that plays the tournament under a ruleset of its own."""
+    ruleset_id = new_id()
+    weights = {"outcome": 1, "goal_difference": 2, "home_goals": 0, "away_goals": 1, "exact": 5}
+    values = {"id": ruleset_id, "code": f"own-{basis.value.lower()}", "version": 1, "label": "Own", "basis": basis}
+    league_id = await make_league(database, f"League {basis}", members[0], members=members[1:])
+    async with database.begin() as connection:
+        await connection.execute(insert(rulesets).values(**values, **weights))
+        link = {"league_id": league_id, "tournament_id": made.id, "ruleset_id": ruleset_id}
+        await connection.execute(insert(league_tournaments).values(**link, status=LeagueTournamentStatus.ACTIVE))
+    return league_id
+
+
+async def season(
+    database: "PostgresDatabase",
+    *,
+    mode: TournamentMode = TournamentMode.REGULAR_SEASON,
+    basis: ScoreBasis = ScoreBasis.AFTER_EXTRA_TIME,
+) -> tuple[MadeTournament, LeagueId]:
+    """Six matches in two rounds, the first two settled, and a league of every other member with its own ruleset."""
+    chance = random.Random(7)
+    made = await make_tournament(database, matches=6, rounds=2, ruleset="kicktipp", mode=mode)
+    found = await make_members(database, 14, joins=[made])
+    league_id = await league_under(database, made, found[::2], basis)
+    for match_id in made.matches:
+        for member_id in found:
+            if chance.random() < 0.8:
+                await put_guess(database, made, match_id, member_id, chance.randrange(3), chance.randrange(3))
+    await pass_lock(database, *made.matches[:5])
+    await play(database, made.matches[0], 1, 0)
+    await play(database, made.matches[1], 1, 1)
+    return made, league_id
+
+
+async def read(boards: "Boards", board_key: BoardKey, **how: Any) -> list[RankedRow]:
+    board = await boards.open(board_key, **how)
+    assert board is not None
+    rows = await walk(board, 5)
+    assert await walk_back(board, 3) == rows
+    for row in rows:
+        assert await board.row_of(row.member_id) == row
+    return rows
+
+
+def totals(rows: Sequence[RankedRow]) -> list[tuple[Any, ...]]:
+    return [(*place, row.separated_by) for place, row in zip(places(list(rows)), rows, strict=True)]
+
+
+async def test_every_board_shows_them_and_nothing_jumps_when_the_match_settles(
+    database: "PostgresDatabase", valkey: Redis
+) -> None:
+    made, league_id = await season(database)
+    keys = [
+        BoardKey(tournament_id=made.id),
+        BoardKey(tournament_id=made.id, round_id=made.rounds[0]),
+        BoardKey(league_id=league_id),
+        BoardKey(league_id=league_id, tournament_id=made.id),
+        BoardKey(league_id=league_id, tournament_id=made.id, round_id=made.rounds[0]),
+    ]
+    before = {board_key: await read(await projected(database, valkey, made.id), board_key) for board_key in keys}
+    await in_play(database, made, made.matches[2], 2, 1)
+    await in_play(database, made, made.matches[4], 0, 0)
+    boards = await projected(database, valkey, made.id)
+    live = {board_key: await read(boards, board_key) for board_key in keys}
+    only = {board_key: await read(boards, board_key, settled_only=True) for board_key in keys}
+    await valkey.flushall()
+    fallen_back = await projected(database, valkey)
+    for board_key in keys:
+        board = await fallen_back.open(board_key)
+        assert board is not None
+        assert (board.head.source, board.head.live_matches) == (BoardSource.DATABASE, 2)
+        assert await read(fallen_back, board_key) == live[board_key]
+        assert await read(fallen_back, board_key, settled_only=True) == only[board_key] == before[board_key]
+        assert totals(live[board_key]) != totals(before[board_key])
+        settled = {row.member_id: row for row in before[board_key]}
+        for row in live[board_key]:
+            assert row.settled_points == settled[row.member_id].points <= row.points
+            assert row.settled_rank == settled[row.member_id].rank
+    await play(database, made.matches[2], 2, 1)
+    await play(database, made.matches[4], 0, 0)
+    after = await projected(database, valkey, made.id)
+    for board_key in keys:
+        rows = await read(after, board_key)
+        assert totals(rows) == totals(live[board_key])
+        assert [row.settled_points for row in rows] == [row.points for row in rows]
+
+
+async def test_a_goal_replaces_what_stood_before(database: "PostgresDatabase", valkey: Redis) -> None:
+    made, _ = await season(database)
+    board_key = BoardKey(tournament_id=made.id)
+    await in_play(database, made, made.matches[2], 0, 0)
+    await projected(database, valkey, made.id)
+    await in_play(database, made, made.matches[2], 0, 1)
+    projection = await projected(database, valkey, made.id)
+    board = await projection.open(board_key)
+    assert board is not None
+    assert (board.head.source, board.head.live_matches) == (BoardSource.PROJECTION, 1)
+    live = await read(projection, board_key)
+    await play(database, made.matches[2], 0, 1)
+    assert totals(await read(await projected(database, valkey, made.id), board_key)) == totals(live)
+    kept = await valkey.exists(*(key(made.id, name) for name in ("live_scores", "live_distinct", "live_facts")))
+    assert kept == 0
+
+
+async def test_which_matches_pay_provisional_points(database: "PostgresDatabase", valkey: Redis) -> None:
+    made, _ = await season(database)
+    board_key = BoardKey(tournament_id=made.id)
+
+    async def live_matches() -> int:
+        boards = await projected(database, valkey, made.id)
+        board = await boards.open(board_key)
+        assert board is not None
+        rows = await read(boards, board_key)
+        assert any(row.points != row.settled_points for row in rows) == (board.head.live_matches > 0)
+        return board.head.live_matches
+
+    third = made.matches[2]
+    assert await live_matches() == 0
+    await in_play(database, made, third, 1, 0, result_state=ResultState.NONE)
+    assert await live_matches() == 0, "nothing is known of its score"
+    await in_play(database, made, third, 1, 0)
+    assert await live_matches() == 1
+    await in_play(database, made, made.matches[5], 1, 0)
+    assert await live_matches() == 1, "its lock has not passed by the database's clock, so its guesses stay hidden"
+    ended = {"status": MatchStatus.ENDED, "home_regulation": 1, "away_regulation": 0}
+    await in_play(database, made, third, 1, 0, **ended, result_state=ResultState.AWAITING_CONFIRMATION)
+    assert await live_matches() == 1, "it is over and not settled"
+    await in_play(database, made, third, 1, 0, hold_reason=NO_EXTRA_TIME)
+    assert await live_matches() == 0, "the score after 90 minutes does not stand in for that after extra time"
+    await in_play(database, made, third, 1, 0, hold_reason=None)
+    await void(database, third)
+    assert await live_matches() == 0, "it pays nobody"
+    await settle_queued(database)
+    assert await live_matches() == 0
+    await in_play(database, made, third, 1, 0, result_kind=ResultKind.PLAYED)
+    assert await live_matches() == 1, "it was called off and is on again"
+
+
+async def test_a_settled_match_that_a_provider_says_is_in_play_counts_once(
+    database: "PostgresDatabase", valkey: Redis
+) -> None:
+    made, _ = await season(database)
+    before = await read(await projected(database, valkey, made.id), BoardKey(tournament_id=made.id))
+    await in_play(database, made, made.matches[0], 1, 0)
+    assert await read(await projected(database, valkey, made.id), BoardKey(tournament_id=made.id)) == before
+
+
+async def test_each_basis_counts_its_own_part(database: "PostgresDatabase", valkey: Redis) -> None:
+    made, ninety = await season(database, mode=TournamentMode.KNOCKOUT, basis=ScoreBasis.REGULATION)
+    keys = [BoardKey(tournament_id=made.id), BoardKey(league_id=ninety)]
+    third = made.matches[2]
+    await in_play(database, made, third, 2, 1, home_regulation=1, away_regulation=1)
+    boards = await projected(database, valkey, made.id)
+    live = {board_key: await read(boards, board_key) for board_key in keys}
+    await valkey.flushall()
+    for board_key in keys:
+        assert await read(await projected(database, valkey), board_key) == live[board_key]
+    await accept(database, third, 1, 1, after_extra_time=Goals(2, 1))
+    await settle_queued(database)
+    after = await projected(database, valkey, made.id)
+    for board_key in keys:
+        assert totals(await read(after, board_key)) == totals(live[board_key])
+
+
+async def test_boards_of_earlier_versions_have_none(database: "PostgresDatabase", valkey: Redis) -> None:
+    made, _ = await season(database)
+    await in_play(database, made, made.matches[2], 2, 1)
+    boards = await projected(database, valkey, made.id)
+    for version in (1, 2):
+        board = await boards.open(BoardKey(tournament_id=made.id), as_of=AtVersion(version))
+        assert board is not None
+        assert board.head.live_matches == 0
+        assert all(row.points == row.settled_points for row in await walk(board, 5))
+    present = await boards.open(BoardKey(tournament_id=made.id), as_of=AtVersion(2))
+    assert present is not None
+    assert places(await walk(present, 5)) == await ranked_by_sql(database, tournament_id=made.id)
+
+
+async def test_the_check_of_projections_sees_them(database: "PostgresDatabase", valkey: Redis) -> None:
+    made, _ = await season(database)
+    await in_play(database, made, made.matches[2], 2, 1)
+    projection = ValkeyProjection(valkey)
+    await project(database, projection, made.id)
+    loaded = await load(database, made.id)
+    assert loaded is not None
+    _, table, ranking = loaded
+    assert await projection.differences(made.id, table, ranking) == []
+    await valkey.zincrby(key(made.id, "live_scores"), 1, bytes(ranking.ids[0]).ljust(16, b"\0"))
+    assert await projection.differences(made.id, table, ranking) == ["live_scores"]
