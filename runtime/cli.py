@@ -29,6 +29,7 @@ _COMMANDS = (
 _DATABASE_COMMANDS = (
     ("upgrade", "runtime.commands.db:upgrade", "Bring the database to the newest revision."),
     ("status", "runtime.commands.db:status", "Say at which revision the database is; exit code 1 when it is behind."),
+    ("new-epoch", "runtime.commands.db:new_epoch", "Have boards and streams begin anew, as after a restore."),
 )
 _MEMBER_COMMANDS = (("promote", "runtime.commands.members:promote", "Make a member an administrator of the platform."),)
 _EXECUTION_COMMANDS = (
@@ -56,6 +57,14 @@ _SETTLEMENT_COMMANDS = (
         "Work out everything that was settled a second way; exit code 1 when anything differs.",
     ),
 )
+_PROJECTION_COMMANDS = (
+    (
+        "verify",
+        "runtime.commands.projection:verify",
+        "Compare what Valkey holds of boards with the database; exit code 1 when anything differs.",
+    ),
+    ("rebuild", "runtime.commands.projection:rebuild", "Write boards into Valkey from the database."),
+)
 _GROUPS = (
     ("db", "Look after the database.", _DATABASE_COMMANDS),
     ("members", "Look after members.", _MEMBER_COMMANDS),
@@ -63,6 +72,7 @@ _GROUPS = (
     ("dead-letters", "Look after jobs that failed for good.", _DEAD_LETTER_COMMANDS),
     ("schedules", "Look after schedules.", _SCHEDULE_COMMANDS),
     ("settlement", "Prove what was settled.", _SETTLEMENT_COMMANDS),
+    ("projection", "Look after the boards in Valkey.", _PROJECTION_COMMANDS),
 )
 
 

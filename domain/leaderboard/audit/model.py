@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from domain.ids import TournamentId
+
 LEDGER_STEP = "Ledger"
 """The step of an execution whose rejected items are breaches of the ledger; `palpite_invariant_breaches` counts it."""
 
@@ -30,3 +32,14 @@ class Breach:
 
     invariant: Invariant
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What the audit of one tournament's boards found."""
+
+    tournament_id: TournamentId
+    breaches: tuple[Breach, ...]
+    """Of the ledger."""
+    drift: str | None
+    """What is wrong with the projection, in words for people."""

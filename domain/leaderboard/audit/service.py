@@ -11,7 +11,7 @@ from domain.execution.run import Run, Step
 from domain.ids import TournamentId
 from domain.leaderboard import store as boards
 from domain.leaderboard.audit import rules, store
-from domain.leaderboard.audit.model import LEDGER_STEP, Breach, Invariant
+from domain.leaderboard.audit.model import LEDGER_STEP, Breach, Check, Invariant
 from domain.leaderboard.ports import Projection
 from domain.leaderboard.projector import load, project
 from domain.settlement.store import points_ledger
@@ -56,17 +56,30 @@ async def count_breaches(database: Database) -> dict[Invariant, int]:
     return {Invariant.LEDGER: broken, Invariant.SETTLED_IN_TIME: late, Invariant.EXECUTIONS_MOVE: stuck}
 
 
+async def check(database: Database, projection: Projection, tournament_id: TournamentId) -> Check:
+    """What is wrong with a tournament's boards; nothing is changed.
+
+    Raises ProjectionUnavailable.
+    """
+    breaches = await _ledger_breaches(database, tournament_id)
+    return Check(tournament_id, tuple(breaches), await _drift(database, projection, tournament_id))
+
+
 async def _check_ledger(run: Run, step: Step, tournament_id: TournamentId) -> list[Breach]:
-    async with boards.snapshot(run.database) as connection:
-        found = [
+    found = await _ledger_breaches(run.database, tournament_id)
+    _report(step, found, run, where=f"tournament {tournament_id}, ")
+    step.unchanged += not found
+    return found
+
+
+async def _ledger_breaches(database: Database, tournament_id: TournamentId) -> list[Breach]:
+    async with boards.snapshot(database) as connection:
+        return [
             *rules.ledger_breaches(await points_ledger(connection, tournament_id)),
             *rules.score_breaches(await store.unfolded_scores(connection, tournament_id)),
             *rules.version_breaches(*await store.versions(connection, tournament_id)),
             *rules.active_breaches(await store.not_once_active(connection, tournament_id)),
         ]
-    _report(step, found, run, where=f"tournament {tournament_id}, ")
-    step.unchanged += not found
-    return found
 
 
 async def _delays(run: Run, target: TournamentId | None) -> list[Breach]:
@@ -77,7 +90,7 @@ async def _delays(run: Run, target: TournamentId | None) -> list[Breach]:
 
 
 async def _check_projection(run: Run, step: Step, projection: Projection, tournament_id: TournamentId) -> None:
-    drift = await _drift(run, projection, tournament_id)
+    drift = await _drift(run.database, projection, tournament_id)
     if drift is None:
         step.unchanged += 1
         return
@@ -91,10 +104,10 @@ async def _check_projection(run: Run, step: Step, projection: Projection, tourna
     step.note = line if step.note is None else f"{step.note}\n{line}"
 
 
-async def _drift(run: Run, projection: Projection, tournament_id: TournamentId) -> str | None:
+async def _drift(database: Database, projection: Projection, tournament_id: TournamentId) -> str | None:
     """What is wrong with a projection; None when it shows the database as it is."""
     for look in range(_LOOKS):
-        loaded = await load(run.database, tournament_id)
+        loaded = await load(database, tournament_id)
         if loaded is None:
             return None
         _, table, ranking = loaded

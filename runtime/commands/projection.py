@@ -1,0 +1,127 @@
+"""`palpite projection verify` and `rebuild`."""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Annotated, Any, TypeVar
+
+from cyclopts import Parameter
+
+from domain.ids import TournamentId
+from domain.leaderboard import projector
+from domain.leaderboard.audit.model import Check
+from domain.leaderboard.audit.service import check
+from domain.leaderboard.ports import ProjectionUnavailable
+from domain.leaderboard.store import boards_in_play
+from domain.tournament.service import read_tournaments
+from integrations.valkey.client import connect
+from integrations.valkey.projection import ValkeyProjection
+from runtime.database import PostgresDatabase
+from runtime.embedded.servers import servers_for_command
+from runtime.errors import SetupError
+from runtime.operator import Row, parse_id, say, show_rows, use_database
+from runtime.preflight import require_valkey
+from runtime.settings import load_settings
+
+T = TypeVar("T")
+Json = Annotated[bool, Parameter(name="--json", negative="")]
+Work = Callable[[PostgresDatabase, ValkeyProjection, Mapping[TournamentId, str]], Awaitable[T]]
+"""Does something with the boards of tournaments, named by their labels."""
+_FOUND = {"tournament": "TOURNAMENT", "where": "WHERE", "problem": "PROBLEM"}
+_WRITTEN = {"tournament": "TOURNAMENT", "version": "VERSION"}
+_NOTHING = "No tournament is in play."
+
+
+def verify(*, tournament: str | None = None, json: Json = False) -> None:
+    """Compare projection, members' scores and the fold of guesses and results; change nothing.
+
+    Exit code 0: all are the same. 1: they are not. `palpite projection rebuild` repairs a projection, the admin's
+    `replaySettlement` scores and ledger. The scheduled check repairs projections by itself.
+
+    Parameters
+    ----------
+    tournament
+        Only this one: its id, from a log line or the API. Otherwise all that are not over.
+    json
+        Print JSON for scripts.
+    """
+    found = _with_boards(tournament, _verify)
+    problems = [row | problem for row in found for problem in row["problems"]]
+    if json:
+        show_rows(found, {}, as_json=True, nothing="")
+    elif problems:
+        show_rows(problems, _FOUND, as_json=False, nothing="")
+    else:
+        say(f"{len(found)} tournaments, all the same." if found else _NOTHING)
+    if problems:
+        sys.exit(1)
+
+
+def rebuild(*, tournament: str | None = None, json: Json = False) -> None:
+    """Write boards into the projection from the database, whole, whatever is there.
+
+    Readers see the old board or the new one, never half of it.
+
+    Parameters
+    ----------
+    tournament
+        Only this one: its id, from a log line or the API. Otherwise all that are not over.
+    json
+        Print JSON for scripts.
+    """
+    show_rows(_with_boards(tournament, _rebuild), _WRITTEN, as_json=json, nothing=_NOTHING)
+
+
+async def _verify(
+    database: PostgresDatabase, projection: ValkeyProjection, labels: Mapping[TournamentId, str]
+) -> list[dict[str, Any]]:
+    return [_row(await check(database, projection, tournament_id), label) for tournament_id, label in labels.items()]
+
+
+def _row(found: Check, label: str) -> dict[str, Any]:
+    problems = [{"where": breach.invariant.value, "problem": breach.message} for breach in found.breaches]
+    if found.drift is not None:
+        problems.append({"where": "PROJECTION", "problem": found.drift})
+    return {"tournamentId": str(found.tournament_id), "tournament": label, "problems": problems}
+
+
+async def _rebuild(
+    database: PostgresDatabase, projection: ValkeyProjection, labels: Mapping[TournamentId, str]
+) -> list[Row]:
+    rows: list[Row] = []
+    for tournament_id, label in labels.items():
+        version = await projector.project(database, projection, tournament_id)
+        if version is not None:
+            await projection.announce(tournament_id, version)
+            rows.append({"tournamentId": str(tournament_id), "tournament": label, "version": version})
+    return rows
+
+
+def _with_boards(tournament: str | None, work: Work[T]) -> T:
+    """Do it with the servers of the Palpite that runs, else of the data folder."""
+    wanted = None if tournament is None else TournamentId(parse_id(tournament, "Tournament"))
+    with servers_for_command(load_settings()) as settings:
+        url = settings.required_redis_url()
+
+        async def connected(database: PostgresDatabase) -> T:
+            await require_valkey(url)
+            labels = await _labels(database, wanted)
+            async with connect(url) as valkey:
+                return await work(database, ValkeyProjection(valkey, timeout=5), labels)
+
+        try:
+            return asyncio.run(use_database(settings.required_database_url(), connected))
+        except ProjectionUnavailable as problem:
+            raise SetupError(str(problem)) from problem
+
+
+async def _labels(database: PostgresDatabase, wanted: TournamentId | None) -> dict[TournamentId, str]:
+    if wanted is None:
+        async with database.read() as connection:
+            asked = list(await boards_in_play(connection))
+    else:
+        asked = [wanted]
+    found = await read_tournaments(database, asked)
+    if wanted is not None and wanted not in found:
+        raise SetupError("There is no such tournament.")
+    return {tournament_id: found[tournament_id].label for tournament_id in asked}
