@@ -59,3 +59,29 @@ async def assert_settled_once(database: "PostgresDatabase", settlements: int) ->
     )
     async with database.read() as connection:
         assert tuple((await connection.execute(text(statement))).one()) == (settlements, settlements, settlements)
+
+
+GAME = (
+    "member_scores",
+    "settlements",
+    "settlement_scorelines",
+    "score_versions",
+    "idempotency_keys",
+    "match_results",
+    "pending_results",
+    "matches",
+    "guesses",
+    "guess_revisions",
+    "tournaments",
+    "audit_log",
+    "outbox",
+)
+
+
+async def game_rows(database: "PostgresDatabase") -> dict[str, list[str]]:
+    """Every row of the game, by table: what a crash may not have changed."""
+    async with database.read() as connection:
+        return {
+            name: sorted((await connection.execute(text(f"SELECT one::text FROM {name} AS one"))).scalars())
+            for name in GAME
+        }

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, select, text
 
@@ -13,13 +13,16 @@ from domain.execution.run import Run
 from domain.execution.tables import executions
 from domain.guess.tables import guesses
 from domain.ids import ExecutionId, MatchId, MemberId, TournamentId
-from domain.match.model import Goals, MatchStatus, ResultKind
+from domain.match.model import Goals, MatchStatus, ResultKind, ResultState
 from domain.match.tables import matches
 from domain.member.tables import members
+from domain.scoring.model import ScoreBasis
+from domain.scoring.tables import FACTS
 from domain.settlement import store
 from domain.settlement.result.service import accept_results
 from domain.settlement.rules import NewResult
 from domain.settlement.service import settle_match
+from domain.settlement.tables import member_scores
 from domain.tournament.store import raise_versions
 
 if TYPE_CHECKING:
@@ -51,6 +54,18 @@ async def accept(
         revision = (await accept_results(connection, [result], request_id="test")).get(match_id)
         await raise_versions(connection, tournament_id, board=True, matches=True)
     return revision
+
+
+async def in_play(
+    database: "Database", tournament_id: TournamentId, match_id: MatchId, home: int, away: int, **values: Any
+) -> None:
+    """A running score as ingestion writes it; the boards move."""
+    score = {"home_goals": home, "away_goals": away, "status": MatchStatus.IN_PLAY}
+    row = {**score, "result_state": ResultState.PROVISIONAL, **values}
+    async with database.begin() as connection:
+        change = matches.update().where(matches.c.id == match_id)
+        await connection.execute(change.values(version=matches.c.version + 1, **row))
+        await raise_versions(connection, tournament_id, board=True, matches=True)
 
 
 async def _somebody(connection: "AsyncConnection") -> tuple[MemberId, str]:
@@ -151,6 +166,17 @@ async def expected_facts(
             right = is_right(Goals(row.home, row.away), results[row.match_id])
             facts[row.member_id] = [count + fact for count, fact in zip(facts[row.member_id], right, strict=True)]
     return {member_id: tuple(counts) for member_id, counts in facts.items()}
+
+
+async def settled_facts(
+    database: "Database", tournament_id: TournamentId, basis: ScoreBasis = ScoreBasis.AFTER_EXTRA_TIME
+) -> dict[MemberId, tuple[int, ...]]:
+    """Facts of all members as they are recorded."""
+    statement = select(member_scores.c.member_id, *(member_scores.c[fact] for fact in FACTS)).where(
+        member_scores.c.tournament_id == tournament_id, member_scores.c.basis == basis
+    )
+    async with database.read() as connection:
+        return {MemberId(row[0]): tuple(row[1:]) for row in await connection.execute(statement)}
 
 
 async def database_now(database: "Database") -> datetime:
