@@ -73,6 +73,11 @@ class Hub:
                 task.cancel()
             _, self._tasks = await asyncio.wait(self._tasks, timeout=0.1)
 
+    @property
+    def is_reading(self) -> bool:
+        """Whether boards or matches are being read for streams at this moment."""
+        return self._boards.is_reading or self._matches.is_reading
+
     def leaderboard(self, key: BoardKey, first: int, after: StreamPosition | None, *, allowed: Allowed) -> BoardStream:
         """The first `first` rows (1 to 100) of a board as they change.
 

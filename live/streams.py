@@ -28,7 +28,7 @@ class Stream(Generic[K, S, N, D]):
     ) -> None:
         self.watch = watch
         self.right = right
-        self._key = key
+        self.key = key
         self._after = after
         self._beat = beat
         self._pace = pace
@@ -36,7 +36,7 @@ class Stream(Generic[K, S, N, D]):
 
     def reader(self, mailbox: Mailbox[D]) -> Reader[K, S, N, D]:
         """Where this client stands from now on; whoever asks for it leaves it."""
-        return Reader(self.watch, self._key, mailbox, self._after, self._beat)
+        return Reader(self.watch, self.key, mailbox, self._after, self._beat)
 
     async def events(self) -> AsyncGenerator[N | D | Resync | Heartbeat, None]:
         """The events, until the hub stops, the right is lost, or the window is gone."""

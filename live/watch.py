@@ -51,6 +51,11 @@ class Watch(Generic[K, S, N, D]):
         if not topic.mailboxes and self.topics.get(topic.key) is topic:
             del self.topics[topic.key]
 
+    @property
+    def is_reading(self) -> bool:
+        """Whether something is being read for streams."""
+        return bool(self._tasks)
+
     def tick(self, kind: str, entity_id: UUID) -> None:
         """Have the windows compared that this may have moved."""
         if self.topics:

@@ -42,12 +42,15 @@ from runtime.object_store import open_store
 from runtime.outage import is_outage
 from runtime.ratelimit import Limiter, limits_of
 from runtime.settings import Settings
+from runtime.websockets import WebSocketProtocol
 from schema.build import build_schema
+from schema.transport.connections import Connections
 from schema.transport.contexts import Contexts
 from schema.transport.credentials import SessionCookie
 from schema.transport.engine import Engine
 from schema.transport.http import HttpEndpoint
 from schema.transport.limits import Limits
+from schema.transport.socket import Times
 from schema.transport.sockets import Sockets
 from web import pages
 
@@ -125,8 +128,8 @@ async def _open_parts(settings: Settings, stack: AsyncExitStack) -> _Parts:
     sockets = Sockets(
         engine,
         contexts,
-        init_seconds=settings.init_timeout_seconds,
-        life_seconds=settings.socket_life_seconds,
+        connections=Connections(engine.limits.connections_a_member),
+        times=_times(settings),
         watch_seconds=settings.hub_poll_seconds,
         random=random.random,
     )
@@ -137,7 +140,7 @@ async def _open_parts(settings: Settings, stack: AsyncExitStack) -> _Parts:
 
 
 async def _run_beside(stack: AsyncExitStack, sockets: Sockets) -> None:
-    watcher = asyncio.create_task(sockets.watch_sessions())
+    watcher = asyncio.create_task(sockets.watch())
 
     async def stop() -> None:
         watcher.cancel()
@@ -209,6 +212,15 @@ def _pace(settings: Settings) -> Pace:
         poll=settings.hub_poll_seconds,
         coalesce=settings.coalesce_seconds,
         heartbeat=settings.stream_heartbeat_seconds,
+        resume=settings.resume_seconds,
+    )
+
+
+def _times(settings: Settings) -> Times:
+    return Times(
+        init=settings.init_timeout_seconds,
+        life=settings.socket_life_seconds,
+        blocked=settings.socket_blocked_seconds,
     )
 
 
@@ -229,7 +241,9 @@ def _config(app: Starlette, settings: Settings) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
-        ws="websockets-sansio",
+        ws=WebSocketProtocol,
+        ws_ping_interval=settings.socket_ping_seconds,
+        ws_ping_timeout=settings.socket_ping_seconds,
         ws_per_message_deflate=False,
         ws_max_size=_MESSAGE_BYTES,
         timeout_graceful_shutdown=max(1, math.floor(settings.stop_seconds)),

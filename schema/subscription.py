@@ -1,6 +1,6 @@
 """The root of streams. The hub of the process makes the events; here they are asked for and shaped."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterable
 from contextlib import aclosing
 from typing import Annotated
 
@@ -17,6 +17,7 @@ from resolvers.pages import page_size
 from schema import ids, updates
 from schema.context import Info
 from schema.execution import Execution
+from schema.followed import Followed
 from schema.leaderboard import BoardInput
 from schema.match import MatchScopeInput
 from schema.operations import OperationsStatus
@@ -40,7 +41,7 @@ class Subscription:
             "board, members for a league's."
         )
     )
-    async def leaderboard_updates(
+    def leaderboard_updates(
         self,
         info: Info,
         board: Annotated[BoardInput, strawberry.argument(description="Which board.")],
@@ -53,19 +54,16 @@ class Subscription:
                 )
             ),
         ] = strawberry.UNSET,
-    ) -> AsyncGenerator[LeaderboardUpdate, None]:
+    ) -> AsyncIterable[LeaderboardUpdate]:
         key = board.key()
         allowed = right(lambda: leaderboards.watch(info.context, key=key))
-        stream = info.context.hub.leaderboard(key, page_size(first), _position(after), allowed=allowed).events()
-        async with aclosing(stream):
-            async for event in stream:
-                info.context.renew_loaders()
-                yield _leaderboard_update(event)
+        stream = info.context.hub.leaderboard(key, page_size(first), _position(after), allowed=allowed)
+        return Followed(stream, _leaderboard_update, info.context.renew_loaders)
 
     @strawberry.subscription(
         description="Matches as their kick-off, status, running score and result change. Open to anyone."
     )
-    async def match_updates(
+    def match_updates(
         self,
         info: Info,
         scope: Annotated[MatchScopeInput, strawberry.argument(description="Which matches.")],
@@ -77,13 +75,10 @@ class Subscription:
                 )
             ),
         ] = strawberry.UNSET,
-    ) -> AsyncGenerator[MatchUpdate, None]:
+    ) -> AsyncIterable[MatchUpdate]:
         allowed = right(lambda: matches.watch(info.context))
-        stream = info.context.hub.matches(scope.scope(), _position(after), allowed=allowed).events()
-        async with aclosing(stream):
-            async for event in stream:
-                info.context.renew_loaders()
-                yield _match_update(event)
+        stream = info.context.hub.matches(scope.scope(), _position(after), allowed=allowed)
+        return Followed(stream, _match_update, info.context.renew_loaders)
 
     @strawberry.subscription(
         description=(

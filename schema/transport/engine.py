@@ -2,23 +2,24 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from graphql import (
     DocumentNode,
     ExecutionResult,
+    Executor,
     GraphQLError,
     GraphQLSchema,
     GraphQLSyntaxError,
     OperationDefinitionNode,
     OperationType,
     Source,
+    create_source_event_stream,
     execute,
     parse,
     specified_rules,
-    subscribe,
     validate,
 )
 from graphql.execution.values import get_variable_values
@@ -30,6 +31,7 @@ from schema.transport.faults import ErrorWriter, IsOutage, Kind, RequestRefused,
 from schema.transport.limits import Limits
 from schema.transport.measure import check_size, scan
 from schema.transport.requests import GraphQLRequest
+from schema.transport.subscriptions import Begun, Sharing, sharing_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,7 @@ class Prepared:
     document: DocumentNode
     operations: Mapping[str | None, OperationDefinitionNode]
     plans: Mapping[str | None, Plan]
+    sharing: Mapping[str | None, Sharing | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,8 @@ class Operation:
     kind: OperationType
     variables: Mapping[str, Any]
     cost: int
+    sharing: Sharing | None
+    """How a subscription is shared with equal ones, if it may be."""
 
 
 class Engine:
@@ -79,7 +84,8 @@ class Engine:
         cost = cost_of(plan, values.coerced)
         if cost > self.limits.cost:
             raise too_complex(f"An answer may have {self.limits.cost} objects; this could have {cost}.")
-        return Operation(prepared.document, request.operation_name, node.operation, inputs, cost)
+        sharing = prepared.sharing[node.name.value if node.name else None]
+        return Operation(prepared.document, request.operation_name, node.operation, inputs, cost, sharing)
 
     async def execute(self, operation: Operation, context: ApiContext) -> dict[str, Any]:
         """Run a query or mutation; the answer has `data`, and `errors` when there are any."""
@@ -98,34 +104,42 @@ class Engine:
         except TimeoutError:
             late = Unavailable(f"The answer took more than {self.limits.request_seconds:g} seconds.")
             return {"errors": self.errors.write_exception(late, context.request.id), "data": None}
-        return self._answer(result, context)
+        return self.answer(result, context)
 
-    async def subscribe(self, operation: Operation, context: ApiContext) -> AsyncIterator[dict[str, Any]]:
-        """Run a subscription: one answer for each event. What ends the stream is raised.
+    async def begin(self, operation: Operation, context: ApiContext) -> Begun:
+        """Begin a subscription.
 
         Raises:
             RequestRefused: it cannot begin.
         """
-        source = subscribe(
+        executor = self.executor(operation, context)
+        source = create_source_event_stream(executor)
+        if not isinstance(source, ExecutionResult | AsyncIterable):
+            source = await source
+        if isinstance(source, ExecutionResult):
+            raise RequestRefused(Kind.DOCUMENT, source.errors or [])
+        return Begun(self, operation, context, executor, source)
+
+    def executor(self, operation: Operation, context: ApiContext) -> Executor[Any]:
+        """What executes an operation in a context.
+
+        Raises:
+            RequestRefused: its variables do not fit.
+        """
+        executor = Executor.build(
             self._schema,
             operation.document,
             context_value=context,
-            variable_values=dict(operation.variables),
+            raw_variable_values=dict(operation.variables),
             operation_name=operation.name,
             hide_suggestions=True,
         )
-        results = source if isinstance(source, ExecutionResult | AsyncIterator) else await source
-        if isinstance(results, ExecutionResult):
-            raise RequestRefused(Kind.DOCUMENT, results.errors or [])
-        try:
-            async for result in results:
-                yield self._answer(result, context)
-        finally:
-            close = getattr(results, "aclose", None)
-            if close is not None:
-                await close()
+        if isinstance(executor, list):
+            raise RequestRefused(Kind.DOCUMENT, executor)
+        return executor
 
-    def _answer(self, result: ExecutionResult, context: ApiContext) -> dict[str, Any]:
+    def answer(self, result: ExecutionResult, context: ApiContext) -> dict[str, Any]:
+        """What a client is told of a result."""
         answer: dict[str, Any] = {}
         if result.errors:
             answer["errors"] = self.errors.write(result.errors, context.request.id)
@@ -153,7 +167,8 @@ class Engine:
         found = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
         operations = {node.name.value if node.name else None: node for node in found}
         plans = {name: plan_of(self._schema, document, node) for name, node in operations.items()}
-        return Prepared(document, operations, plans)
+        sharing = {name: sharing_of(self._schema, document, node) for name, node in operations.items()}
+        return Prepared(document, operations, plans, sharing)
 
     def _parse(self, source: Source) -> DocumentNode:
         try:

@@ -67,6 +67,12 @@ class ErrorWriter:
         """An exception that ended a stream or a request."""
         return self.write([GraphQLError(str(problem), original_error=_as_exception(problem))], request_id)
 
+    def write_end(self, problem: Exception, request_id: str) -> list[dict[str, Any]]:
+        """Why an operation ended, or did not begin."""
+        if isinstance(problem, RequestRefused):
+            return self.write(problem.errors, request_id)
+        return self.write_exception(problem, request_id)
+
     def _entries(self, error: GraphQLError, request_id: str) -> list[dict[str, Any]]:
         cause = error.original_error
         while isinstance(cause, GraphQLError) and cause.original_error is not None:

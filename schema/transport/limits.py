@@ -31,3 +31,5 @@ class Limits:
     body_seconds: float = 10.0
     request_seconds: float = 10.0
     operations_a_socket: int = 20
+    connections_a_member: int = 10
+    """Websockets and event streams of one process together."""

@@ -2,11 +2,11 @@
 
 import asyncio
 import logging
-from contextlib import suppress
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, assert_never
 
-import orjson
 from graphql import OperationType
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
@@ -14,10 +14,11 @@ from domain.ids import SessionId
 from resolvers.context import RequestFacts, Viewer
 from schema.context import ApiContext
 from schema.shared import ErrorCode
+from schema.transport.connections import Connections
 from schema.transport.contexts import Contexts
 from schema.transport.credentials import COOKIE, BadToken, Credentials, read_bearer, viewer_of
 from schema.transport.engine import Engine, Operation
-from schema.transport.faults import Kind, RequestRefused, refused
+from schema.transport.faults import Kind, refused
 from schema.transport.messages import (
     PROTOCOL,
     BadMessage,
@@ -29,6 +30,9 @@ from schema.transport.messages import (
     Subscribe,
     read_message,
 )
+from schema.transport.outlet import Outlet
+from schema.transport.seated import Seated, dump
+from schema.transport.wires import Gone
 
 _log = logging.getLogger(__name__)
 _ALLOWED = (OperationType.QUERY, OperationType.SUBSCRIPTION)
@@ -57,31 +61,59 @@ class Closing(Exception):
         self.reason = reason
 
 
+@dataclass(frozen=True, slots=True)
+class Times:
+    """What bounds a socket, in seconds."""
+
+    init: float
+    """How long a client may wait before `connection_init`."""
+    life: float
+    blocked: float
+    """How long a client may take nothing of what it is sent."""
+
+
 class Socket:
-    """One client. `life_seconds` and `init_seconds` bound it."""
+    """One client."""
 
     def __init__(
-        self, websocket: WebSocket, engine: Engine, contexts: Contexts, *, init_seconds: float, life_seconds: float
+        self,
+        websocket: WebSocket,
+        engine: Engine,
+        contexts: Contexts,
+        outlet: Outlet,
+        times: Times,
+        connections: Connections,
     ) -> None:
+        self._viewer: Viewer | None = None
         self._websocket = websocket
         self._engine = engine
         self._contexts = contexts
-        self._init_seconds = init_seconds
-        self._life_seconds = life_seconds
-        self._viewer: Viewer | None = None
+        self._outlet = outlet
+        self._times = times
+        self._connections = connections
         self._has_begun = False
         self._is_acknowledged = False
-        self._operations: dict[str, asyncio.Task[None]] = {}
+        self._operations: dict[str, asyncio.Task[None] | Seated] = {}
         self._count = 0
+        self._clock: asyncio.TimerHandle | None = None
+        self._closing: asyncio.Task[None] | None = None
+        self._serving: asyncio.Task[Any] | None = None
+        self._is_cut = False
 
     @property
     def session_id(self) -> SessionId | None:
         """The session behind the socket."""
         return self._viewer.session.id if self._viewer else None
 
+    def is_too_slow(self, now: float) -> bool:
+        """Whether the client has taken nothing for too long."""
+        blocked_at = self._outlet.blocked_at
+        return blocked_at is not None and now - blocked_at > self._times.blocked
+
     async def serve(self) -> None:
         """Answer until the client leaves, breaks the protocol, or the socket is old."""
-        clock = asyncio.create_task(self._end_in_time())
+        loop, self._serving = asyncio.get_running_loop(), asyncio.current_task()
+        self._clock = loop.call_later(self._times.init, self._close_soon, Close.INIT_TIMEOUT, "No connection_init")
         try:
             while True:
                 await self._handle(read_message(await self._receive(), self._engine.limits))
@@ -89,16 +121,39 @@ class Socket:
             await self.close(Close.BAD_MESSAGE, str(problem))
         except Closing as problem:
             await self.close(problem.code, problem.reason)
-        except WebSocketDisconnect:
+        except (WebSocketDisconnect, Gone):
             pass
+        except asyncio.CancelledError:
+            if not self._is_cut:
+                raise
         finally:
-            await _end([clock, *self._operations.values()])
+            self._clock.cancel()
+            if self._viewer is not None:
+                self._connections.release(self._viewer.account.id)
+            await self._end_operations()
 
     async def close(self, code: Close, reason: str) -> None:
-        """Close once; a client that has left is no fault."""
+        """Close once; a client that has left is no fault, and one that takes nothing is not waited for."""
+        text = reason.encode()[:123].decode("utf-8", "ignore")
+        if self._outlet.blocked_at is not None:
+            self._is_cut = True
+            self._outlet.cut(code.value, text)
+            if self._serving is not None and self._serving is not asyncio.current_task():
+                self._serving.cancel()
+            return
+        self._outlet.flush()
         with suppress(WebSocketDisconnect, RuntimeError):
             if self._websocket.application_state is WebSocketState.CONNECTED:
-                await self._websocket.close(code.value, reason.encode()[:123].decode("utf-8", "ignore"))
+                await self._websocket.close(code.value, text)
+
+    def end(self, operation_id: str, seated: Seated, problem: Exception | None) -> None:
+        """A shared stream is over, with an error or in good order."""
+        if self._operations.get(operation_id) is seated:
+            del self._operations[operation_id]
+            self._outlet.put_now((dump(self._ending(operation_id, problem, seated.request_id)),))
+
+    def _close_soon(self, code: Close, reason: str) -> None:
+        self._closing = asyncio.create_task(self.close(code, reason))
 
     async def _receive(self) -> str:
         message = await self._websocket.receive()
@@ -125,8 +180,7 @@ class Socket:
             case Subscribe():
                 await self._subscribe(message)
             case Complete():
-                if (task := self._operations.pop(message.id, None)) is not None:
-                    task.cancel()
+                self._stop(message.id)
             case _:
                 assert_never(message)
 
@@ -138,7 +192,7 @@ class Socket:
         try:
             given = message.authorization if message.authorization is not None else headers.get("authorization")
             credentials = Credentials(read_bearer(given), self._websocket.cookies.get(COOKIE))
-            self._viewer, ended = await viewer_of(self._contexts.services.database, credentials)
+            viewer, ended = await viewer_of(self._contexts.services.database, credentials)
         except BadToken as problem:
             raise Closing(Close.UNAUTHORIZED, "Unauthorized") from problem
         except Exception as problem:
@@ -146,8 +200,19 @@ class Socket:
             raise Closing(Close.TRY_LATER, "Try again later") from problem
         if ended:
             raise Closing(Close.UNAUTHORIZED, "The session has ended")
+        if viewer is not None and not self._connections.admit(viewer.account.id):
+            raise Closing(Close.TRY_LATER, f"A member may have {self._connections.most} connections")
+        self._viewer = viewer
         self._is_acknowledged = True
+        self._live_no_longer_than(self._times.life)
         await self._send({"type": "connection_ack"})
+
+    def _live_no_longer_than(self, seconds: float) -> None:
+        if self._clock is not None:
+            self._clock.cancel()
+        self._clock = asyncio.get_running_loop().call_later(
+            seconds, self._close_soon, Close.RESTART, "Connect again, with `after`"
+        )
 
     async def _subscribe(self, message: Subscribe) -> None:
         if not self._is_acknowledged:
@@ -157,39 +222,49 @@ class Socket:
         if len(self._operations) >= self._engine.limits.operations_a_socket:
             most = self._engine.limits.operations_a_socket
             refusal = refused(Kind.DOCUMENT, f"A socket may have {most} operations.", ErrorCode.LIMIT_REACHED)
-            await self._send_errors(message.id, refusal, self._next_request_id())
+            await self._send(self._ending(message.id, refusal, self._next_request_id()))
             return
         self._operations[message.id] = asyncio.create_task(self._run(message))
 
+    def _stop(self, operation_id: str) -> None:
+        """Nothing more is sent of it, whatever is on its way."""
+        match self._operations.pop(operation_id, None):
+            case Seated() as seated:
+                seated.leave()
+            case asyncio.Task() as task:
+                task.cancel()
+
     async def _run(self, message: Subscribe) -> None:
         request_id = self._next_request_id()
-        ending: dict[str, Any] = {"id": message.id, "type": "complete"}
+        problem: Exception | None = None
         try:
             operation = self._engine.prepare(message.request, _ALLOWED)
-            await self._answer(message.id, operation, self._context(request_id))
-        except RequestRefused as refusal:
-            ending = self._errors(message.id, self._engine.errors.write(refusal.errors, request_id))
-        except WebSocketDisconnect:
+            if await self._answer(message.id, operation, self._context(request_id)):
+                return
+        except Gone:
             return
-        except Exception as problem:  # noqa: BLE001 -- an edge: what ended a stream is told, masked if it is unexpected
-            ending = self._errors(message.id, self._engine.errors.write_exception(problem, request_id))
+        except Exception as found:  # noqa: BLE001 -- an edge: what ended a stream is told, masked if it is unexpected
+            problem = found
         if self._operations.get(message.id) is asyncio.current_task():
             del self._operations[message.id]
-            with suppress(WebSocketDisconnect, RuntimeError):
-                await self._send(ending)
+            with suppress(Gone):
+                await self._send(self._ending(message.id, problem, request_id))
 
-    async def _answer(self, operation_id: str, operation: Operation, context: ApiContext) -> None:
+    async def _answer(self, operation_id: str, operation: Operation, context: ApiContext) -> bool:
+        """Send all there is to be sent; True when the rest is sent by others."""
         if operation.kind is OperationType.QUERY:
             answer = await self._engine.execute(operation, context)
             answer["extensions"] = {"requestId": context.request.id, "cost": operation.cost}
             await self._send({"id": operation_id, "type": "next", "payload": answer})
-            return
-        stream = self._engine.subscribe(operation, context)
-        try:
-            async for answer in stream:
+            return False
+        begun = await self._engine.begin(operation, context)
+        if begun.is_shared:
+            self._operations[operation_id] = await Seated.joined(self, self._outlet, operation_id, begun, context)
+            return True
+        async with aclosing(begun.answers()) as answers:
+            async for answer in answers:
                 await self._send({"id": operation_id, "type": "next", "payload": answer})
-        finally:
-            await stream.aclose()  # type: ignore[attr-defined]
+        return False
 
     def _context(self, request_id: str) -> ApiContext:
         client = self._websocket.client
@@ -205,33 +280,24 @@ class Socket:
         self._count += 1
         return f"{self._websocket.state.request_id}.{self._count}"
 
-    async def _send_errors(self, operation_id: str, refusal: RequestRefused, request_id: str) -> None:
-        await self._send(self._errors(operation_id, self._engine.errors.write(refusal.errors, request_id)))
-
-    @staticmethod
-    def _errors(operation_id: str, errors: list[dict[str, Any]]) -> dict[str, Any]:
-        return {"id": operation_id, "type": "error", "payload": errors}
+    def _ending(self, operation_id: str, problem: Exception | None, request_id: str) -> dict[str, Any]:
+        """The last message of an operation."""
+        if problem is None:
+            return {"id": operation_id, "type": "complete"}
+        return {"id": operation_id, "type": "error", "payload": self._engine.errors.write_end(problem, request_id)}
 
     async def _send(self, message: dict[str, Any]) -> None:
-        if self._websocket.application_state is not WebSocketState.CONNECTED:
-            raise WebSocketDisconnect
-        await self._websocket.send_text(orjson.dumps(message).decode())
+        await self._outlet.send((dump(message),))
 
-    async def _end_in_time(self) -> None:
-        await asyncio.sleep(self._init_seconds)
-        if not self._has_begun:
-            await self.close(Close.INIT_TIMEOUT, "Connection initialisation timeout")
-            return
-        await asyncio.sleep(max(self._life_seconds - self._init_seconds, 0))
-        await self.close(Close.RESTART, "Connect again")
-
-
-async def _end(tasks: list["asyncio.Task[None]"]) -> None:
-    for task in tasks:
-        task.cancel()
-    for task in tasks:
-        with suppress(asyncio.CancelledError, Exception):
-            await task
+    async def _end_operations(self) -> None:
+        ended, self._operations = list(self._operations.values()), {}
+        tasks = [operation for operation in ended if isinstance(operation, asyncio.Task)]
+        for operation in ended:
+            if isinstance(operation, Seated):
+                operation.leave()
+            else:
+                operation.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def offered(websocket: WebSocket) -> bool:

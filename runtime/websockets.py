@@ -1,0 +1,107 @@
+"""Owns the server's side of websockets: uvicorn's, which lends its transport to whoever sends the same to many.
+
+It leans on attributes of uvicorn that are not promised; uvicorn is pinned, and tests/contract/test_wire.py checks them.
+"""
+
+import socket
+from collections.abc import Callable, Sequence
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.protocol import State
+
+from schema.transport.wires import EXTENSION, Message
+
+if TYPE_CHECKING:
+    from asyncio import BaseTransport
+
+    from websockets.http11 import Request
+
+_UNSENT = 16 * 1024
+"""Bytes that the kernel holds unsent for a socket: the rest waits here, where the newest can take its place."""
+_BUFFERED = 32 * 1024
+"""Bytes that wait here before nothing more is written."""
+_FAREWELL = 1.0
+"""Seconds that a peer which takes nothing has for taking the close frame."""
+_TEXT = 0x81
+
+
+class WebSocketProtocol(WebSocketsSansIOProtocol):
+    """One websocket; a `schema.transport.wires.Wire`."""
+
+    on_ready: Callable[[], None]
+    blocked_at: float | None = None
+
+    def connection_made(self, transport: "BaseTransport") -> None:
+        self.on_ready = lambda: None
+        super().connection_made(transport)
+        self.transport.set_write_buffer_limits(high=_BUFFERED)
+        connection = transport.get_extra_info("socket")
+        if connection is not None and hasattr(socket, "TCP_NOTSENT_LOWAT"):
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT)
+
+    def handle_connect(self, event: "Request") -> None:
+        super().handle_connect(event)
+        scope: Any = getattr(self, "scope", None)
+        if scope is not None:
+            scope["extensions"][EXTENSION] = self
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.blocked_at = None
+        self.on_ready()
+
+    @property
+    def is_ready(self) -> bool:
+        return self.blocked_at is None and self.is_open
+
+    @property
+    def is_open(self) -> bool:
+        return (
+            self.handshake_complete
+            and not self.close_sent
+            and not self.disconnected
+            and self.conn.state is State.OPEN
+            and not self.transport.is_closing()
+        )
+
+    def write(self, messages: Sequence[Message]) -> None:
+        """Frames that nothing else interleaves: uvicorn leaves no part of a frame unwritten between calls."""
+        parts: list[bytes] = []
+        for message in messages:
+            parts.append(_header(sum(map(len, message))))
+            parts.extend(message)
+        self.transport.write(b"".join(parts))
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.blocked_at = monotonic()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self.blocked_at = None
+        self.on_ready()
+
+    def cut(self, code: int, reason: str) -> None:
+        if not self.disconnected and not self.close_sent and self.conn.state is State.OPEN:
+            self.conn.send_close(code, reason)
+            self.transport.write(b"".join(self.conn.data_to_send()))
+            self.close_sent = True
+            self.stop_keepalive()
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+        self.loop.call_later(_FAREWELL, self.transport.abort)
+
+    def keepalive_timeout(self) -> None:
+        """A peer that answers no ping takes no close frame either: without an end its buffer would wait for ever."""
+        super().keepalive_timeout()
+        self.loop.call_later(_FAREWELL, self.transport.abort)
+
+
+def _header(length: int) -> bytes:
+    """The header of a whole text frame of a server."""
+    if length < 126:
+        return bytes((_TEXT, length))
+    if length < 65_536:
+        return b"\x81\x7e" + length.to_bytes(2)
+    return b"\x81\x7f" + length.to_bytes(8)

@@ -1,0 +1,134 @@
+"""What a connection sends: answers in turn, and what its streams bring gathered, so that several leave in one write."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from schema.transport.wires import Gone, Message, Wire
+
+
+class Follower(Protocol):
+    """A stream of the connection."""
+
+    def wake(self) -> None:
+        """More may be sent."""
+        ...
+
+
+class Outlet:
+    """One connection's. What it holds is bounded: streams ask `is_ready` before they give more."""
+
+    __slots__ = ("_followers", "_gathered", "_is_posted", "_post", "_ready", "_wire")
+
+    def __init__(self, wire: Wire, post: "Post") -> None:
+        self._wire = wire
+        self._post = post
+        self._gathered: list[tuple[Follower | None, Message]] = []
+        self._followers: set[Follower] = set()
+        self._is_posted = False
+        self._ready: asyncio.Event | None = None
+        wire.on_ready = self._on_ready
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the peer takes what it is sent."""
+        return self._wire.is_ready
+
+    @property
+    def blocked_at(self) -> float | None:
+        """Since when it does not."""
+        return self._wire.blocked_at
+
+    def join(self, follower: Follower) -> None:
+        """Wake it when the peer takes messages again."""
+        self._followers.add(follower)
+
+    def leave(self, follower: Follower) -> None:
+        """Send no more of it, not even what is gathered."""
+        self._followers.discard(follower)
+        if self._gathered:
+            self._gathered = [entry for entry in self._gathered if entry[0] is not follower]
+
+    def put(self, follower: Follower, messages: Sequence[Message]) -> None:
+        """Send what a stream brings, soon, together with what others bring."""
+        gathered = self._gathered
+        for message in messages:
+            gathered.append((follower, message))
+        if not self._is_posted:
+            self._is_posted = True
+            self._post.add(self)
+
+    def put_now(self, message: Message) -> None:
+        """Send after all that is gathered, without waiting for more; it is held while the peer takes nothing."""
+        self._gathered.append((None, message))
+        self.flush()
+
+    async def send(self, message: Message) -> None:
+        """Send after all that is gathered, once the peer takes it.
+
+        Raises:
+            Gone: it never will.
+        """
+        while not self._wire.is_ready:
+            if not self._wire.is_open:
+                raise Gone
+            if self._ready is None:
+                self._ready = asyncio.Event()
+            await self._ready.wait()
+        self.put_now(message)
+
+    def flush(self) -> None:
+        """Write what is gathered, if the peer takes it."""
+        self._is_posted = False
+        if self._gathered and self._wire.is_ready:
+            gathered, self._gathered = self._gathered, []
+            self._wire.write([message for _, message in gathered])
+
+    def cut(self, code: int, reason: str) -> None:
+        """Close although the peer takes nothing."""
+        self._gathered.clear()
+        self._wire.cut(code, reason)
+
+    def _on_ready(self) -> None:
+        self.flush()
+        if self._ready is not None:
+            self._ready.set()
+            self._ready = None
+        for follower in self._followers:
+            follower.wake()
+
+
+class Post:
+    """One per process: has outlets write what was gathered in one turn of the event loop.
+
+    While other boards are still being read it waits once, `patience` seconds: what a client follows often moves
+    together, and one write for all of it costs a fraction.
+    """
+
+    _ROUND = 200
+    """So many outlets write before others have a turn of the event loop: some 3 ms."""
+
+    def __init__(self, is_busy: Callable[[], bool], patience: float = 0.01) -> None:
+        self._is_busy = is_busy
+        self._patience = patience
+        self._outlets: list[Outlet] = []
+        self._is_due = False
+
+    def add(self, outlet: Outlet) -> None:
+        """It has gathered something."""
+        self._outlets.append(outlet)
+        if not self._is_due:
+            self._is_due = True
+            loop = asyncio.get_running_loop()
+            if self._is_busy():
+                loop.call_later(self._patience, self._deliver)
+            else:
+                loop.call_soon(self._deliver)
+
+    def _deliver(self) -> None:
+        due, self._outlets = self._outlets[: self._ROUND], self._outlets[self._ROUND :]
+        for outlet in due:
+            outlet.flush()
+        self._is_due = bool(self._outlets)
+        if self._is_due:
+            asyncio.get_running_loop().call_soon(self._deliver)

@@ -1,0 +1,139 @@
+"""Subscriptions that have begun: each followed alone, or, where its fields are shareable, executed once for all."""
+
+from collections.abc import AsyncGenerator, AsyncIterable, Hashable, Mapping
+from dataclasses import dataclass
+from inspect import isawaitable
+from typing import TYPE_CHECKING, Any, cast
+
+import orjson
+from graphql import (
+    DocumentNode,
+    ExecutionResult,
+    Executor,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    Visitor,
+    execute_subscription_event,
+    map_source_to_response_event,
+    print_ast,
+    visit,
+)
+from graphql.language import ArgumentNode, VariableNode
+
+from live.cohorts import Seat, Sink
+from resolvers.context import RequestFacts
+from schema.context import ApiContext
+from schema.followed import Followed
+from schema.sharing import is_shareable
+
+if TYPE_CHECKING:
+    from schema.transport.engine import Engine, Operation
+
+_POSITION = "after"
+"""The argument that decides the first event of a stream alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """What makes two operations equal: the normalised document, and its variables but those of `left_out`."""
+
+    document: str
+    left_out: frozenset[str]
+
+    def key(self, name: str | None, variables: Mapping[str, Any], stream_key: Hashable) -> Hashable:
+        """Equal for operations whose events look the same."""
+        kept = {name: value for name, value in variables.items() if name not in self.left_out}
+        return self.document, name, orjson.dumps(kept, option=orjson.OPT_SORT_KEYS), stream_key
+
+
+def sharing_of(schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode) -> Sharing | None:
+    """How an operation of a valid document is shared; None when it must not be."""
+    if not is_shareable(schema, document, operation):
+        return None
+    found = _PositionVariables()
+    visit(operation, found)
+    return Sharing(print_ast(document), frozenset(found.names))
+
+
+class _PositionVariables(Visitor):
+    """Collects the variables that say where a client stands."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+        self._inside = False
+
+    def enter_argument(self, node: ArgumentNode, *_: Any) -> None:
+        self._inside = node.name.value == _POSITION
+
+    def leave_argument(self, *_: Any) -> None:
+        self._inside = False
+
+    def enter_variable(self, node: VariableNode, *_: Any) -> None:
+        if self._inside:
+            self.names.add(node.name.value)
+
+
+class Begun:
+    """A subscription whose stream is there and has not been asked for its first event."""
+
+    def __init__(
+        self,
+        engine: "Engine",
+        operation: "Operation",
+        context: ApiContext,
+        executor: Executor[Any],
+        source: AsyncIterable[Any],
+    ) -> None:
+        self._engine = engine
+        self._operation = operation
+        self._context = context
+        self._executor = executor
+        self._source = source
+
+    async def answers(self) -> AsyncGenerator[dict[str, Any], None]:
+        """One answer for each event, executed for this client. What ends the stream is raised."""
+        events = cast("AsyncGenerator[Any, None]", aiter(self._source))
+        results = map_source_to_response_event(self._executor, events)
+        try:
+            async for result in results:
+                yield self._engine.answer(result, self._context)
+        finally:
+            await results.aclose()
+            await events.aclose()
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether `join` may be called; then it is to be."""
+        return self._operation.sharing is not None and isinstance(self._source, Followed)
+
+    async def join(self, sink: Sink) -> Seat[Any, Any, Any, Any]:
+        """Have the payloads of all events handed to a sink. Raises what ends the stream before its first event."""
+        sharing, source = self._operation.sharing, self._source
+        if sharing is None or not isinstance(source, Followed):
+            raise TypeError("only what is shareable is joined")
+        key = sharing.key(self._operation.name, self._operation.variables, source.stream.key)
+        rendering = Rendering(self._engine, self._operation, self._context, source)
+        return await self._context.hub.cohorts.join(key, source.stream, rendering, sink)
+
+
+class Rendering:
+    """Executes the events of a stream for everybody: with nobody as the viewer."""
+
+    def __init__(self, engine: "Engine", operation: "Operation", asked: ApiContext, source: Followed[Any]) -> None:
+        """`asked` is of the operation that came first; no viewer is taken from it."""
+        self._engine = engine
+        self._operation = operation
+        self._shape = source.shape
+        facts = RequestFacts(id=asked.request.id, address="", user_agent=None, can_set_cookies=False)
+        self._context = ApiContext(services=asked.services, request=facts, viewer=None, hub=asked.hub)
+        self._executor: Executor[Any] | None = None
+
+    async def __call__(self, event: Any) -> bytes:
+        """The payload of an event."""
+        if self._executor is None:
+            self._executor = self._engine.executor(self._operation, self._context)
+        self._context.renew_loaders()
+        result = execute_subscription_event(self._executor.build_per_event_executor(self._shape(event)))
+        found: ExecutionResult = await result if isawaitable(result) else result
+        return orjson.dumps(self._engine.answer(found, self._context))

@@ -1,0 +1,139 @@
+"""How messages leave a connection: by the server's own transport where it lends it, else by ASGI. Neither waits.
+
+The server lends it under `EXTENSION` in the scope's extensions: an object that is a `Wire` for text messages.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Generator, MutableMapping, Sequence
+from time import monotonic
+from typing import Any, Protocol, cast
+
+EXTENSION = "palpite.wire"
+
+Message = tuple[bytes, ...]
+"""One message, in parts that are sent one after the other, so that shared parts are not copied before they are sent."""
+
+
+class Gone(Exception):
+    """The connection is closed, or being closed."""
+
+
+class Wire(Protocol):
+    """One connection's way out."""
+
+    on_ready: Callable[[], None]
+    """Called when it takes messages again, or never will."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it will ever take messages again."""
+        ...
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether messages may be written: it is open, and what was written has mostly left."""
+        ...
+
+    @property
+    def blocked_at(self) -> float | None:
+        """Since when (`time.monotonic`) the peer takes nothing; None while it does."""
+        ...
+
+    def write(self, messages: Sequence[Message]) -> None:
+        """Send these, in this order, in one write if possible. Only when ready; it returns at once and never raises."""
+        ...
+
+    def cut(self, code: int, reason: str) -> None:
+        """Close although the peer takes nothing: what it has not taken is given up."""
+        ...
+
+
+class AsgiWire:
+    """Sends by ASGI without a task for each message: `send` is run until it waits, which it seldom does."""
+
+    def __init__(
+        self,
+        send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
+        pack: Callable[[bytes], MutableMapping[str, Any]],
+    ) -> None:
+        """`pack` makes the ASGI event of a message."""
+        self.on_ready: Callable[[], None] = _nothing
+        self.blocked_at: float | None = None
+        self.is_open = True
+        self._send = send
+        self._pack = pack
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        return self.is_open and self._task is None
+
+    def write(self, messages: Sequence[Message]) -> None:
+        for number, message in enumerate(messages, 1):
+            sending = cast("Coroutine[Any, Any, None]", self._send(self._pack(b"".join(message))))
+            try:
+                waits_for = sending.send(None)
+            except StopIteration:
+                continue
+            except Exception:  # noqa: BLE001 -- the peer is gone, which is told to whoever receives
+                self.is_open = False
+                return
+            self.blocked_at = monotonic()
+            self._task = asyncio.create_task(self._finish(_Begun(sending, waits_for), messages[number:]))
+            return
+
+    def cut(self, code: int, reason: str) -> None:  # noqa: ARG002 -- nothing more can be said by ASGI
+        self.is_open = False
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _finish(self, sending: "_Begun", rest: Sequence[Message]) -> None:
+        try:
+            await sending
+            for message in rest:
+                await self._send(self._pack(b"".join(message)))
+        except Exception:  # noqa: BLE001 -- as above
+            self.is_open = False
+        finally:
+            self._task = None
+            self.blocked_at = None
+            self.on_ready()
+
+
+class _Begun:
+    """A coroutine that was run until it waited, to be awaited to its end."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, None], waits_for: Any) -> None:
+        self._coroutine = coroutine
+        self._waits_for = waits_for
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        waits_for = self._waits_for
+        while True:
+            try:
+                answer = yield waits_for
+            except BaseException as problem:  # noqa: BLE001 -- handed on, a cancellation too
+                step = _thrown(self._coroutine, problem)
+            else:
+                step = _sent(self._coroutine, answer)
+            if step is None:
+                return
+            (waits_for,) = step
+
+
+def _sent(coroutine: Coroutine[Any, Any, None], answer: Any) -> tuple[Any] | None:
+    try:
+        return (coroutine.send(answer),)
+    except StopIteration:
+        return None
+
+
+def _thrown(coroutine: Coroutine[Any, Any, None], problem: BaseException) -> tuple[Any] | None:
+    try:
+        return (coroutine.throw(problem),)
+    except StopIteration:
+        return None
+
+
+def _nothing() -> None:
+    """Until somebody wants to know."""
