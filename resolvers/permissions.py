@@ -69,6 +69,19 @@ async def league_admin(context: Context, arguments: Mapping[str, Any]) -> None:
         raise Forbidden("Only admins of the league may do this.")
 
 
+async def league_member(context: Context, arguments: Mapping[str, Any]) -> None:
+    """Members of `league_id`, VIEWERs too. To outsiders a league does not exist."""
+    await _league_role(context, arguments["league_id"])
+
+
+async def league_founder(context: Context, arguments: Mapping[str, Any]) -> None:
+    """The founder of `league_id`. To outsiders a league does not exist."""
+    await _league_role(context, arguments["league_id"])
+    league = await context.loaders.league.load(arguments["league_id"])
+    if league is None or league.founder_id != context.member_id:
+        raise Forbidden("Only the founder of the league may do this.")
+
+
 async def board_reader(context: Context, arguments: Mapping[str, Any]) -> None:
     """Anyone for a tournament's board, members of the league for a league's (`key`)."""
     key: BoardKey = arguments["key"]

@@ -5,12 +5,12 @@ from uuid import UUID
 
 from domain.errors import NotFound
 from domain.ids import RoundId, TeamId, TournamentId
-from domain.tournament import rules
+from domain.tournament import commands, rules
 from domain.tournament import service as tournaments
-from domain.tournament.model import Round, Team, Tournament, TournamentStatus
+from domain.tournament.model import Round, Team, Tournament, TournamentChange, TournamentStatus
 from resolvers.context import Context
 from resolvers.pages import Cursors, Page, cut, page_size, place, words
-from resolvers.permissions import allow, anyone, member
+from resolvers.permissions import allow, anyone, member, platform_admin
 
 
 @allow(anyone)
@@ -59,6 +59,21 @@ async def join(context: Context, *, tournament_id: TournamentId) -> Tournament:
     if found is None:
         raise NotFound("There is no such tournament.", field=("tournamentId",))
     return found
+
+
+@allow(platform_admin)
+async def update(context: Context, *, tournament_id: TournamentId, change: TournamentChange, reason: str) -> Tournament:
+    """Change what ingestion does not own of a tournament."""
+    tournament = await commands.update(
+        context.database,
+        tournament_id,
+        change,
+        actor_id=context.member_id,
+        reason=reason,
+        request_id=context.request.id,
+    )
+    context.renew_loaders()
+    return tournament
 
 
 async def round_by_slug(context: Context, tournament: Tournament, slug: str | None) -> Round | None:

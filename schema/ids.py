@@ -14,6 +14,8 @@ from domain.ids import (
     DeadLetterId,
     ExecutionId,
     LeagueId,
+    LeagueInviteId,
+    LeagueMembershipId,
     MatchId,
     MemberId,
     RoundId,
@@ -106,6 +108,24 @@ def league_tournament_id(text: str) -> tuple[LeagueId, TournamentId] | None:
     try:
         league_part, tournament_part = decode(text, "LeagueTournament")
         return LeagueId(uuid_part(league_part)), TournamentId(uuid_part(tournament_part))
+    except ValueError:
+        return None
+
+
+def league_membership_id(text: str) -> tuple[LeagueId, LeagueMembershipId] | None:
+    """A league, and the membership of somebody in it."""
+    try:
+        league_part, part = decode(text, "LeagueMembership")
+        return LeagueId(uuid_part(league_part)), LeagueMembershipId(uuid_part(part))
+    except ValueError:
+        return None
+
+
+def league_invite_id(text: str) -> tuple[LeagueId, LeagueInviteId] | None:
+    """A league, and an invite to it."""
+    try:
+        league_part, part = decode(text, "LeagueInvite")
+        return LeagueId(uuid_part(league_part)), LeagueInviteId(uuid_part(part))
     except ValueError:
         return None
 

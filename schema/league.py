@@ -5,8 +5,7 @@ from typing import Annotated, Self
 
 import strawberry
 
-from domain.errors import Fault, Refused
-from domain.ids import LeagueId, TournamentId
+from domain.ids import LeagueId
 from domain.leaderboard.model import BoardKey
 from domain.league import model as domain
 from domain.league.model import LeaguePermission, LeagueRole, LeagueTournamentStatus
@@ -24,7 +23,7 @@ from schema.member import Member
 from schema.moments import AsOf, SettledOnly, moment_of
 from schema.references import LeaderboardRef, TournamentRef
 from schema.ruleset import Ruleset
-from schema.shared import Node, PageInfo, UserError, given, there
+from schema.shared import Node, PageInfo, given, there
 
 describe(
     LeagueRole,
@@ -129,6 +128,53 @@ class LeagueTournament(Node):
         )
 
 
+@strawberry.type(description="A code that lets people join a league.")
+class LeagueInvite(Node):
+    id: strawberry.ID = strawberry.field(description="Opaque id.")
+    code: str = strawberry.field(description="What `joinLeague` takes.")
+    url: str = strawberry.field(description="Page that takes the code.")
+    role: LeagueRole = strawberry.field(description="Role of those who join by it.")
+    uses: int = strawberry.field(description="How many have joined by it.")
+    max_uses: int | None = strawberry.field(description="How many may; null without limit.")
+    expires_at: datetime | None = strawberry.field(description="Until when; null without limit.")
+    revoked_at: datetime | None = strawberry.field(description="When it was revoked; null while it was not.")
+
+    @classmethod
+    def from_domain(cls, invite: domain.LeagueInvite, public_url: str) -> Self:
+        """Shape an invite."""
+        return cls(
+            id=global_id("LeagueInvite", invite.league_id, invite.id),
+            code=invite.code,
+            url=f"{public_url.rstrip('/')}/join/{invite.code}",
+            role=invite.role,
+            uses=invite.uses,
+            max_uses=invite.max_uses,
+            expires_at=invite.expires_at,
+            revoked_at=invite.revoked_at,
+        )
+
+
+@strawberry.type(description="An invite in a page.")
+class LeagueInviteEdge:
+    cursor: str = strawberry.field(description="Where it stands; opaque.")
+    node: LeagueInvite = strawberry.field(description="The invite.")
+
+
+@strawberry.type(description="A page of invites.")
+class LeagueInviteConnection:
+    edges: list[LeagueInviteEdge] = strawberry.field(description="In order.")
+    page_info: PageInfo = strawberry.field(description="Where the page stands.")
+
+    @classmethod
+    def from_page(cls, page: Page[domain.LeagueInvite], public_url: str) -> Self:
+        """Shape a page."""
+        edges = [
+            LeagueInviteEdge(cursor=cursor, node=LeagueInvite.from_domain(item, public_url))
+            for cursor, item in zip(page.cursors, page.items, strict=True)
+        ]
+        return cls(edges=edges, page_info=PageInfo.from_page(page))
+
+
 @strawberry.type(description="A private group of members who guess together. Only its members can see it.")
 class League(Node):
     source: strawberry.Private[domain.League]
@@ -185,6 +231,13 @@ class League(Node):
     def viewer_permissions(self, info: Info) -> list[LeaguePermission]:
         return permissions(self.source, info.context.member_id)
 
+    @strawberry.field(description="Usable invites, latest first; null unless the viewer may invite.")
+    async def viewer_invites(
+        self, info: Info, first: int = 25, after: str | None = strawberry.UNSET
+    ) -> LeagueInviteConnection | None:
+        page = await resolvers.invites_page(info.context, self.source, first=first, after=given(after))
+        return LeagueInviteConnection.from_page(page, info.context.services.public_url) if page else None
+
     @classmethod
     def from_domain(cls, league: domain.League) -> Self:
         """Shape a league for one of its members."""
@@ -219,32 +272,6 @@ class LeagueConnection:
         return cls(edges=edges, page_info=PageInfo.from_page(page))
 
 
-@strawberry.type(description="A code that lets people join a league.")
-class LeagueInvite(Node):
-    id: strawberry.ID = strawberry.field(description="Opaque id.")
-    code: str = strawberry.field(description="What `joinLeague` takes.")
-    url: str = strawberry.field(description="Page that takes the code.")
-    role: LeagueRole = strawberry.field(description="Role of those who join by it.")
-    uses: int = strawberry.field(description="How many have joined by it.")
-    max_uses: int | None = strawberry.field(description="How many may; null without limit.")
-    expires_at: datetime | None = strawberry.field(description="Until when; null without limit.")
-    revoked_at: datetime | None = strawberry.field(description="When it was revoked; null while it was not.")
-
-    @classmethod
-    def from_domain(cls, invite: domain.LeagueInvite, public_url: str) -> Self:
-        """Shape an invite."""
-        return cls(
-            id=global_id("LeagueInvite", invite.league_id, invite.id),
-            code=invite.code,
-            url=f"{public_url.rstrip('/')}/join/{invite.code}",
-            role=invite.role,
-            uses=invite.uses,
-            max_uses=invite.max_uses,
-            expires_at=invite.expires_at,
-            revoked_at=invite.revoked_at,
-        )
-
-
 @strawberry.type(description="A league as shown to a person who holds an invite.")
 class LeagueInvitePreview:
     league_name: str = strawberry.field(description="Name of the league.")
@@ -261,82 +288,6 @@ class LeagueInvitePreview:
             founder_nick_name=preview.founder_nick_name,
             member_count=preview.member_count,
         )
-
-
-@strawberry.input(description="Input of `createLeague`.")
-class CreateLeagueInput:
-    name: str = strawberry.field(description="3 to 60 characters; need not be unique.")
-    description: str | None = strawberry.field(default=strawberry.UNSET, description="At most 500 characters.")
-    tournament_ids: list[strawberry.ID] = strawberry.field(
-        default_factory=list, description="Tournaments to begin with, under their default rulesets; at most 20."
-    )
-
-
-@strawberry.input(description="Input of `createLeagueInvite`.")
-class CreateLeagueInviteInput:
-    league_id: strawberry.ID = strawberry.field(description="Which league.")
-    role: LeagueRole = strawberry.field(
-        default=LeagueRole.MEMBER, description="Role of those who join by it; ADMIN is refused."
-    )
-    expires_at: datetime | None = strawberry.field(
-        default=strawberry.UNSET, description="Until when; default without limit."
-    )
-    max_uses: int | None = strawberry.field(
-        default=strawberry.UNSET, description="How many may join by it, 1 to 1000; default without limit."
-    )
-
-
-@strawberry.input(description="Input of `joinLeague`.")
-class JoinLeagueInput:
-    code: str = strawberry.field(description="Invite code; upper and lower case are the same.")
-
-
-@strawberry.input(description="Input of `updateLeagueTournament`; what is left out stays.")
-class UpdateLeagueTournamentInput:
-    league_tournament_id: strawberry.ID = strawberry.field(description="Which.")
-    status: LeagueTournamentStatus | None = strawberry.field(default=strawberry.UNSET, description="New status.")
-    ruleset_id: strawberry.ID | None = strawberry.field(
-        default=strawberry.UNSET,
-        description="New ruleset; refused with RULESET_FROZEN once a match of the tournament has locked.",
-    )
-
-    def link(self) -> tuple[LeagueId, TournamentId]:
-        """The league, and what it plays.
-
-        Raises:
-            NotFound: it is no such id.
-        """
-        found = ids.league_tournament_id(self.league_tournament_id)
-        return ids.required(found, "tournament in a league", "leagueTournamentId")
-
-    def change(self) -> domain.LinkChange:
-        """What is to change.
-
-        Raises:
-            Refused: what must be there is to be removed.
-            NotFound: an id in it is not one.
-        """
-        given_values = (("status", self.status), ("rulesetId", self.ruleset_id))
-        removed = [
-            Fault("INVALID_INPUT", "It must have one.", (name,)) for name, value in given_values if value is None
-        ]
-        if removed:
-            raise Refused(removed)
-        return domain.LinkChange(
-            status=given(self.status), ruleset_id=optional_id(self.ruleset_id, ids.ruleset_id, "ruleset", "rulesetId")
-        )
-
-
-@strawberry.type(description="A league after a change.")
-class LeaguePayload:
-    league: League | None = strawberry.field(description="Null when refused.")
-    errors: list[UserError] = strawberry.field(description="Refusals; empty on success.")
-
-
-@strawberry.type(description="Result of `createLeagueInvite` and `revokeLeagueInvite`.")
-class LeagueInvitePayload:
-    invite: LeagueInvite | None = strawberry.field(description="Null when refused.")
-    errors: list[UserError] = strawberry.field(description="Refusals; empty on success.")
 
 
 async def league_of(info: Info, league_id: LeagueId) -> League | None:

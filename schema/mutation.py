@@ -6,7 +6,7 @@ from domain.errors import DomainError
 from domain.guess.model import Guess as FoundGuess
 from domain.guess.model import GuessInput
 from domain.ids import MatchId, new_id
-from domain.league.model import League as FoundLeague
+from domain.tournament.model import Tournament as FoundTournament
 from resolvers import (
     correction as corrections,
 )
@@ -21,9 +21,6 @@ from resolvers import (
 )
 from resolvers import (
     guess as guesses,
-)
-from resolvers import (
-    league as leagues,
 )
 from resolvers import (
     member as members,
@@ -58,16 +55,7 @@ from schema.guess import (
     SaveGuessPayload,
     SaveGuessResult,
 )
-from schema.league import (
-    CreateLeagueInput,
-    CreateLeagueInviteInput,
-    JoinLeagueInput,
-    League,
-    LeagueInvite,
-    LeagueInvitePayload,
-    LeaguePayload,
-    UpdateLeagueTournamentInput,
-)
+from schema.league_mutations import LeagueMutations
 from schema.outcome import outcome, user_errors
 from schema.ruleset import CreateRulesetInput, RulesetPayload
 from schema.schedule import (
@@ -80,6 +68,7 @@ from schema.schedule import (
 from schema.sessions import session_payload
 from schema.shared import given
 from schema.tournament import JoinTournamentInput, Tournament, TournamentPayload
+from schema.tournament_inputs import UpdateTournamentInput
 from schema.viewer import SessionPayload, SignInInput, SignOutPayload, SignUpInput
 
 
@@ -89,7 +78,7 @@ from schema.viewer import SessionPayload, SignInInput, SignOutPayload, SignUpInp
         "nothing was changed."
     )
 )
-class Mutation:
+class Mutation(LeagueMutations):
     @strawberry.mutation(
         description=(
             "Create an account with a password and sign in; a mail asks to confirm the address. Open to anyone."
@@ -171,51 +160,6 @@ class Mutation:
         )
         export = Export.from_domain(asked, info.context.services) if asked else None
         return ExportPayload(export=export, errors=errors)
-
-    @strawberry.mutation(description="Create a league; the viewer becomes founder and league admin.")
-    async def create_league(self, info: Info, input: CreateLeagueInput) -> LeaguePayload:
-        created, errors = await outcome(
-            lambda: leagues.create(
-                info.context,
-                name=input.name,
-                description=given(input.description),
-                tournament_ids=[
-                    ids.required(ids.tournament_id(text), "tournament", "tournamentIds", str(index))
-                    for index, text in enumerate(input.tournament_ids)
-                ],
-            )
-        )
-        return LeaguePayload(league=League.from_domain(created) if created else None, errors=errors)
-
-    @strawberry.mutation(description="Make an invite code and link. League admins.")
-    async def create_league_invite(self, info: Info, input: CreateLeagueInviteInput) -> LeagueInvitePayload:
-        created, errors = await outcome(
-            lambda: leagues.create_invite(
-                info.context,
-                league_id=ids.required(ids.league_id(input.league_id), "league", "leagueId"),
-                role=input.role,
-                expires_at=given(input.expires_at),
-                max_uses=given(input.max_uses),
-            )
-        )
-        public_url = info.context.services.public_url
-        invite = LeagueInvite.from_domain(created, public_url) if created else None
-        return LeagueInvitePayload(invite=invite, errors=errors)
-
-    @strawberry.mutation(
-        description=(
-            "Join a league by invite code, and with it the tournaments that it plays. Joining twice is "
-            "harmless and uses no seat."
-        )
-    )
-    async def join_league(self, info: Info, input: JoinLeagueInput) -> LeaguePayload:
-        joined, errors = await outcome(lambda: leagues.join(info.context, code=input.code))
-        return LeaguePayload(league=League.from_domain(joined) if joined else None, errors=errors)
-
-    @strawberry.mutation(description="Change the status or the ruleset of a tournament in the league. League admins.")
-    async def update_league_tournament(self, info: Info, input: UpdateLeagueTournamentInput) -> LeaguePayload:
-        updated, errors = await outcome(lambda: _update_link(info.context, input))
-        return LeaguePayload(league=League.from_domain(updated) if updated else None, errors=errors)
 
     @strawberry.mutation(
         description=(
@@ -350,12 +294,17 @@ class Mutation:
         )
         return RulesetPayload.from_outcome(created, errors)
 
-
-async def _update_link(context: Context, wanted: UpdateLeagueTournamentInput) -> FoundLeague:
-    league_id, tournament_id = wanted.link()
-    return await leagues.update_tournament(
-        context, league_id=league_id, tournament_id=tournament_id, change=wanted.change()
+    @strawberry.mutation(
+        description="Change what ingestion does not own: label, status, default ruleset, source. Platform admins."
     )
+    async def update_tournament(self, info: Info, input: UpdateTournamentInput) -> TournamentPayload:
+        updated, errors = await outcome(lambda: _update_tournament(info.context, input))
+        return TournamentPayload(tournament=Tournament.from_domain(updated) if updated else None, errors=errors)
+
+
+async def _update_tournament(context: Context, wanted: UpdateTournamentInput) -> FoundTournament:
+    tournament_id = ids.required(ids.tournament_id(wanted.tournament_id), "tournament", "tournamentId")
+    return await tournaments.update(context, tournament_id=tournament_id, change=wanted.change(), reason=wanted.reason)
 
 
 def _guess_input(item: SaveGuessInput) -> GuessInput:

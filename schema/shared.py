@@ -5,6 +5,7 @@ from typing import Any, Self, TypeVar
 
 import strawberry
 
+from domain.errors import Fault, Refused
 from domain.match import model as domain
 from resolvers.pages import Page
 from schema.describe import describe
@@ -56,6 +57,7 @@ class ErrorCode(StrEnum):
     MATCH_NOT_GUESSABLE = "MATCH_NOT_GUESSABLE"
     INVITE_INVALID = "INVITE_INVALID"
     LIMIT_REACHED = "LIMIT_REACHED"
+    LAST_ADMIN = "LAST_ADMIN"
     RULESET_FROZEN = "RULESET_FROZEN"
     WRONG_STATE = "WRONG_STATE"
     STALE_PREVIEW = "STALE_PREVIEW"
@@ -83,6 +85,7 @@ describe(
         "A limit is reached: members or tournaments of a league, matches of its total, or the viewer's number of "
         "leagues."
     ),
+    LAST_ADMIN="The last admin, or the founder, cannot go or be demoted.",
     RULESET_FROZEN="The first match in the ruleset's scope has locked.",
     WRONG_STATE="The execution is not in a state that allows this.",
     STALE_PREVIEW="The dry run's digest is missing or no longer true; run it again.",
@@ -113,6 +116,17 @@ class Goals:
 def goals(pair: domain.Goals | None) -> Goals | None:
     """Shape a pair of goals that may be unknown."""
     return Goals.from_domain(pair) if pair is not None else None
+
+
+def refuse_removal(**values: object) -> None:
+    """Fields of an update that may be left out, by name, but must not be null: they have a value always.
+
+    Raises:
+        Refused: some are null.
+    """
+    removed = [Fault("INVALID_INPUT", "It must have one.", (name,)) for name, value in values.items() if value is None]
+    if removed:
+        raise Refused(removed)
 
 
 def there(found: T | None) -> T:

@@ -60,6 +60,25 @@ class Tournament:
 
 
 @dataclass(frozen=True, slots=True)
+class TournamentSource:
+    """Where a tournament's data come from; as in `Tournament`."""
+
+    provider: Provider
+    competition: str
+    season: str
+
+
+@dataclass(frozen=True, slots=True)
+class TournamentChange:
+    """What is to change of what ingestion does not own; None stays as it is."""
+
+    label: str | None = None
+    status: TournamentStatus | None = None
+    source: TournamentSource | None = None
+    ruleset_id: RulesetId | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Round:
     id: RoundId
     tournament_id: TournamentId

@@ -1,17 +1,12 @@
-"""Reading tournaments, joining them, and under which ruleset their own boards count."""
+"""Reading tournaments, and joining them."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 from domain.audit import service as audit
 from domain.audit.model import Act
-from domain.audit.rules import checked_reason
 from domain.database import Database
 from domain.errors import NotFound
-from domain.ids import MemberId, RoundId, RulesetId, TeamId, TournamentId
-from domain.match.store import has_locked
-from domain.scoring.rules import frozen
-from domain.scoring.store import read_rulesets
+from domain.ids import MemberId, RoundId, TeamId, TournamentId
 from domain.tournament import store
 from domain.tournament.model import Round, StandingsGroup, Team, Tournament, TournamentStatus
 from domain.tournament.rules import LISTED
@@ -94,46 +89,3 @@ async def join(database: Database, member_id: MemberId, tournament_id: Tournamen
         if await store.join_many(connection, member_id, [tournament_id]):
             act = Act("joinTournament", member_id, request_id, subject_kind="TOURNAMENT", subject_id=tournament_id)
             await audit.record(connection, act)
-
-
-async def change_ruleset(
-    database: Database,
-    tournament_id: TournamentId,
-    ruleset_id: RulesetId,
-    *,
-    actor_id: MemberId | None,
-    reason: str,
-    request_id: str,
-) -> Tournament:
-    """Let the tournament's own board count under another ruleset. Leagues that play it keep their choices.
-
-    Raises:
-        InvalidInput: not a reason.
-        NotFound: there is no such tournament, or no such ruleset.
-        RulesetFrozen: a match of it has locked.
-    """
-    reason = checked_reason(reason)
-    async with database.begin() as connection:
-        found = await store.take_for_update(connection, tournament_id)
-        if found is None:
-            raise NotFound("There is no such tournament.", field=("tournamentId",))
-        if not await read_rulesets(connection, [ruleset_id]):
-            raise NotFound("There is no such ruleset.", field=("rulesetId",))
-        if found.ruleset_id == ruleset_id:
-            return found
-        if await has_locked(connection, tournament_id):
-            raise frozen()
-        await store.write_ruleset(connection, tournament_id, ruleset_id)
-        act = Act(
-            "updateTournament",
-            actor_id,
-            request_id,
-            subject_kind="TOURNAMENT",
-            subject_id=tournament_id,
-            reason=reason,
-            before={"rulesetId": str(found.ruleset_id)},
-            after={"rulesetId": str(ruleset_id)},
-        )
-        await audit.record(connection, act)
-        await store.raise_versions(connection, tournament_id, board=True)
-    return replace(found, ruleset_id=ruleset_id)

@@ -23,6 +23,7 @@ from domain.tournament.model import (
     Team,
     Tournament,
     TournamentMode,
+    TournamentSource,
     TournamentStatus,
 )
 from domain.tournament.rules import LIST_ORDER
@@ -53,9 +54,27 @@ async def read_unmoved(connection: "AsyncConnection", ids: Iterable[TournamentId
     return [_to_tournament(row) for row in await connection.execute(statement.with_for_update(read=True))]
 
 
-async def write_ruleset(connection: "AsyncConnection", tournament_id: TournamentId, ruleset_id: RulesetId) -> None:
-    """Let its own board count under another ruleset. The database refuses it once a match has locked."""
-    await connection.execute(update(tournaments).where(tournaments.c.id == tournament_id).values(ruleset_id=ruleset_id))
+async def write_change(connection: "AsyncConnection", tournament: Tournament) -> None:
+    """Store what ingestion does not own. The database refuses another ruleset once a match has locked."""
+    values = {
+        "label": tournament.label,
+        "status": tournament.status,
+        "provider": tournament.provider,
+        "competition": tournament.competition,
+        "provider_season": tournament.provider_season,
+        "ruleset_id": tournament.ruleset_id,
+    }
+    await connection.execute(update(tournaments).where(tournaments.c.id == tournament.id).values(values))
+
+
+async def has_source(connection: "AsyncConnection", source: TournamentSource) -> bool:
+    """Whether there is a tournament of this source."""
+    statement = select(tournaments.c.id).where(
+        tournaments.c.provider == source.provider,
+        tournaments.c.competition == source.competition,
+        tournaments.c.provider_season == source.season,
+    )
+    return (await connection.execute(statement)).one_or_none() is not None
 
 
 async def page(

@@ -9,7 +9,7 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.exc import DBAPIError
 
 from domain.audit.tables import audit_log
-from domain.errors import Forbidden, InvalidInput, NotFound
+from domain.errors import Forbidden, NotFound, Refused
 from domain.ids import LeagueId, MemberId, RulesetId, TournamentId, new_id
 from domain.league import service as leagues
 from domain.league.link import service as links
@@ -18,8 +18,9 @@ from domain.league.tables import league_tournaments
 from domain.league.tables import leagues as leagues_table
 from domain.scoring import service as rulesets
 from domain.scoring.rules import RulesetFrozen
+from domain.tournament import commands
 from domain.tournament import service as tournaments
-from domain.tournament.model import Tournament
+from domain.tournament.model import Tournament, TournamentChange
 from domain.tournament.tables import tournaments as tournaments_table
 from runtime.database import PostgresDatabase
 from tests.support.api import running_api
@@ -52,9 +53,13 @@ async def presets(database: PostgresDatabase) -> dict[str, RulesetId]:
 
 
 async def change_default(database: PostgresDatabase, made: MadeTournament, ruleset_id: RulesetId) -> Tournament:
-    return await tournaments.change_ruleset(
-        database, made.id, ruleset_id, actor_id=None, reason=REASON, request_id="test"
+    return await commands.update(
+        database, made.id, TournamentChange(ruleset_id=ruleset_id), actor_id=None, reason=REASON, request_id="test"
     )
+
+
+def faults(refusal: Refused) -> list[tuple[str, tuple[str, ...] | None]]:
+    return [(fault.code, fault.field) for fault in refusal.faults]
 
 
 async def change_link(
@@ -99,29 +104,11 @@ async def test_a_tournament_changes_its_ruleset_until_the_first_lock(
     ]
 
     await pass_lock(database, made.matches[1])
-    with pytest.raises(RulesetFrozen) as raised:
+    with pytest.raises(Refused) as raised:
         await change_default(database, made, presets["default"])
-    assert (raised.value.code, raised.value.field) == ("RULESET_FROZEN", ("rulesetId",))
+    assert faults(raised.value) == [("RULESET_FROZEN", ("rulesetId",))]
     assert (await change_default(database, made, presets["kicktipp"])).ruleset_id == presets["kicktipp"]
     assert len(await acts(database)) == 1
-
-
-async def test_a_tournament_or_ruleset_that_is_not_there(
-    database: PostgresDatabase, made: MadeTournament, presets: dict[str, RulesetId]
-) -> None:
-    unknown = RulesetId(new_id())
-    with pytest.raises(NotFound) as raised:
-        await change_default(database, made, unknown)
-    assert raised.value.field == ("rulesetId",)
-    with pytest.raises(NotFound) as raised:
-        await tournaments.change_ruleset(
-            database, TournamentId(new_id()), presets["default"], actor_id=None, reason=REASON, request_id="test"
-        )
-    assert raised.value.field == ("tournamentId",)
-    with pytest.raises(InvalidInput):
-        await tournaments.change_ruleset(
-            database, made.id, presets["kicktipp"], actor_id=None, reason="no", request_id="test"
-        )
 
 
 # ---------------------------------------------------------------- a league's choice

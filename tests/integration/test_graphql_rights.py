@@ -121,6 +121,57 @@ MUTATIONS = [
         counts_as_write=True,
     ),
     Case(
+        "updateLeague",
+        'mutation { updateLeague(input: {leagueId: "LEAGUE", name: "Renamed"}) { errors { code } } }',
+        LEAGUE_ADMINS,
+    ),
+    Case(
+        "deleteLeague",
+        'mutation { deleteLeague(input: {leagueId: "LEAGUE"}) { errors { code } } }',
+        LEAGUE_ADMINS,
+    ),
+    Case(
+        "transferLeague",
+        'mutation { transferLeague(input: {leagueId: "LEAGUE", memberId: "BOB"}) { errors { code } } }',
+        LEAGUE_ADMINS,
+    ),
+    Case(
+        "leaveLeague",
+        'mutation { leaveLeague(input: {leagueId: "LEAGUE"}) { errors { code } } }',
+        (UNAUTHENTICATED, NOT_FOUND, OK, OK, "LAST_ADMIN", NOT_FOUND),
+    ),
+    Case(
+        "removeLeagueMember",
+        'mutation { removeLeagueMember(input: {membershipId: "MEMBERSHIP"}) { errors { code } } }',
+        LEAGUE_ADMINS,
+    ),
+    Case(
+        "changeLeagueRole",
+        'mutation { changeLeagueRole(input: {membershipId: "MEMBERSHIP", role: ADMIN}) { errors { code } } }',
+        LEAGUE_ADMINS,
+    ),
+    Case(
+        "revokeLeagueInvite",
+        'mutation { revokeLeagueInvite(input: {inviteId: "INVITE"}) { errors { code } } }',
+        LEAGUE_ADMINS,
+    ),
+    Case(
+        "addLeagueTournament",
+        'mutation { addLeagueTournament(input: {leagueId: "LEAGUE", tournamentId: "TOURNAMENT"}) { errors { code } } }',
+        LEAGUE_ADMINS,
+    ),
+    Case(
+        "removeLeagueTournament",
+        'mutation { removeLeagueTournament(input: {leagueTournamentId: "LEAGUE_LINK"}) { errors { code } } }',
+        LEAGUE_ADMINS,
+    ),
+    Case(
+        "updateTournament",
+        'mutation { updateTournament(input: {tournamentId: "TOURNAMENT", label: "Cup", reason: "test"})'
+        " { errors { code } } }",
+        ADMINS,
+    ),
+    Case(
         "updateLeagueTournament",
         'mutation { updateLeagueTournament(input: {leagueTournamentId: "LEAGUE_LINK", status: COMPLETED})'
         " { errors { code } } }",
@@ -285,7 +336,8 @@ def _filled(document: str, ids: dict[str, str]) -> str:
 
 async def _ids(world: World) -> dict[str, str]:
     async with world.api.database.read() as connection:
-        membership = (await connection.execute(select(league_members.c.id).limit(1))).scalar_one()
+        of_bob = select(league_members.c.id).where(league_members.c.member_id == world.bob)
+        membership = (await connection.execute(of_bob)).scalar_one()
         invite = (await connection.execute(select(league_invites.c.id))).scalar_one()
         execution = (await connection.execute(select(executions.c.id))).scalar_one()
     letter = await fail(world.api.database, operation=Operation.SYNC_CURRENT_ROUND)
@@ -309,6 +361,7 @@ async def _ids(world: World) -> dict[str, str]:
         "DEAD_LETTER": id_of("DeadLetter", letter.id),
         "SCHEDULE": id_of("Schedule", schedule),
         "SCHEDULE_RUN": id_of("ScheduleRun", schedule, 1_767_225_600_000_000),
+        "BOB": id_of("Member", world.bob),
         "BOBS_VIEW": id_of("Viewer", world.bob),
         "BOBS_OPEN_GUESS": id_of("Guess", tournament, world.open, world.bob),
         "BOBS_LOCKED_GUESS": id_of("Guess", tournament, world.locked, world.bob),
