@@ -73,10 +73,14 @@ function Head({ board, connection, tournaments, chosen, choose }) {
       <p class="connection" data-state=${connection} role="status" aria-live="polite"><span class="dot" aria-hidden="true"></span>${CONNECTION[connection]}</p>
       <div class="progress">
         <progress max=${counts?.matches || 1} value=${counts?.settledMatches ?? 0} aria-label="Matches settled"></progress>
-        <p>${counts ? `${counts.settledMatches} of ${counts.matches} matches settled` : "\u00a0"}</p>
+        <p>${counts ? `${counts.settledMatches} of ${counts.matches} matches settled${liveText(counts.freshness)}` : "\u00a0"}</p>
       </div>
     </section>
   `;
+}
+
+function liveText({ provisional, liveMatches }) {
+  return provisional ? `, ${liveMatches} more counted as they stand: their points are underlined` : "";
 }
 
 function Board({ board }) {
@@ -88,7 +92,7 @@ function Board({ board }) {
     <section class="panel board" aria-labelledby="board-title">
       <h2 id="board-title">Leaderboard</h2>
       <table>
-        <caption class="hidden">Members by rank. Rows move as matches are settled.</caption>
+        <caption class="hidden">Members by rank. Rows move with every goal and as matches are settled.</caption>
         <thead>
           <tr>
             <th scope="col" class="rank">Rank</th>
@@ -125,10 +129,15 @@ function Row({ row }) {
       <td class="count">${row.outcomes}</td>
       <td class="points">
         ${news ? html`<span key=${news.version} class="won" aria-hidden="true">${news.won > 0 ? "+" : "\u2212"}${Math.abs(news.won)}</span>` : null}
-        <strong>${row.points}</strong>
+        <strong class=${row.provisionalPoints ? "provisional" : ""} title=${provisionalText(row)}>${row.points}</strong>
+        ${row.provisionalPoints ? html`<span class="hidden">, ${provisionalText(row)}</span>` : null}
       </td>
     </tr>
   `;
+}
+
+function provisionalText({ provisionalPoints }) {
+  return provisionalPoints ? `${provisionalPoints} of them provisional` : undefined;
 }
 
 function Movement({ ranks }) {
