@@ -8,7 +8,7 @@ import pytest
 from redis.asyncio import Redis
 from sqlalchemy import insert
 
-from domain.ids import LeagueId, MatchId, MemberId, new_id
+from domain.ids import LeagueId, MemberId, new_id
 from domain.ingestion.finality.rules import NO_EXTRA_TIME
 from domain.leaderboard.model import AtVersion, BoardKey, BoardSource, RankedRow
 from domain.leaderboard.projector import load, project
@@ -18,7 +18,6 @@ from domain.match.model import Goals, MatchStatus, ResultKind, ResultState
 from domain.scoring.model import ScoreBasis
 from domain.scoring.tables import rulesets
 from domain.tournament.model import TournamentMode
-from domain.tournament.store import raise_versions
 from integrations.valkey.projection import ValkeyProjection, key
 from tests.support.boards import places, projected, ranked_by_sql, walk, walk_back
 from tests.support.football import (
@@ -28,25 +27,14 @@ from tests.support.football import (
     make_tournament,
     pass_lock,
     put_guess,
-    set_match,
 )
-from tests.support.settlement import accept, play, settle_queued, void
+from tests.support.settlement import accept, in_play, play, settle_queued, void
 
 if TYPE_CHECKING:
     from domain.leaderboard.service import Boards
     from runtime.database import PostgresDatabase
 
 pytestmark = pytest.mark.timeout(120)
-
-
-async def in_play(
-    database: "PostgresDatabase", made: MadeTournament, match_id: MatchId, home: int, away: int, **values: Any
-) -> None:
-    """A reading of the running score, as ingestion writes it."""
-    score = {"home_goals": home, "away_goals": away, "status": MatchStatus.IN_PLAY}
-    await set_match(database, match_id, **{**score, "result_state": ResultState.PROVISIONAL, **values})
-    async with database.begin() as connection:
-        await raise_versions(connection, made.id, board=True, matches=True)
 
 
 async def league_under(
@@ -111,8 +99,8 @@ async def test_every_board_shows_them_and_nothing_jumps_when_the_match_settles(
         BoardKey(league_id=league_id, tournament_id=made.id, round_id=made.rounds[0]),
     ]
     before = {board_key: await read(await projected(database, valkey, made.id), board_key) for board_key in keys}
-    await in_play(database, made, made.matches[2], 2, 1)
-    await in_play(database, made, made.matches[4], 0, 0)
+    await in_play(database, made.id, made.matches[2], 2, 1)
+    await in_play(database, made.id, made.matches[4], 0, 0)
     boards = await projected(database, valkey, made.id)
     live = {board_key: await read(boards, board_key) for board_key in keys}
     only = {board_key: await read(boards, board_key, settled_only=True) for board_key in keys}
@@ -141,9 +129,9 @@ async def test_every_board_shows_them_and_nothing_jumps_when_the_match_settles(
 async def test_a_goal_replaces_what_stood_before(database: "PostgresDatabase", valkey: Redis) -> None:
     made, _ = await season(database)
     board_key = BoardKey(tournament_id=made.id)
-    await in_play(database, made, made.matches[2], 0, 0)
+    await in_play(database, made.id, made.matches[2], 0, 0)
     await projected(database, valkey, made.id)
-    await in_play(database, made, made.matches[2], 0, 1)
+    await in_play(database, made.id, made.matches[2], 0, 1)
     projection = await projected(database, valkey, made.id)
     board = await projection.open(board_key)
     assert board is not None
@@ -169,23 +157,23 @@ async def test_which_matches_pay_provisional_points(database: "PostgresDatabase"
 
     third = made.matches[2]
     assert await live_matches() == 0
-    await in_play(database, made, third, 1, 0, result_state=ResultState.NONE)
+    await in_play(database, made.id, third, 1, 0, result_state=ResultState.NONE)
     assert await live_matches() == 0, "nothing is known of its score"
-    await in_play(database, made, third, 1, 0)
+    await in_play(database, made.id, third, 1, 0)
     assert await live_matches() == 1
-    await in_play(database, made, made.matches[5], 1, 0)
+    await in_play(database, made.id, made.matches[5], 1, 0)
     assert await live_matches() == 1, "its lock has not passed by the database's clock, so its guesses stay hidden"
     ended = {"status": MatchStatus.ENDED, "home_regulation": 1, "away_regulation": 0}
-    await in_play(database, made, third, 1, 0, **ended, result_state=ResultState.AWAITING_CONFIRMATION)
+    await in_play(database, made.id, third, 1, 0, **ended, result_state=ResultState.AWAITING_CONFIRMATION)
     assert await live_matches() == 1, "it is over and not settled"
-    await in_play(database, made, third, 1, 0, hold_reason=NO_EXTRA_TIME)
+    await in_play(database, made.id, third, 1, 0, hold_reason=NO_EXTRA_TIME)
     assert await live_matches() == 0, "the score after 90 minutes does not stand in for that after extra time"
-    await in_play(database, made, third, 1, 0, hold_reason=None)
+    await in_play(database, made.id, third, 1, 0, hold_reason=None)
     await void(database, third)
     assert await live_matches() == 0, "it pays nobody"
     await settle_queued(database)
     assert await live_matches() == 0
-    await in_play(database, made, third, 1, 0, result_kind=ResultKind.PLAYED)
+    await in_play(database, made.id, third, 1, 0, result_kind=ResultKind.PLAYED)
     assert await live_matches() == 1, "it was called off and is on again"
 
 
@@ -194,7 +182,7 @@ async def test_a_settled_match_that_a_provider_says_is_in_play_counts_once(
 ) -> None:
     made, _ = await season(database)
     before = await read(await projected(database, valkey, made.id), BoardKey(tournament_id=made.id))
-    await in_play(database, made, made.matches[0], 1, 0)
+    await in_play(database, made.id, made.matches[0], 1, 0)
     assert await read(await projected(database, valkey, made.id), BoardKey(tournament_id=made.id)) == before
 
 
@@ -202,7 +190,7 @@ async def test_each_basis_counts_its_own_part(database: "PostgresDatabase", valk
     made, ninety = await season(database, mode=TournamentMode.KNOCKOUT, basis=ScoreBasis.REGULATION)
     keys = [BoardKey(tournament_id=made.id), BoardKey(league_id=ninety)]
     third = made.matches[2]
-    await in_play(database, made, third, 2, 1, home_regulation=1, away_regulation=1)
+    await in_play(database, made.id, third, 2, 1, home_regulation=1, away_regulation=1)
     boards = await projected(database, valkey, made.id)
     live = {board_key: await read(boards, board_key) for board_key in keys}
     await valkey.flushall()
@@ -217,7 +205,7 @@ async def test_each_basis_counts_its_own_part(database: "PostgresDatabase", valk
 
 async def test_boards_of_earlier_versions_have_none(database: "PostgresDatabase", valkey: Redis) -> None:
     made, _ = await season(database)
-    await in_play(database, made, made.matches[2], 2, 1)
+    await in_play(database, made.id, made.matches[2], 2, 1)
     boards = await projected(database, valkey, made.id)
     for version in (1, 2):
         board = await boards.open(BoardKey(tournament_id=made.id), as_of=AtVersion(version))
@@ -231,7 +219,7 @@ async def test_boards_of_earlier_versions_have_none(database: "PostgresDatabase"
 
 async def test_the_check_of_projections_sees_them(database: "PostgresDatabase", valkey: Redis) -> None:
     made, _ = await season(database)
-    await in_play(database, made, made.matches[2], 2, 1)
+    await in_play(database, made.id, made.matches[2], 2, 1)
     projection = ValkeyProjection(valkey)
     await project(database, projection, made.id)
     loaded = await load(database, made.id)
