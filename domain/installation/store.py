@@ -11,10 +11,11 @@ from domain.member.tables import installation
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-# A restore elsewhere changes the first, one to an earlier time the second, one of a dump the third.
+# A restore to another server changes the first, one to an earlier time the second, a dump or copy of it the others.
 _IDENTITY = text(
-    "SELECT concat_ws('/', system.system_identifier, checkpoint.timeline_id, 'installation'::regclass::oid)"
-    " FROM pg_control_system() AS system, pg_control_checkpoint() AS checkpoint"
+    "SELECT concat_ws('/', system_identifier, timeline_id, database.oid, 'installation'::regclass::oid)"
+    " FROM pg_control_system() AS system, pg_control_checkpoint() AS checkpoint, pg_database AS database"
+    " WHERE database.datname = current_database()"
 )
 
 

@@ -6,10 +6,12 @@ There is one path for a settlement, a correction, a joiner and a rebuild: the wh
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
+from uuid import UUID
 
 from domain.database import Database
 from domain.execution.run import Run
 from domain.ids import TournamentId
+from domain.installation.service import begin_epoch, notice_restore
 from domain.leaderboard import store
 from domain.leaderboard.fold import store as fold
 from domain.leaderboard.model import BoardKey, BoardState, Part
@@ -128,6 +130,7 @@ class _Projector:
                 raise
 
     async def _behind(self) -> set[TournamentId]:
+        await notice_restore(self._database)
         async with self._database.read() as connection:
             wanted = await store.boards_in_play(connection)
         held = await self._projection.stamps(list(wanted))
@@ -135,13 +138,17 @@ class _Projector:
 
     async def _bring_up_to_date(self, tournament_id: TournamentId) -> None:
         """Write a board unless it is there already; say what is there in any case, for whoever asked."""
+        stamp = (await self._projection.stamps([tournament_id])).get(tournament_id)
         async with self._database.read() as connection:
             state = await store.read_state(connection, BoardKey(tournament_id=tournament_id))
         if state is None:
             return
+        if stamp is not None and stamp.epoch == state.epoch and stamp.board_version > state.version:
+            # Versions only rise, and this one was read later: the database is older than what was made of it.
+            reason = f"Tournament {tournament_id} is at version {state.version}, and was at {stamp.board_version}."
+            await begin_epoch(self._database, present=UUID(state.epoch), reason=reason)
         version: int | None = state.version
-        stamps = await self._projection.stamps([tournament_id])
-        if _held(stamps, tournament_id) != (state.epoch, state.version):
+        if stamp is None or (stamp.epoch, stamp.board_version) != (state.epoch, state.version):
             version = await project(self._database, self._projection, tournament_id, self._guesses)
         if version is not None:
             await self._projection.announce(tournament_id, version)

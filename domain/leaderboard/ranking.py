@@ -48,6 +48,11 @@ class Stamp:
     live: int = 0
     """Matches whose provisional points are there beside the settled ones."""
 
+    def is_same_state(self, other: "Stamp") -> bool:
+        """Whether both name one state of the database, whenever they were made."""
+        states = [(stamp.epoch, stamp.settled_version, stamp.board_version) for stamp in (self, other)]
+        return states[0] == states[1]
+
 
 @dataclass(frozen=True)
 class ScoreTable:
@@ -197,6 +202,11 @@ class Ranking:
     def settled(self) -> "Ranking":
         """The same members by settled points and counters alone."""
         return self
+
+    @property
+    def order(self) -> NDArray[np.intp]:
+        """Of each place, the number of its member by id, ascending."""
+        return self._order
 
     def rank(self, place: int) -> int:
         """The shared rank of a place."""

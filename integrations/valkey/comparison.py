@@ -1,47 +1,63 @@
 """Compares what the projection holds of a tournament with what it should hold, part by part."""
 
-from collections.abc import Awaitable, Callable
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from redis.exceptions import ResponseError
 
+from domain.ids import TournamentId
+from domain.leaderboard.ranking import ScoreTable
+from integrations.valkey.layout import key, strings_of
+from integrations.valkey.patience import Patience
+
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
     from redis.asyncio import Redis
+
+    from domain.leaderboard.ranking import Ranking
 
 _ENTRIES_A_READ = 5_000
 
-InTime = Callable[[Awaitable[Any]], Awaitable[Any]]
+
+async def board_differences(
+    client: "Redis", patience: Patience, tournament_id: TournamentId, table: ScoreTable, ranking: "Ranking"
+) -> list[str]:
+    """The parts that differ from those of a board."""
+    found = []
+    for name, value in (await asyncio.to_thread(strings_of, table, ranking)).items():
+        if await _string_differs(client, patience, key(tournament_id, name), value):
+            found.append(name)
+    boards = {"master_scores": ranking.settled, "live_scores": None if table.live is None else ranking}
+    for name, board in boards.items():
+        if await _entries_differ(client, patience, key(tournament_id, name), board):
+            found.append(name)
+    return found
 
 
-async def differs(client: "Redis", name: str, expected: bytes, in_time: InTime) -> bool:
-    """Whether a string is anything else."""
+async def _string_differs(client: "Redis", patience: Patience, name: str, expected: bytes) -> bool:
     try:
-        return bool(await in_time(client.get(name)) != expected)
+        return bool((await patience.in_time(client.get(name)) or b"") != expected)
     except ResponseError:  # a key of another type
         return True
 
 
-async def entries_differ(
-    client: "Redis", name: str, members: "NDArray[np.bytes_]", scores: "NDArray[np.int64]", in_time: InTime
-) -> bool:
-    """Whether a sorted set holds anything but these members, all of one size, with these scores and in this order."""
+async def _entries_differ(client: "Redis", patience: Patience, name: str, board: "Ranking | None") -> bool:
+    """Whether a sorted set holds anything but the members of a board with their scores, in its order."""
+    size = 0 if board is None else len(board)
     try:
-        if await in_time(client.zcard(name)) != len(members):
+        if await patience.in_time(client.zcard(name)) != size:
             return True
-        for start in range(0, len(members), _ENTRIES_A_READ):
-            stop = min(start + _ENTRIES_A_READ, len(members))
-            found = await in_time(client.zrange(name, start, stop - 1, withscores=True))
-            if len(found) != stop - start or _differ(found, members[start:stop], scores[start:stop]):
+        for start in range(0, size, _ENTRIES_A_READ):
+            found = await patience.in_time(client.zrange(name, start, start + _ENTRIES_A_READ - 1, withscores=True))
+            if board is None or _differ(found, board, slice(start, start + _ENTRIES_A_READ)):
                 return True
     except ResponseError:  # a key of another type
         return True
     return False
 
 
-def _differ(found: list[Any], members: "NDArray[np.bytes_]", scores: "NDArray[np.int64]") -> bool:
-    if b"".join(member for member, _ in found) != members.tobytes():
+def _differ(found: list[Any], board: "Ranking", part: slice) -> bool:
+    if b"".join(member for member, _ in found) != board.ids[part].tobytes():
         return True
-    expected: list[float] = scores.astype(np.float64).tolist()
+    expected: list[float] = (-board.packed[part]).astype(np.float64).tolist()
     return [float(score) for _, score in found] != expected

@@ -22,7 +22,9 @@ from domain.leaderboard.rules import Score, pack
 from domain.scoring.model import ScoreBasis
 from domain.tournament.model import TournamentMode, TournamentStatus
 from domain.tournament.store import raise_versions
-from integrations.valkey.projection import ValkeyProjection, key
+from integrations.valkey import writing
+from integrations.valkey.layout import key
+from integrations.valkey.projection import ValkeyProjection
 from integrations.valkey.ticks import BOARDS, TICKS, ProjectorTicks
 from tests.support.football import MadeTournament, make_members, make_tournament, pass_lock, put_guess
 from tests.support.settlement import play
@@ -190,9 +192,9 @@ async def test_the_same_version_may_be_written_again(projection: ValkeyProjectio
 
 
 async def test_another_epoch_is_always_overwritten(projection: ValkeyProjection, tournament_id: TournamentId) -> None:
-    await projection.write(tournament_id, *board_of(scores_of(10), version=50, epoch="before the restore"))
+    await projection.write(tournament_id, *board_of(scores_of(10), version=50, epoch="before"))
 
-    table, ranking = board_of(scores_of(9), version=3, epoch="after it")
+    table, ranking = board_of(scores_of(9), version=3, epoch="after")
     assert await projection.write(tournament_id, table, ranking)
 
     assert (await projection.stamps([tournament_id]))[tournament_id] == table.stamp
@@ -249,9 +251,11 @@ async def test_what_is_not_a_board_counts_as_missing(
             await valkey.delete(key(tournament_id, name))
             if damage == "another type":
                 await valkey.lpush(key(tournament_id, name), b"what?")
-            rows = await projection.rows(tournament_id, table.stamp, 0, 5)
-            facts = await projection.table(tournament_id, table.stamp)
-            assert rows is None or facts is None, (name, damage)
+            fresh = ValkeyProjection(valkey)
+            rows = await fresh.rows(tournament_id, table.stamp, 0, 5)
+            facts = await fresh.table(tournament_id, table.stamp)
+            around = await fresh.rows_around(tournament_id, table.stamp, MemberId(UUID(int=0)), 0)
+            assert None in (rows, facts, around), (name, damage)
             assert await projection.stamps([tournament_id]) == {}, (name, damage)
 
 
@@ -268,17 +272,19 @@ async def test_a_damaged_board_is_written_over(
 
 
 async def test_a_flush_in_the_middle_of_a_write_leaves_no_half_board(
-    valkey: Redis, projection: ValkeyProjection, tournament_id: TournamentId
+    valkey: Redis, projection: ValkeyProjection, tournament_id: TournamentId, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table, ranking = board_of(scores_of(20))
+    store = writing._Wire.store
 
-    class Flushing(ValkeyProjection):
-        async def _stage(self, name: str, value: bytes) -> None:
-            await valkey.flushall()
-            await super()._stage(name, value)
+    async def flush_and_store(wire: writing._Wire, name: str, value: bytes) -> None:
+        await valkey.flushall()
+        await store(wire, name, value)
 
-    with pytest.raises(ProjectionUnavailable, match="NOTSTAGED"):
-        await Flushing(valkey).write(tournament_id, table, ranking)
+    with monkeypatch.context() as patch:
+        patch.setattr(writing._Wire, "store", flush_and_store)
+        with pytest.raises(ProjectionUnavailable, match="NOTSTAGED"):
+            await projection.write(tournament_id, table, ranking)
 
     assert await projection.stamps([tournament_id]) == {}
     assert await projection.write(tournament_id, table, ranking)

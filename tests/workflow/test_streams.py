@@ -13,7 +13,6 @@ import pytest
 from redis.asyncio import Redis
 
 from domain.clock import utc_now
-from domain.ids import MemberId
 from domain.leaderboard.model import BoardKey, BoardSource, RankedRow
 from domain.leaderboard.projector import run_projector
 from domain.leaderboard.service import Boards
@@ -22,7 +21,7 @@ from domain.outbox.model import Tick
 from integrations.valkey.client import connect
 from integrations.valkey.projection import ValkeyProjection
 from integrations.valkey.ticks import ProjectorTicks, publish
-from live.events import Delta, Heartbeat, MatchDelta, MatchSnapshot, Resync, ResyncReason, Snapshot
+from live.events import Delta, Heartbeat, MatchDelta, MatchSnapshot, ResyncReason
 from live.topics import Pace
 from runtime.database import PostgresDatabase
 from runtime.embedded.postgres import EmbeddedPostgres
@@ -31,62 +30,8 @@ from runtime.migrate import upgrade
 from tasks.relay import relay_once
 from tests.support.football import MadeTournament, make_league, make_members, make_tournament, put_guess
 from tests.support.live import QUICK, TICKS_ONLY, Process, api_process, finish, until
+from tests.support.mirrors import Mirror, anyone
 from tests.support.servers import temporary_data
-
-
-async def anyone() -> str | None:
-    return None
-
-
-class Mirror:
-    """What a client knows of a board, and everything that it was told."""
-
-    def __init__(self, process: Process, key: BoardKey) -> None:
-        self.rows: dict[MemberId, RankedRow] = {}
-        self.version = -1
-        self.events: list[Any] = []
-        self._stream = process.hub.leaderboard(key, 50, None, allowed=anyone).events()
-        self._task = asyncio.create_task(self._follow())
-
-    @property
-    def board(self) -> tuple[RankedRow, ...]:
-        return tuple(sorted(self.rows.values(), key=lambda row: row.position))
-
-    def resyncs(self) -> list[ResyncReason]:
-        return [event.reason for event in self.events if isinstance(event, Resync)]
-
-    async def close(self) -> None:
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
-        await self._stream.aclose()
-
-    def fail_if_broken(self) -> None:
-        if self._task.done():
-            self._task.result()
-            raise AssertionError("the stream has ended")
-
-    async def _follow(self) -> None:
-        async for event in self._stream:
-            self._apply(event)
-            self.events.append(event)
-
-    def _apply(self, event: Any) -> None:
-        match event:
-            case Snapshot():
-                assert event.version >= self.version
-                self.rows = {row.member_id: row for row in event.rows}
-                self.version = event.version
-            case Delta():
-                assert event.from_version == self.version, "a gap that nobody announced"
-                assert event.version > self.version
-                self.rows.update((row.member_id, row) for row in event.rows)
-                for member_id in event.removed:
-                    del self.rows[member_id]
-                self.version = event.version
-            case Heartbeat():
-                assert event.version == self.version
-            case Resync():
-                assert event.version >= self.version
 
 
 class World:

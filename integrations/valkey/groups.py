@@ -1,0 +1,78 @@
+"""The distinct scores of a board with how many members are better: all that ranks a place whose number is known.
+
+It is a string of some hundred kilobytes for a million members. A process keeps it for the version that it reads, so
+that a page is a piece of the string of member ids and nothing has to be counted for it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from domain.leaderboard.rules import PageOfBoard
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from domain.leaderboard.ranking import Ranking
+
+_PAIR = np.dtype("<i8")
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Members by score, best first."""
+
+    packed: "NDArray[np.int64]"
+    starts: "NDArray[np.int64]"
+    """Where each group begins, and the end of the last."""
+
+    def __len__(self) -> int:
+        return len(self.packed)
+
+    def span(self, packed: int) -> tuple[int, int]:
+        """The places of the members with a score, from the first up to the one behind the last; empty for none."""
+        group = int(np.searchsorted(-self.packed, -packed))
+        start = int(self.starts[group])
+        is_there = group < len(self) and int(self.packed[group]) == packed
+        return start, int(self.starts[group + 1]) if is_there else start
+
+    def rank(self, packed: int) -> int:
+        """The shared rank of a score."""
+        return self.span(packed)[0] + 1
+
+    def page(self, start: int, members: Sequence[bytes], settled: Sequence[tuple[int, int]] | None) -> PageOfBoard:
+        """Who stands at the places from `start` on, with what ranks them; `settled` as in `PageOfBoard`."""
+        places = np.arange(start, start + len(members))
+        groups = np.searchsorted(self.starts, places, side="right") - 1
+        packed = self.packed[groups].tolist()
+        first, last = (int(groups[0]), int(groups[-1])) if len(groups) else (0, 0)
+        is_first = bool(len(groups)) and start == int(self.starts[first])
+        above = None if not start or not packed else int(self.packed[first - 1 if is_first else first])
+        return PageOfBoard(
+            start=start,
+            entries=list(zip(packed, members, strict=True)),
+            above=above,
+            better=int(self.starts[first]),
+            better_scores=first,
+            tied_last=int(self.starts[last + 1] - self.starts[last]) if packed else 0,
+            settled=settled,
+        )
+
+
+def encode(ranking: "Ranking") -> bytes:
+    """A board's groups, each as two 64-bit numbers: the packed score, and how many members are better."""
+    distinct = ranking.distinct
+    starts = np.flatnonzero(np.diff(ranking.packed, prepend=-1)) if len(ranking) else np.zeros(0)
+    return np.column_stack((distinct, starts)).astype(_PAIR).tobytes()
+
+
+def decode(value: bytes, members: int) -> Groups | None:
+    """None for what no board of so many members has."""
+    if len(value) % (2 * _PAIR.itemsize):
+        return None
+    pairs = np.frombuffer(value, dtype=_PAIR).reshape(-1, 2)
+    packed, starts = pairs[:, 0], np.append(pairs[:, 1], members)
+    is_whole = starts[0] == 0 and bool(np.all(np.diff(starts) > 0) and np.all(np.diff(packed) < 0))
+    return Groups(packed, starts) if is_whole else None

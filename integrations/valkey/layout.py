@@ -1,0 +1,139 @@
+"""What the keys of a board hold.
+
+Those of a tournament share a hash tag (the braces are literal), so no command and no script crosses two tags:
+
+    tournament:{id}:master_scores  sorted set: member id (16 bytes), minus the packed score; ZRANGE is the total order
+    tournament:{id}:order          string: member ids in that order, 16 bytes each, so that a page is a piece of it
+    tournament:{id}:distinct       string: the distinct packed scores, and how many members are better (`groups.py`)
+    tournament:{id}:facts          string: the members' facts in that order, five 16-bit numbers each, a block a basis
+    tournament:{id}:stamp          string: which state of the database all of these hold
+
+While points are provisional, beside them:
+
+    tournament:{id}:live_scores    sorted set, as `master_scores`
+    tournament:{id}:live_order     string: member id and settled packed score in its order, 24 bytes each
+    tournament:{id}:live_distinct  string, as `distinct`
+    tournament:{id}:live_facts     string, as `facts`, in the order of `order`
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from domain.ids import TournamentId
+from domain.leaderboard.ranking import ScoreTable, Stamp, order_of_ids
+from domain.scoring.model import Facts, ScoreBasis
+from integrations.valkey import groups
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from domain.leaderboard.ranking import Ranking
+
+SORTED_SETS = ("master_scores", "live_scores")
+STRINGS = ("order", "distinct", "facts", "live_order", "live_distinct", "live_facts")
+PARTS = (*SORTED_SETS, *STRINGS)
+ID_SIZE = 16
+LIVE_ENTRY = np.dtype([("id", "V16"), ("settled", "<i8")])
+
+_WORDS = 7
+_FACTS = len(Facts._fields)
+_FACT = np.dtype("<u2")
+
+
+def key(tournament_id: TournamentId, name: str) -> str:
+    return f"tournament:{{{tournament_id}}}:{name}"
+
+
+def strings_of(table: ScoreTable, ranking: "Ranking") -> dict[str, bytes]:
+    """All strings of a board; without provisional points those of it are empty. Takes as long as a sort."""
+    settled, order = ranking.settled, ranking.settled.order
+    found = {
+        "order": settled.ids.tobytes(),
+        "distinct": groups.encode(settled),
+        "facts": _to_bytes(table.facts, order),
+        "live_order": b"",
+        "live_distinct": b"",
+        "live_facts": b"",
+    }
+    if table.live is not None:
+        found["live_order"] = _live_order(settled, ranking)
+        found["live_distinct"] = groups.encode(ranking)
+        found["live_facts"] = _to_bytes(table.live, order)
+    return found
+
+
+def stamp_to_bytes(stamp: Stamp, bases: Mapping[ScoreBasis, Any]) -> bytes:
+    """Words, so that a script can compare them: epoch and board version come first."""
+    words = (
+        stamp.epoch,
+        stamp.board_version,
+        stamp.settled_version,
+        stamp.computed_at.isoformat(),
+        stamp.members,
+        stamp.live,
+        ",".join(bases),
+    )
+    return " ".join(map(str, words)).encode()
+
+
+def to_stamp(value: Any) -> Stamp | None:
+    """None for one that is missing, or none of ours."""
+    found = _words(value)
+    if found is None:
+        return None
+    epoch, board_version, settled_version, computed_at, members, live, _ = found
+    try:
+        computed = datetime.fromisoformat(computed_at)
+        return Stamp(epoch, int(settled_version), int(board_version), computed, int(members), int(live))
+    except ValueError:
+        return None
+
+
+def to_table(stamp: Stamp, stamped: bytes, order: Any, facts: Any, live_facts: Any) -> ScoreTable | None:
+    """All facts, members by id. None when a part is not as long as it must be. Takes as long as a sort."""
+    words = _words(stamped)
+    if words is None or _size(order) != ID_SIZE * stamp.members:
+        return None
+    bases = [ScoreBasis(name) for name in words[-1].split(",")]
+    size = _FACT.itemsize * _FACTS * stamp.members * len(bases)
+    if _size(facts) != size or _size(live_facts) != (size if stamp.live else 0):
+        return None
+    ids = np.frombuffer(order or b"", dtype=f"S{ID_SIZE}")
+    by_id = order_of_ids(ids)
+    live = _to_facts(live_facts, bases, by_id) if stamp.live else None
+    return ScoreTable(stamp, ids[by_id], _to_facts(facts, bases, by_id), live)
+
+
+def _words(value: Any) -> list[str] | None:
+    if not isinstance(value, bytes):
+        return None
+    words = value.decode(errors="replace").split(" ")
+    return words if len(words) == _WORDS else None
+
+
+def _size(value: Any) -> int | None:
+    """Of a string; an empty one is not stored. None for another type."""
+    return len(value or b"") if value is None or isinstance(value, bytes) else None
+
+
+def _live_order(settled: "Ranking", live: "Ranking") -> bytes:
+    by_id = np.empty(len(settled), dtype=np.int64)
+    by_id[settled.order] = settled.packed
+    entries = np.empty(len(live), dtype=LIVE_ENTRY)
+    entries["id"] = np.ascontiguousarray(live.ids).view("V16")
+    entries["settled"] = by_id[live.order]
+    return entries.tobytes()
+
+
+def _to_bytes(facts: "Mapping[ScoreBasis, NDArray[Any]]", order: "NDArray[np.intp]") -> bytes:
+    return b"".join(part[order].astype(_FACT).tobytes() for part in facts.values())
+
+
+def _to_facts(
+    value: bytes | None, bases: list[ScoreBasis], by_id: "NDArray[np.intp]"
+) -> dict[ScoreBasis, "NDArray[np.uint16]"]:
+    blocks = np.frombuffer(value or b"", dtype=_FACT).reshape(len(bases), len(by_id), _FACTS)
+    return {basis: block[by_id] for basis, block in zip(bases, blocks, strict=True)}

@@ -1,0 +1,73 @@
+"""How long Valkey is waited for: a server that is away or hangs costs one caller a moment, and the others nothing."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from redis.exceptions import AskError, RedisError, ResponseError
+
+from domain.leaderboard.ports import ProjectionUnavailable
+from integrations.valkey.client import drop_connections
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+
+class Patience:
+    """Every exchange with the server goes through it."""
+
+    def __init__(self, client: "Redis", *, timeout: float, pause: float, connections: int) -> None:
+        """Durations in seconds; see `ValkeyProjection`."""
+        self._client = client
+        self._timeout = timeout
+        self._pause = pause
+        self._places = asyncio.Semaphore(connections)
+        self._is_suspect = False
+        self._closed_until = 0.0
+
+    @asynccontextmanager
+    async def exchange(self, *, once: bool = True) -> AsyncIterator[None]:
+        """One exchange in time, or with `once` False several, each `in_time`.
+
+        After a failure nothing is asked for a while; then one caller tries, and the others go on without an answer
+        until it has one. A refusal by the server, such as of a key of another type, is an answer.
+
+        Raises:
+            ProjectionUnavailable: there is no answer, or it is a refusal.
+        """
+        try:
+            async with self._places:
+                self._enter()
+                async with asyncio.timeout(self._timeout if once else None):
+                    yield
+            self._is_suspect = False
+            self._closed_until = 0.0
+        except ResponseError as error:
+            if isinstance(error, AskError):  # another server of the cluster has it by now
+                await drop_connections(self._client)
+            raise ProjectionUnavailable(f"Valkey refused: {error}") from error
+        except (RedisError, OSError, TimeoutError) as error:
+            self._is_suspect = True
+            self._closed_until = monotonic() + self._pause
+            await drop_connections(self._client)
+            raise ProjectionUnavailable(f"Valkey does not answer: {error}") from error
+
+    async def in_time(self, answer: Awaitable[Any]) -> Any:
+        """One answer to who writes, and can wait longer than a reader."""
+        return await asyncio.wait_for(answer, timeout=10 * self._timeout)
+
+    def _enter(self) -> None:
+        now = monotonic()
+        if now < self._closed_until:
+            raise ProjectionUnavailable("Valkey did not answer a moment ago.")
+        if self._is_suspect:
+            self._closed_until = now + self._timeout + self._pause
+
+
+def raise_unless_refused(*answers: Any) -> None:
+    """A cluster's pipeline hands out as an answer what went wrong with one of its servers."""
+    for answer in answers:
+        if isinstance(answer, Exception) and not isinstance(answer, ResponseError):
+            raise answer

@@ -1,0 +1,216 @@
+"""Reads places of boards: pieces of strings, ranked by the groups that a process keeps for each version."""
+
+import asyncio
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from domain.ids import MemberId, TournamentId
+from domain.leaderboard.cache import VersionCache
+from domain.leaderboard.model import RankedRow
+from domain.leaderboard.ranking import ScoreTable, Stamp
+from domain.leaderboard.rules import rows_of
+from integrations.valkey.groups import Groups, decode
+from integrations.valkey.layout import ID_SIZE, LIVE_ENTRY, key, to_stamp, to_table
+from integrations.valkey.patience import Patience, raise_unless_refused
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+LARGEST_PIECE = 500
+"""Level members whose ids are fetched to find a place among them; more are asked for one by one."""
+_KEPT_GROUPS = 2_000_000
+Command = tuple[str | int | bytes, ...]
+
+
+@dataclass(frozen=True)
+class Board:
+    """One board of a tournament at the state that a stamp names."""
+
+    tournament_id: TournamentId
+    stamp: Stamp
+    groups: Groups
+    settled: Groups | None = None
+    """Of a board with provisional points: the groups by settled ones."""
+
+    @property
+    def order(self) -> str:
+        return key(self.tournament_id, "order" if self.settled is None else "live_order")
+
+    @property
+    def scores(self) -> str:
+        return key(self.tournament_id, "master_scores" if self.settled is None else "live_scores")
+
+    @property
+    def entry(self) -> int:
+        """Bytes of a place."""
+        return ID_SIZE if self.settled is None else LIVE_ENTRY.itemsize
+
+    def piece(self, start: int, stop: int) -> Command:
+        return ("GETRANGE", self.order, start * self.entry, stop * self.entry - 1)
+
+    def rows(self, start: int, piece: bytes) -> list[RankedRow]:
+        """The rows of a piece that begins at a place."""
+        if self.settled is None:
+            return rows_of(self.groups.page(start, _cut(piece), None))
+        entries = np.frombuffer(piece, dtype=LIVE_ENTRY)
+        settled = [(self.settled.rank(packed), packed) for packed in entries["settled"].tolist()]
+        return rows_of(self.groups.page(start, _cut(entries["id"].tobytes()), settled))
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """Groups fetched at a stamp; None when it was gone by then, or they were damaged."""
+
+    stamp: Stamp
+    settled: Groups | None
+    live: Groups | None
+
+    @property
+    def version(self) -> int:
+        return self.stamp.board_version
+
+    @property
+    def cost(self) -> int:
+        return len(self.settled or ()) + len(self.live or ())
+
+
+class BoardReader:
+    """Every answer belongs to the state that the given stamp names, or is None: the stamp is read before and after."""
+
+    def __init__(self, client: "Redis", patience: Patience) -> None:
+        self._client = client
+        self._patience = patience
+        self._groups: VersionCache[_Kept] = VersionCache(_KEPT_GROUPS, lambda kept: kept.cost)
+
+    async def board(self, tournament_id: TournamentId, stamp: Stamp, *, settled_only: bool) -> Board | None:
+        """What places are read with; it is fetched once a version."""
+        name = (stamp.epoch, tournament_id)
+        for _ in range(2):
+            kept = await self._groups.get(name, stamp.board_version, lambda: self._fetch(tournament_id, stamp))
+            if kept.settled is not None and kept.stamp == stamp:
+                break
+            self._groups.forget(name)
+        else:
+            return None
+        if settled_only or kept.live is None:
+            return Board(tournament_id, stamp, kept.settled)
+        return Board(tournament_id, stamp, kept.live, kept.settled)
+
+    async def rows(self, board: Board, start: int, count: int) -> list[RankedRow] | None:
+        """Rows from a place on, 0 is the top."""
+        piece = await self._piece(board, start, start + count)
+        return None if piece is None else board.rows(start, piece)
+
+    async def rows_after(self, board: Board, packed: int, member_id: MemberId, count: int) -> list[RankedRow] | None:
+        """Rows behind a score and member id, whether or not that member still stands there."""
+        low, high = board.groups.span(packed)
+        if high - low > LARGEST_PIECE:
+            place = await self._place_behind(board, low, high, member_id)
+            return None if place is None else await self.rows(board, place, count)
+        piece = await self._piece(board, low, high + count)
+        if piece is None:
+            return None
+        level = [piece[n : n + ID_SIZE] for n in range(0, (high - low) * board.entry, board.entry)]
+        behind = bisect_right(level, member_id.bytes)
+        return board.rows(low + behind, piece[behind * board.entry : (behind + count) * board.entry])
+
+    async def rows_around(self, board: Board, member_id: MemberId, radius: int) -> list[RankedRow] | None:
+        """A member's row with neighbours on each side; empty when not ranked."""
+        places = await self._places_of(board, member_id)
+        if not places:
+            return None if places is None else []
+        if not radius and board.settled is None:
+            return board.rows(places[0], member_id.bytes)
+        start = max(places[0] - radius, 0)
+        return await self.rows(board, start, places[0] + radius + 1 - start)
+
+    async def table(self, tournament_id: TournamentId, stamp: Stamp) -> ScoreTable | None:
+        """Facts of all members."""
+        names = ("stamp", "order", "facts", *(("live_facts",) if stamp.live else ()))
+        answers = await self.read(tournament_id, stamp, [("GET", key(tournament_id, name)) for name in names])
+        if answers is None:
+            return None
+        stamped, order, facts, *live = answers
+        table = await asyncio.to_thread(to_table, stamp, stamped, order, facts, live[0] if live else None)
+        if table is None:
+            await self.drop(tournament_id)
+        return table
+
+    async def read(self, tournament_id: TournamentId, stamp: Stamp, commands: Sequence[Command]) -> list[Any] | None:
+        """Answers of commands; None when the state is gone, or something is not what it must be."""
+        name = key(tournament_id, "stamp")
+        async with self._patience.exchange():
+            pipeline = self._client.pipeline(transaction=False)
+            for command in (("GET", name), *commands, ("GET", name)):
+                pipeline.execute_command(*command)
+            before, *answers, after = await pipeline.execute(raise_on_error=False)
+            raise_unless_refused(before, *answers, after)
+        if before != after or to_stamp(before) != stamp:
+            return None
+        if any(isinstance(answer, Exception) for answer in answers):  # a key of another type
+            await self.drop(tournament_id)
+            return None
+        return answers
+
+    async def drop(self, tournament_id: TournamentId) -> None:
+        """What belongs to the stamp is not there: the board counts as missing from now on."""
+        async with self._patience.exchange():
+            await self._client.unlink(key(tournament_id, "stamp"))
+
+    async def _fetch(self, tournament_id: TournamentId, stamp: Stamp) -> _Kept:
+        names = ("distinct", "live_distinct") if stamp.live else ("distinct",)
+        answers = await self.read(tournament_id, stamp, [("GET", key(tournament_id, name)) for name in names])
+        if answers is None:
+            return _Kept(stamp, None, None)
+        found = [decode(value or b"", stamp.members) for value in answers]
+        if any(groups is None for groups in found):
+            await self.drop(tournament_id)
+            return _Kept(stamp, None, None)
+        return _Kept(stamp, found[0], found[1] if stamp.live else None)
+
+    async def _piece(self, board: Board, start: int, stop: int) -> bytes | None:
+        """The entries of some places; fewer at the end of the board."""
+        stop = min(stop, board.stamp.members)
+        if start >= stop:
+            return b""
+        answers = await self.read(board.tournament_id, board.stamp, [board.piece(start, stop)])
+        if answers is None:
+            return None
+        piece: bytes = answers[0]
+        return piece if await self._is_sound(board, len(piece) == (stop - start) * board.entry) else None
+
+    async def _places_of(self, board: Board, member_id: MemberId) -> list[int] | None:
+        """A member's one place, none when not ranked; None when the state is gone."""
+        commands: list[Command] = [("ZCARD", board.scores), ("ZRANK", board.scores, member_id.bytes)]
+        answers = await self.read(board.tournament_id, board.stamp, commands)
+        if answers is None or not await self._is_sound(board, answers[0] == board.stamp.members):
+            return None
+        return [] if answers[1] is None else [int(answers[1])]
+
+    async def _place_behind(self, board: Board, low: int, high: int, member_id: MemberId) -> int | None:
+        """The first place behind a member among many level ones, of whom it mostly is one."""
+        places = await self._places_of(board, member_id)
+        if places is None:
+            return None
+        if places and low <= places[0] < high:
+            return places[0] + 1
+        while low < high:
+            middle = (low + high) // 2
+            piece = await self._piece(board, middle, middle + 1)
+            if piece is None:
+                return None
+            low, high = (low, middle) if member_id.bytes < piece[:ID_SIZE] else (middle + 1, high)
+        return low
+
+    async def _is_sound(self, board: Board, is_whole: bool) -> bool:
+        if not is_whole:
+            await self.drop(board.tournament_id)
+        return is_whole
+
+
+def _cut(ids: bytes) -> list[bytes]:
+    return [ids[start : start + ID_SIZE] for start in range(0, len(ids), ID_SIZE)]
