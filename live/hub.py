@@ -78,6 +78,11 @@ class Hub:
         """Whether boards or matches are being read for streams at this moment."""
         return self._boards.is_reading or self._matches.is_reading
 
+    @property
+    def windows(self) -> int:
+        """How many windows of boards and scopes of matches are watched."""
+        return len(self._boards.topics) + len(self._matches.topics)
+
     def leaderboard(self, key: BoardKey, first: int, after: StreamPosition | None, *, allowed: Allowed) -> BoardStream:
         """The first `first` rows (1 to 100) of a board as they change.
 

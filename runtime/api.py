@@ -8,7 +8,7 @@ import random
 import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import uvicorn
@@ -95,7 +95,7 @@ class _Parts:
     contexts: Contexts
     engine: Engine
     sockets: Sockets
-    metrics: Metrics = field(default_factory=Metrics)
+    metrics: Metrics
 
 
 async def _open_parts(settings: Settings, stack: AsyncExitStack) -> _Parts:
@@ -133,10 +133,12 @@ async def _open_parts(settings: Settings, stack: AsyncExitStack) -> _Parts:
         watch_seconds=settings.hub_poll_seconds,
         random=random.random,
     )
+    metrics = Metrics()
+    metrics.live_windows.set_function(lambda: hub.windows)
     await hub.start()
     stack.push_async_callback(hub.stop)
     await _run_beside(stack, sockets)
-    return _Parts(database, valkey, ticks, links, store, contexts, engine, sockets)
+    return _Parts(database, valkey, ticks, links, store, contexts, engine, sockets, metrics)
 
 
 async def _run_beside(stack: AsyncExitStack, sockets: Sockets) -> None:

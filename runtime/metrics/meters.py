@@ -1,5 +1,6 @@
 """Owns the meters of one process, in a registry of its own."""
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -26,6 +27,9 @@ class Metrics:
             "palpite_http_request_seconds", "Time to the end of an HTTP answer", ["path"], registry=self.registry
         )
         self.sockets = Gauge("palpite_websockets", "Open websockets", registry=self.registry)
+        self.live_windows = Gauge("palpite_live_windows", "Windows watched by streams", registry=self.registry)
+        tasks = Gauge("palpite_tasks", "Tasks of the event loop", registry=self.registry)
+        tasks.set_function(lambda: len(asyncio.all_tasks()))
         self._operations = OperationsMeters(self.registry)
 
     async def read(self, database: "Database") -> None:
