@@ -13,7 +13,7 @@ import numpy as np
 from domain.ids import MemberId
 from domain.leaderboard.ranking import Ids, Integers, Ranking, add, pack_all, read_copy, to_ids, weigh
 from domain.match.model import Goals
-from domain.scoring.model import Weights
+from domain.scoring.model import Facts, Weights
 from domain.scoring.rules import facts as facts_of
 
 GOALS_BELOW = 100
@@ -44,7 +44,8 @@ class MatchGuesses:
 
     def worth(self, score: Goals) -> Integers:
         """Facts of each member's guess against a score."""
-        table = np.array([facts_of(line, score) for line in self.lines], dtype=np.int64)
+        worth = [facts_of(line, score) for line in self.lines]
+        table = np.array(worth, dtype=np.int64).reshape(len(worth), len(Facts._fields))  # also when nobody has guessed
         found: Integers = table[self.codes]
         return found
 
