@@ -1,0 +1,209 @@
+"""Both ways out of a connection: the server's transport, which our protocol lends, and plain ASGI on any server.
+
+This is also what is relied on of uvicorn beyond its promises.
+"""
+
+import asyncio
+import logging
+import socket
+import struct
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
+
+from runtime.websockets import WebSocketProtocol
+from schema.transport.wires import AsgiWire, Gone
+from tests.support.wires import Counting, Server, client, serving
+
+PROTOCOLS = [WebSocketProtocol, "websockets-sansio"]
+BOARD = b"x" * 4_400
+SIZES = (0, 1, 120, 121, 125, 126, 65_530, 65_531, 65_536, 300_000)
+
+
+@pytest.fixture(params=PROTOCOLS, ids=["lent", "plain ASGI"])
+async def server(request: pytest.FixtureRequest) -> AsyncIterator[Server]:
+    async with serving(request.param) as made:
+        yield made
+
+
+def is_lent(server: Server) -> bool:
+    return isinstance(server.wires[0], WebSocketProtocol)
+
+
+def message(number: int) -> tuple[bytes, ...]:
+    return (b"%05d:" % number, BOARD)
+
+
+async def _received(connection: ClientConnection, count: int) -> list[str]:
+    return [str(await connection.recv()) for _ in range(count)]
+
+
+class Follower:
+    """Writes the newest whenever it may."""
+
+    def __init__(self) -> None:
+        self.woken = asyncio.Event()
+
+    def wake(self) -> None:
+        self.woken.set()
+
+
+async def test_the_protocol_lends_its_transport_and_no_other_does() -> None:
+    for protocol, kind in ((WebSocketProtocol, WebSocketProtocol), ("websockets-sansio", AsgiWire)):
+        async with serving(protocol) as made, client(made):
+            assert type(made.wires[0]) is kind
+
+
+async def test_messages_of_all_sizes_arrive_whole_and_in_order(server: Server) -> None:
+    async with client(server) as connection:
+        outlet = server.outlets[0]
+        for size in SIZES:
+            await outlet.send((b"%06d" % size, b"x" * size, "ö}".encode()))
+        for size in SIZES:
+            assert await connection.recv() == f"{size:06}" + "x" * size + "ö}"
+
+
+async def test_fragments_pings_and_answers_go_beside_what_streams_bring(server: Server) -> None:
+    async def fragments() -> AsyncIterator[str]:
+        for part in ("a", "b" * 70_000, "c"):
+            yield part
+            await asyncio.sleep(0.01)
+
+    async with client(server) as connection:
+        outlet, follower = server.outlets[0], Follower()
+        receiving = asyncio.ensure_future(_received(connection, 201))
+        sending = asyncio.ensure_future(connection.send(fragments()))
+        for number in range(200):
+            outlet.put(follower, [message(number)])
+            if number % 20 == 0:
+                await (await connection.ping())
+        await sending
+        received = await receiving
+        echo = "echo a" + "b" * 70_000 + "c"
+        assert received.count(echo) == 1
+        received.remove(echo)
+        assert [int(text[:5]) for text in received] == list(range(200))
+        assert {text[6:] for text in received} == {BOARD.decode()}
+
+
+async def test_a_peer_that_takes_nothing_holds_little_and_then_gets_the_newest(server: Server) -> None:
+    async with client(server, receive_buffer=16_384) as connection, client(server) as healthy:
+        outlet, follower = server.outlets[0], Follower()
+        outlet.join(follower)
+        written = 0
+        while outlet.is_ready and written < 5_000:
+            outlet.put(follower, [message(written)])
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            written += 1
+        assert written < 5_000
+        assert outlet.blocked_at is not None
+        server.outlets[1].put(follower, [message(7)])
+        assert str(await healthy.recv()).startswith("00007:")
+        if is_lent(server):
+            assert written <= 64
+            assert written * len(BOARD) <= 200 * 1024
+        follower.woken.clear()
+        stale = [int(str(await connection.recv())[:5]) for _ in range(written)]
+        await asyncio.wait_for(follower.woken.wait(), 5)
+        outlet.put(follower, [message(99_999)])
+        assert str(await connection.recv())[:5] == "99999"
+        assert stale == list(range(written))
+
+
+async def test_the_kernel_holds_little_unsent() -> None:
+    async with serving(WebSocketProtocol) as made, client(made):
+        wire: Any = made.wires[0]
+        connection = wire.transport.get_extra_info("socket")
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT) == 16 * 1024
+
+
+async def test_several_boards_of_one_socket_leave_in_one_write() -> None:
+    async with serving(Counting) as made, client(made) as connection:
+        outlet, boards = made.outlets[0], [Follower() for _ in range(10)]
+        for is_busy in (False, True):
+            made.busy = is_busy
+            before = Counting.writes
+            for board in boards[:5]:
+                outlet.put(board, [message(1)])
+            if is_busy:  # others are being read: what they bring a little later goes along
+                await asyncio.sleep(0)
+            for board in boards[5:]:
+                outlet.put(board, [message(2)])
+            for _ in boards:
+                await connection.recv()
+            assert Counting.writes == before + 1
+
+
+async def test_what_has_left_is_not_sent_even_when_it_was_gathered(server: Server) -> None:
+    async with client(server) as connection:
+        outlet, leaving, staying = server.outlets[0], Follower(), Follower()
+        outlet.put(leaving, [message(1)])
+        outlet.put(staying, [message(2)])
+        outlet.leave(leaving)
+        outlet.put_now((b"the end",))
+        assert str(await connection.recv()).startswith("00002:")
+        assert await connection.recv() == "the end"
+
+
+async def test_after_a_close_of_either_side_nothing_is_written_and_nothing_raises(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    async with client(server) as connection:
+        outlet = server.outlets[0]
+        await connection.close(1000)
+        await asyncio.wait_for(server.ended[0].wait(), 5)
+        outlet.put(Follower(), [message(1)])
+        outlet.put_now(message(2))
+        if is_lent(server):
+            with pytest.raises(Gone):
+                await outlet.send(message(3))
+    assert [record.getMessage() for record in caplog.records] == []
+
+
+async def test_a_reset_in_a_storm_is_no_fault(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    for number in range(3):
+        async with client(server) as connection:
+            outlet, follower = server.outlets[number], Follower()
+            for step in range(50):
+                outlet.put(follower, [message(step)])
+                await asyncio.sleep(0)
+                if step == 25:
+                    raw = connection.transport.get_extra_info("socket")
+                    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    connection.transport.abort()
+            await asyncio.wait_for(server.ended[number].wait(), 5)
+    assert [record.getMessage() for record in caplog.records] == []
+
+
+async def test_a_blocked_peer_is_cut_and_gone_soon() -> None:
+    async with serving(WebSocketProtocol) as made, client(made, receive_buffer=4_096) as connection:
+        outlet, wire = made.outlets[0], made.wires[0]
+        while outlet.is_ready:
+            outlet.put_now(message(1))
+        outlet.cut(1013, "too slow")
+        await asyncio.wait_for(made.ended[0].wait(), 5)
+        assert not wire.is_open
+        with pytest.raises(ConnectionClosed):
+            await _received(connection, 10_000)
+
+
+async def test_a_peer_that_answers_no_ping_is_gone_though_it_takes_nothing() -> None:
+    async with serving(WebSocketProtocol, ws_ping_interval=0.2, ws_ping_timeout=0.2) as made:
+        host, port = made.address.split(":")
+        reader, writer = await asyncio.open_connection(host, int(port), limit=1_024)
+        writer.write(
+            b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        )
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101")
+        while made.outlets[0].is_ready:
+            made.outlets[0].put_now(message(1))
+        await asyncio.wait_for(made.ended[0].wait(), 5)
+        assert not made.wires[0].is_open
+        writer.close()

@@ -1,0 +1,135 @@
+"""What depends on who asks is never executed once for all: the schema itself is walked."""
+
+from collections.abc import Iterator
+
+import pytest
+from graphql import (
+    GraphQLInterfaceType,
+    GraphQLObjectType,
+    GraphQLSchema,
+    GraphQLUnionType,
+    OperationDefinitionNode,
+    get_named_type,
+    is_required_argument,
+    parse,
+    validate,
+)
+
+from schema.build import build_schema
+from schema.sharing import SHAREABLE, is_shareable
+from schema.transport.subscriptions import Sharing, sharing_of
+from tests.support.graphql_client import read_operation
+
+STREAMS = {
+    "leaderboardUpdates": '(board: {leagueId: "x"})',
+    "matchUpdates": '(scope: {roundId: "x"})',
+}
+
+
+@pytest.fixture(scope="module")
+def schema() -> GraphQLSchema:
+    return build_schema()
+
+
+def sharing(schema: GraphQLSchema, text: str) -> Sharing | None:
+    document = parse(text)
+    assert validate(schema, document) == []
+    (operation,) = (node for node in document.definitions if isinstance(node, OperationDefinitionNode))
+    found = sharing_of(schema, document, operation)
+    assert (found is not None) is is_shareable(schema, document, operation)
+    return found
+
+
+def paths(schema: GraphQLSchema) -> Iterator[tuple[str, str, str]]:
+    """Every field that streams reach, once by type and name: type, name, and a document that selects it."""
+    assert schema.subscription_type is not None
+    for stream, arguments in STREAMS.items():
+        union = get_named_type(schema.subscription_type.fields[stream].type)
+        assert isinstance(union, GraphQLUnionType)
+        todo = [(kind, [f"{stream}{arguments}", f"... on {kind.name}"]) for kind in union.types]
+        seen = {kind.name for kind in union.types}
+        while todo:
+            kind, path = todo.pop(0)
+            for name, field in kind.fields.items():
+                below = get_named_type(field.type)
+                required = [argument for argument, found in field.args.items() if is_required_argument(found)]
+                selected = name + (
+                    "(" + ", ".join(f'{argument}: "x"' for argument in required) + ")" if required else ""
+                )
+                if isinstance(below, GraphQLObjectType | GraphQLInterfaceType):
+                    yield kind.name, name, _document([*path, selected, "__typename"])
+                    if below.name not in seen and isinstance(below, GraphQLObjectType):
+                        seen.add(below.name)
+                        todo.append((below, [*path, selected]))
+                else:
+                    yield kind.name, name, _document([*path, selected])
+
+
+def _document(path: list[str]) -> str:
+    return "subscription { " + " { ".join(path) + " }" * len(path)
+
+
+def test_only_declared_fields_are_shareable_wherever_they_stand(schema: GraphQLSchema) -> None:
+    found = list(paths(schema))
+    assert len(found) > 150
+    viewers = [(kind, name) for kind, name, _ in found if name.startswith(("viewer", "admin"))]
+    assert len(viewers) >= 8
+    for kind, name, document in found:
+        shared = sharing(schema, document) is not None
+        if name.startswith(("viewer", "admin")):
+            assert not shared, (kind, name)
+        if name not in SHAREABLE.get(kind, ()):
+            assert not shared, (kind, name)
+    assert sum(sharing(schema, document) is not None for _, _, document in found) > 60
+
+
+def test_what_is_declared_exists_and_nothing_of_it_is_read_with_the_rights_of_somebody(schema: GraphQLSchema) -> None:
+    private = {"League", "Guess", "GuessConnection", "MatchPrediction", "ScorelineCount", "Viewer", "Execution"}
+    for kind, names in SHAREABLE.items():
+        found = schema.get_type(kind)
+        assert isinstance(found, GraphQLObjectType | GraphQLInterfaceType), kind
+        for name in names:
+            below = get_named_type(found.fields[name].type).name
+            assert below not in private, (kind, name)
+            assert not name.startswith(("viewer", "admin")), (kind, name)
+            assert "joined" not in found.fields[name].args
+
+
+@pytest.mark.parametrize("name", ["leaderboardUpdates", "matchUpdates"])
+def test_the_streams_of_the_screens_are_shared_by_all_but_their_position(schema: GraphQLSchema, name: str) -> None:
+    found = sharing(schema, read_operation(name))
+    assert found is not None
+    assert found.left_out == {"after"}
+    spaced = sharing(schema, read_operation(name).replace("\n", "\n\n   # a comment\n"))
+    assert spaced is not None
+    first = found.key("A", {"after": {"epoch": "e", "version": 1}, "x": 1, "y": [2]}, "board")
+    assert first == spaced.key("A", {"y": [2], "x": 1}, "board")
+    assert first != spaced.key("A", {"y": [2], "x": 2}, "board")
+    assert first != spaced.key("A", {"y": [2], "x": 1}, "another")
+    assert first != spaced.key("B", {"y": [2], "x": 1}, "board")
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        '{ match(id: "x") { id } }',
+        "subscription { executionUpdates { id } }",
+        "subscription { operationsUpdates { at } }",
+        """subscription { matchUpdates(scope: {roundId: "x"}) { ...F } }
+        fragment F on MatchSnapshot { matches { ...G } } fragment G on Match { id viewerGuess { id } }""",
+        """subscription { leaderboardUpdates(board: {leagueId: "x"}) {
+        ... on LeaderboardDelta { rows { member { id } } leaderboard { ... on Node { id } viewerRow { id } } } } }""",
+    ],
+)
+def test_other_operations_run_alone(schema: GraphQLSchema, document: str) -> None:
+    assert sharing(schema, document) is None
+
+
+def test_variables_inside_the_position_are_left_out_and_others_not(schema: GraphQLSchema) -> None:
+    found = sharing(
+        schema,
+        "subscription ($b: BoardInput!, $e: String!, $v: Int!, $f: Int) "
+        "{ leaderboardUpdates(after: {epoch: $e, version: $v}, board: $b, first: $f) { __typename } }",
+    )
+    assert found is not None
+    assert found.left_out == {"e", "v"}
