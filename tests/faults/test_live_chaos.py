@@ -1,0 +1,211 @@
+"""Live boards while servers are killed and connections cut: every screen is right in the end, and knew when it was not.
+
+Twenty clients mirror a tournament's board and a league's through two API processes. Goals fall all the time. After
+each storm, in the calm, every mirror equals what the query answers.
+"""
+
+import asyncio
+import random
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import httpx2
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from domain.ids import MemberId
+from runtime.database import PostgresDatabase
+from tests.support.board_clients import BoardClient, plain_rows
+from tests.support.campaign import is_campaign, seeded
+from tests.support.executions import until
+from tests.support.football import MadeTournament, make_league, make_members, make_tournament, pass_lock, put_guess
+from tests.support.graphql_client import GraphQLClient, id_of
+from tests.support.servers import TestPostgres, running_postgres
+from tests.support.settlement import accept, assert_balanced, in_play
+from tests.support.stage import HOST, Stage, running_stage
+
+if TYPE_CHECKING:
+    from domain.ids import MatchId
+
+pytestmark = [pytest.mark.timeout(2 * 3600), pytest.mark.xdist_group("chaos")]
+
+CLIENTS, PRIVATE = 20, 8
+"""In all, and of these on the league's board."""
+CALM_SECONDS = 60
+"""Within so long after the last fault every client must be current."""
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[TestPostgres]:
+    """A server that only this test uses."""
+    with running_postgres(durable=True) as server:
+        yield server
+
+
+class Football:
+    """Matches that are played for as long as the test likes; what is written while the database is away is lost."""
+
+    def __init__(self, database: PostgresDatabase, made: MadeTournament, rng: random.Random) -> None:
+        self._database = database
+        self._made = made
+        self._rng = rng
+        self._running: dict[MatchId, list[int]] = {}
+        self._left = list(made.matches)
+
+    async def play(self) -> None:
+        """Goals and final whistles, one after the other, until cancelled."""
+        while True:
+            with suppress(SQLAlchemyError, OSError, TimeoutError):
+                await self._event()
+            await asyncio.sleep(self._rng.uniform(0.05, 0.3))
+
+    async def _event(self) -> None:
+        if self._left and len(self._running) < 3:
+            match_id = self._left.pop()
+            self._running[match_id] = [0, 0]
+        elif self._running and self._left and self._rng.random() < 0.1:
+            match_id, goals = self._running.popitem()
+            await accept(self._database, match_id, *goals)
+            return
+        else:
+            match_id = self._rng.choice(list(self._running))
+            self._running[match_id][self._rng.randrange(2)] += 1
+            # A score that goes on for hours is turned back now and then, as by a referee.
+            self._running[match_id] = [goals % 6 for goals in self._running[match_id]]
+        await in_play(self._database, self._made.id, match_id, *self._running[match_id])
+
+
+@dataclass(frozen=True)
+class Screen:
+    """A board, the query that answers the same, and the clients that show it."""
+
+    operation: str
+    id: str
+    path: str
+    token: str | None
+    clients: list[BoardClient]
+
+    async def answer(self, port: int) -> list[dict[str, Any]] | None:
+        """The rows as one API process answers; None while it cannot."""
+        with suppress(httpx2.HTTPError, ValueError, KeyError, TypeError):
+            async with GraphQLClient(f"http://{HOST}:{port}", token=self.token) as client:
+                answer = await client.operation(self.operation, id=self.id, first=50)
+            board = answer.body["data"][self.path]["leaderboard"]
+            return plain_rows(edge["node"] for edge in board["rows"]["edges"])
+        return None
+
+
+async def test_every_board_is_right_after_each_storm(own_postgres: TestPostgres) -> None:
+    rng = seeded("chaos")
+    seconds = 3600 if is_campaign() else 40
+    async with running_stage(own_postgres) as stage:
+        database = PostgresDatabase.create(stage.url, application_name="palpite-test")
+        try:
+            made, screens = await _game(stage, database, rng)
+            football = Football(database, made, rng)
+            try:
+                await _same_everywhere(stage, screens)
+                ends = monotonic() + seconds
+                while monotonic() < ends:
+                    await _storm(stage, football, rng)
+                    await _same_everywhere(stage, screens)
+            finally:
+                await asyncio.gather(*(client.close() for screen in screens for client in screen.clients))
+            await until(lambda: _is_settled(database, made), within=CALM_SECONDS)
+            seen = sum((client.seen for screen in screens for client in screen.clients), Counter[str]())
+            sys.stderr.write(f"chaos: {dict(seen)}\n")
+            assert seen["LeaderboardDelta"] > 0
+            assert seen["lost"] > 0
+        finally:
+            await database.close()
+
+
+async def _game(
+    stage: Stage, database: PostgresDatabase, rng: random.Random
+) -> tuple[MadeTournament, tuple[Screen, Screen]]:
+    """A tournament that everybody has guessed, a league in it, and the screens of both."""
+    made = await make_tournament(database, matches=16, rounds=2, ruleset="kicktipp")
+    members = await make_members(database, 30, joins=[made])
+    token, viewer_id = await _sign_up(stage, database)
+    league_id = await make_league(database, "Friends", viewer_id, members=members[:12], plays=[made])
+    for match_id in made.matches:
+        for member_id in members:
+            await put_guess(database, made, match_id, member_id, rng.randrange(4), rng.randrange(4))
+    await pass_lock(database, *made.matches)
+
+    def address() -> str:
+        return f"ws://{HOST}:{rng.choice(stage.apis).outside}/graphql"
+
+    cup, friends = id_of("Tournament", made.id), id_of("League", league_id)
+    public = [BoardClient({"tournamentId": cup}, address) for _ in range(CLIENTS - PRIVATE)]
+    private = [BoardClient({"leagueId": friends}, address, token) for _ in range(PRIVATE)]
+    return made, (
+        Screen("liveScoreboard", cup, "tournament", None, public),
+        Screen("leagueLeaderboard", friends, "league", token, private),
+    )
+
+
+async def _sign_up(stage: Stage, database: PostgresDatabase) -> tuple[str, MemberId]:
+    given = {"email": "a@example.org", "password": "a long enough phrase", "nickName": "viewer", "delivery": "TOKEN"}
+    async with GraphQLClient(f"http://{HOST}:{stage.apis[0].port}") as client:
+        token: str = (await client.operation("signUp", input=given)).data["signUp"]["token"]
+    async with database.read() as connection:
+        found = await connection.execute(text("SELECT id FROM members WHERE nick_name = 'viewer'"))
+        return token, MemberId(found.scalar_one())
+
+
+async def _storm(stage: Stage, football: Football, rng: random.Random) -> None:
+    """Some faults, each a moment after the one before, while matches are played."""
+    playing = asyncio.create_task(football.play())
+    faults: list[Any] = [
+        stage.kill_valkey,
+        stage.restart_postgres,
+        lambda: stage.kill_api(rng.choice(stage.apis)),
+        lambda: _cut(stage, rng),
+        lambda: _cut(stage, rng),
+    ]
+    for fault in rng.sample(faults, 3):
+        await asyncio.sleep(rng.uniform(0.2, 1.5))
+        await fault()
+    await asyncio.sleep(2)  # the game goes on, whoever is back by then
+    playing.cancel()
+    with suppress(asyncio.CancelledError):
+        await playing
+
+
+async def _cut(stage: Stage, rng: random.Random) -> None:
+    rng.choice(stage.apis).proxy.cut_now()
+
+
+async def _same_everywhere(stage: Stage, screens: Sequence[Screen]) -> None:
+    """Wait until each mirror equals the query's answer of each process."""
+    ends = monotonic() + CALM_SECONDS
+    for screen in screens:
+        while wrong := await _wrong(stage, screen):
+            assert monotonic() < ends, f"after {CALM_SECONDS} s of calm, of {screen.path}: {wrong}"
+            await asyncio.sleep(0.2)
+
+
+async def _wrong(stage: Stage, screen: Screen) -> str | None:
+    """What differs now."""
+    for client in screen.clients:
+        client.check()
+    first, *others = [await screen.answer(api.port) for api in stage.apis]
+    if first is None or any(answer != first for answer in others):
+        return "the processes do not answer, or not the same"
+    late = [number for number, client in enumerate(screen.clients) if client.board() != first]
+    return f"the clients {late} show another board" if late else None
+
+
+async def _is_settled(database: PostgresDatabase, made: MadeTournament) -> bool:
+    await assert_balanced(database, made.id)
+    async with database.read() as connection:
+        statement = text("SELECT count(*) FROM executions WHERE state IN ('QUEUED', 'IN_PROGRESS')")
+        waiting: int = (await connection.execute(statement)).scalar_one()
+    return waiting == 0

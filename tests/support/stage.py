@@ -1,0 +1,145 @@
+"""A whole installation on servers of its own: API processes behind proxies that cut, a worker, a scheduler."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import psutil
+
+from runtime.embedded.valkey import EmbeddedValkey
+from runtime.ports import free_port
+from tests.support.cut_proxy import CutProxy
+from tests.support.executions import until
+from tests.support.palpite import REPOSITORY, command, environment
+from tests.support.servers import TestPostgres, temporary_data
+
+HOST = "127.0.0.1"
+START_SECONDS = 120
+
+
+class Process:
+    """One process of Palpite; `palpite` names its command."""
+
+    def __init__(self, palpite: list[str], settings: dict[str, str], log: Path) -> None:
+        self._command = palpite
+        self._settings = settings
+        self.log = log
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    async def start(self) -> None:
+        with self.log.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *command(*self._command),
+                cwd=REPOSITORY,
+                env=environment(self._settings),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+
+    async def kill(self) -> None:
+        """SIGKILL, as a power cut would."""
+        await self.end(signal.SIGKILL)
+
+    async def end(self, number: int = signal.SIGTERM) -> None:
+        if self._process is not None and self._process.returncode is None:
+            self._process.send_signal(number)
+            await self._process.wait()
+
+    def has_ended(self) -> bool:
+        return self._process is None or self._process.returncode is not None
+
+
+class Api(Process):
+    """An API process and the proxy through which its clients come."""
+
+    def __init__(self, port: int, settings: dict[str, str], log: Path) -> None:
+        super().__init__(["serve"], {**settings, "PALPITE_PORT": str(port)}, log)
+        self.proxy = CutProxy((HOST, port))
+        self.port = port
+        self.outside = 0
+        self._server: asyncio.Server | None = None
+
+    async def open(self) -> None:
+        """Start it with its proxy, and wait until it answers."""
+        self._server = await asyncio.start_server(self.proxy.handle, HOST, 0)
+        self.outside = self._server.sockets[0].getsockname()[1]
+        await self.start()
+        await until(self.is_listening, within=START_SECONDS)
+
+    async def is_listening(self) -> bool:
+        with suppress(OSError):
+            _, writer = await asyncio.open_connection(HOST, self.port)
+            writer.close()
+            return True
+        assert not self.has_ended(), self.log.read_text()[-2000:]
+        return False
+
+    async def close(self) -> None:
+        await self.end()
+        if self._server is not None:
+            self._server.close()
+        await self.proxy.close()
+
+
+class Stage:
+    """Everything that runs."""
+
+    def __init__(self, postgres: TestPostgres, url: str, valkey: EmbeddedValkey, data: Path, apis: int) -> None:
+        self.postgres = postgres
+        self.url = url
+        self.valkey = valkey
+        settings = {
+            "DATABASE_URL": url,
+            "REDIS_URL": valkey.url,
+            "PALPITE_DATA": str(data),
+            "PALPITE_LOG_FORMAT": "json",
+            "PALPITE_STREAM_HEARTBEAT_SECONDS": "2",
+        }
+        self.apis = [Api(free_port(HOST), settings, data / f"api-{number}.log") for number in range(apis)]
+        self.others = [Process([name], settings, data / f"{name}.log") for name in ("worker", "scheduler")]
+
+    async def open(self) -> None:
+        await asyncio.gather(*(process.start() for process in self.others), *(api.open() for api in self.apis))
+
+    async def close(self) -> None:
+        await asyncio.gather(*(process.end(signal.SIGKILL) for process in self.others))
+        await asyncio.gather(*(api.close() for api in self.apis))
+
+    async def kill_api(self, api: Api) -> None:
+        await api.kill()
+        await api.start()
+
+    async def kill_valkey(self) -> None:
+        """Valkey dies, and comes back empty after a moment."""
+        process = self.valkey._process
+        assert process is not None
+        psutil.Process(process.pid).kill()
+        await asyncio.to_thread(process.wait)
+        await asyncio.sleep(0.5)
+        await asyncio.to_thread(self.valkey.start)
+
+    async def restart_postgres(self) -> None:
+        await asyncio.to_thread(self.postgres.restart_at_once)
+
+
+@asynccontextmanager
+async def running_stage(postgres: TestPostgres, *, apis: int = 2) -> AsyncIterator[Stage]:
+    """An installation on a server of the caller; nothing else of it outlives the block."""
+    with temporary_data() as folder:
+        valkey = EmbeddedValkey(folder, durable=False)
+        await asyncio.to_thread(valkey.start)
+        stage = Stage(postgres, await postgres.create_database(), valkey, folder, apis)
+        try:
+            await stage.open()
+            yield stage
+        finally:
+            await stage.close()
+            await asyncio.to_thread(valkey.stop)
