@@ -18,7 +18,7 @@ def postgres_server() -> "Iterator[TestPostgres]":
     """The PostgreSQL of this pytest process."""
     from tests.support.servers import running_postgres
 
-    with running_postgres() as server:
+    with running_postgres(in_memory=True) as server:
         yield server
 
 

@@ -18,6 +18,7 @@ from runtime.database_url import parse_database_url
 from runtime.embedded.postgres import EmbeddedPostgres
 from runtime.embedded.valkey import EmbeddedValkey
 from runtime.migrate import upgrade
+from tests.support.memory import data_in_memory
 
 _TEMPLATE = "palpite_template"
 
@@ -86,9 +87,9 @@ class TestPostgres:
 
 
 @contextmanager
-def running_postgres(*, durable: bool = False) -> Iterator[TestPostgres]:
+def running_postgres(*, durable: bool = False, in_memory: bool = False) -> Iterator[TestPostgres]:
     """A test server for a block; only a durable one keeps what was committed when it is stopped without any order."""
-    with temporary_data() as folder:
+    with data_in_memory() if in_memory else temporary_data() as folder:
         server = TestPostgres(folder, durable=durable)
         try:
             server.start()
