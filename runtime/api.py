@@ -6,10 +6,12 @@ import logging
 import math
 import random
 import signal
+import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import uvicorn
 from redis.asyncio import Redis
@@ -44,14 +46,14 @@ from runtime.ratelimit import Limiter, limits_of
 from runtime.settings import Settings
 from runtime.websockets import WebSocketProtocol
 from schema.build import build_schema
-from schema.transport.connections import Connections
+from schema.transport.connections import Connections, Times
 from schema.transport.contexts import Contexts
 from schema.transport.credentials import SessionCookie
 from schema.transport.engine import Engine
-from schema.transport.http import HttpEndpoint
 from schema.transport.limits import Limits
-from schema.transport.socket import Times
+from schema.transport.outlet import Post
 from schema.transport.sockets import Sockets
+from schema.transport.sse import EventEndpoint
 from web import pages
 
 _log = logging.getLogger(__name__)
@@ -94,7 +96,7 @@ class _Parts:
     store: ObjectStore
     contexts: Contexts
     engine: Engine
-    sockets: Sockets
+    connections: Connections
     metrics: Metrics
 
 
@@ -125,10 +127,10 @@ async def _open_parts(settings: Settings, stack: AsyncExitStack) -> _Parts:
     )
     contexts = Contexts(services, hub)
     engine = Engine(build_schema(), Limits(), is_outage)
-    sockets = Sockets(
-        engine,
-        contexts,
-        connections=Connections(engine.limits.connections_a_member),
+    connections = Connections(
+        database,
+        Post(lambda: hub.is_reading),
+        most_a_member=engine.limits.connections_a_member,
         times=_times(settings),
         watch_seconds=settings.hub_poll_seconds,
         random=random.random,
@@ -137,12 +139,12 @@ async def _open_parts(settings: Settings, stack: AsyncExitStack) -> _Parts:
     metrics.live_windows.set_function(lambda: hub.windows)
     await hub.start()
     stack.push_async_callback(hub.stop)
-    await _run_beside(stack, sockets)
-    return _Parts(database, valkey, ticks, links, store, contexts, engine, sockets, metrics)
+    await _run_beside(stack, connections)
+    return _Parts(database, valkey, ticks, links, store, contexts, engine, connections, metrics)
 
 
-async def _run_beside(stack: AsyncExitStack, sockets: Sockets) -> None:
-    watcher = asyncio.create_task(sockets.watch())
+async def _run_beside(stack: AsyncExitStack, connections: Connections) -> None:
+    watcher = asyncio.create_task(connections.watch())
 
     async def stop() -> None:
         watcher.cancel()
@@ -162,15 +164,17 @@ def _application(settings: Settings, parts: _Parts) -> Starlette:
         exception_handlers={404: pages.not_found},
     )
     app.state.database = parts.database
+    app.state.connections = parts.connections
     return app
 
 
 def _routes(settings: Settings, parts: _Parts) -> list[BaseRoute]:
     cookie = SessionCookie(secure=settings.cookies_are_secure, days=settings.session_days)
+    http = EventEndpoint(parts.engine, parts.contexts, cookie, parts.connections)
     checks = readiness_checks(parts.database, parts.valkey, lambda: parts.ticks.is_alive)
     return [
-        Route("/graphql", HttpEndpoint(parts.engine, parts.contexts, cookie).respond, methods=["GET", "POST"]),
-        WebSocketRoute("/graphql", parts.sockets.serve),
+        Route("/graphql", http.respond, methods=["GET", "POST"]),
+        WebSocketRoute("/graphql", Sockets(parts.engine, parts.contexts, parts.connections).serve),
         *health_routes(checks),
         metrics_route(parts.metrics, parts.database),
         files_route(parts.links, parts.store),
@@ -228,6 +232,13 @@ def _times(settings: Settings) -> Times:
 
 class _Server(uvicorn.Server):
     """Its signals are handled by `serve`, so that what was opened is closed before the process ends."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Clients are told to connect again elsewhere: event streams would hold the server up."""
+        for server in self.servers:
+            server.close()  # first, else they come back to this one
+        await cast("Starlette", self.config.app).state.connections.stop()
+        await super().shutdown(sockets)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

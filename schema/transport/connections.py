@@ -1,26 +1,142 @@
-"""How many connections that stay open a member has in this process: websockets and event streams together."""
+"""All connections of the process that stay open, websockets and event streams: how many, how long, and why they end."""
 
+import asyncio
+import logging
 from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from time import monotonic
+from typing import Protocol
 
-from domain.ids import MemberId
+from domain.database import Database
+from domain.ids import MemberId, SessionId
+from domain.member import service as members
+from schema.transport.outlet import Post
+
+_log = logging.getLogger(__name__)
+_LEAST_SHARE = 0.9
+
+
+class Close(IntEnum):
+    """Close codes of the protocol, and of websockets."""
+
+    RESTART = 1012
+    TRY_LATER = 1013
+    BAD_MESSAGE = 4400
+    UNAUTHORIZED = 4401
+    SUBPROTOCOL = 4406
+    INIT_TIMEOUT = 4408
+    ID_IN_USE = 4409
+    TWO_INITS = 4429
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """What bounds a connection, in seconds."""
+
+    init: float
+    """How long a client may wait before `connection_init`."""
+    life: float
+    blocked: float
+    """How long a client may take nothing of what it is sent."""
+
+
+class Connection(Protocol):
+    """One that stays open."""
+
+    @property
+    def session_id(self) -> SessionId | None:
+        """The session behind it."""
+        ...
+
+    @property
+    def blocked_at(self) -> float | None:
+        """Since when (`time.monotonic`) its client takes nothing."""
+        ...
+
+    async def close(self, code: Close, reason: str) -> None:
+        """Close it once; never raises."""
+        ...
 
 
 class Connections:
-    """One per process."""
+    """One per process. `random` spreads reconnections, 0 to 1."""
 
-    def __init__(self, most: int) -> None:
-        self.most = most
-        self._open: Counter[MemberId] = Counter()
+    def __init__(
+        self,
+        database: Database,
+        post: Post,
+        *,
+        most_a_member: int,
+        times: Times,
+        watch_seconds: float,
+        random: Callable[[], float],
+    ) -> None:
+        self.post = post
+        self.most_a_member = most_a_member
+        self._database = database
+        self._times = times
+        self._watch_seconds = watch_seconds
+        self._random = random
+        self._open: set[Connection] = set()
+        self._members: Counter[MemberId] = Counter()
+
+    def times(self) -> Times:
+        """Those of one connection, whose life ends at a moment of its own."""
+        return replace(self._times, life=self._times.life * (_LEAST_SHARE + (1 - _LEAST_SHARE) * self._random()))
+
+    @contextmanager
+    def holding(self, connection: Connection) -> Iterator[None]:
+        """It is open within the block."""
+        self._open.add(connection)
+        try:
+            yield
+        finally:
+            self._open.discard(connection)
 
     def admit(self, member_id: MemberId) -> bool:
-        """Count one more, unless that is one too many; who is admitted is released later."""
-        if self._open[member_id] >= self.most:
+        """Count one more of a member, unless that is one too many; who is admitted is released later."""
+        if self._members[member_id] >= self.most_a_member:
             return False
-        self._open[member_id] += 1
+        self._members[member_id] += 1
         return True
 
     def release(self, member_id: MemberId) -> None:
-        """One is closed."""
-        self._open[member_id] -= 1
-        if self._open[member_id] <= 0:
-            del self._open[member_id]
+        """One of a member's is closed."""
+        self._members[member_id] -= 1
+        if self._members[member_id] <= 0:
+            del self._members[member_id]
+
+    async def watch(self) -> None:
+        """Close, again and again, those whose sessions have ended or whose clients are too slow, until cancelled."""
+        while True:
+            await asyncio.sleep(self._watch_seconds)
+            try:
+                await self.close_slow()
+                await self.close_ended()
+            except Exception as problem:  # noqa: BLE001 -- an edge: the database may be away, which ends no connection
+                _log.warning("sessions of connections not checked", extra={"error": repr(problem)})
+
+    async def close_slow(self) -> None:
+        """Close those whose clients have taken nothing for too long."""
+        longest_ago = monotonic() - self._times.blocked
+        for found in list(self._open):
+            if found.blocked_at is not None and found.blocked_at < longest_ago:
+                await found.close(Close.TRY_LATER, "Messages were not taken; connect again, with `after`")
+
+    async def close_ended(self) -> None:
+        """Close those whose sessions are not live any more."""
+        by_session = {found: found.session_id for found in self._open if found.session_id is not None}
+        if not by_session:
+            return
+        live = await members.are_live(self._database, set(by_session.values()))
+        for found, session_id in by_session.items():
+            if session_id not in live:
+                await found.close(Close.UNAUTHORIZED, "The session has ended")
+
+    async def stop(self) -> None:
+        """Have all clients connect again elsewhere."""
+        for found in list(self._open):
+            await found.close(Close.RESTART, "Connect again, with `after`")

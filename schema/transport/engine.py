@@ -192,5 +192,5 @@ def _not_here(kind: OperationType) -> str:
     if kind is OperationType.MUTATION:
         return "Mutations only by POST."
     if kind is OperationType.SUBSCRIPTION:
-        return "Subscriptions only over a websocket."
+        return "Subscriptions only over a websocket or by server-sent events."
     return "This operation is not allowed here."

@@ -24,7 +24,7 @@ from schema.transport.credentials import (
     read_bearer,
     viewer_of,
 )
-from schema.transport.engine import Engine
+from schema.transport.engine import Engine, Operation
 from schema.transport.faults import Kind, RequestRefused, refused
 from schema.transport.requests import GraphQLRequest, read_json, read_query_string, read_request
 
@@ -44,7 +44,7 @@ class HttpEndpoint:
 
     async def respond(self, request: Request) -> Response:
         """Never raises for what a client can cause."""
-        answer = _Answer(request.state.request_id, media_type(request.headers.get("accept")) or JSON)
+        answer = Answer(request.state.request_id, media_type(request.headers.get("accept")) or JSON)
         response = await self._answered(request, answer)
         if answer.cookie.token is not None:
             self._cookie.set(response, answer.cookie.token)
@@ -52,7 +52,7 @@ class HttpEndpoint:
             self._cookie.delete(response)
         return response
 
-    async def _answered(self, request: Request, answer: "_Answer") -> Response:
+    async def _answered(self, request: Request, answer: "Answer") -> Response:
         try:
             return await self._respond(request, answer)
         except RequestRefused as refusal:
@@ -64,14 +64,16 @@ class HttpEndpoint:
             is_outage = answer.body["errors"][0]["extensions"]["code"] == ErrorCode.UNAVAILABLE
             return answer.response(Kind.UNAVAILABLE.value if is_outage else 500)
 
-    async def _respond(self, request: Request, answer: "_Answer") -> Response:
+    async def _respond(self, request: Request, answer: "Answer") -> Response:
         if media_type(request.headers.get("accept")) is None:
             raise refused(Kind.NOT_ACCEPTABLE, f"Answers are {GRAPHQL_JSON} or {JSON}.")
         parsed = await self._parse(request)
         context = await self._context(request, answer)
-        operation = self._engine.prepare(parsed, _allowed(request.method))
-        if operation.kind is OperationType.MUTATION:
-            self._refuse_foreign_pages(request)
+        operation = self._engine.prepare(parsed, allowed(request.method))
+        return await self._execute(request, answer, operation, context)
+
+    async def _execute(self, request: Request, answer: "Answer", operation: Operation, context: ApiContext) -> Response:
+        self._refuse_foreign_pages(request, operation)
         answer.cost = operation.cost
         answer.body.update(await self._engine.execute(operation, context))
         return answer.response(200)
@@ -97,7 +99,7 @@ class HttpEndpoint:
             raise refused(Kind.SLOW, "The request took too long to arrive.") from problem
         return bytes(body)
 
-    async def _context(self, request: Request, answer: "_Answer") -> ApiContext:
+    async def _context(self, request: Request, answer: "Answer") -> ApiContext:
         try:
             credentials = Credentials(read_bearer(request.headers.get("authorization")), request.cookies.get(COOKIE))
             viewer, ended = await viewer_of(self._contexts.services.database, credentials)
@@ -115,14 +117,16 @@ class HttpEndpoint:
         context.cookie.ended = ended
         return context
 
-    def _refuse_foreign_pages(self, request: Request) -> None:
+    def _refuse_foreign_pages(self, request: Request, operation: Operation) -> None:
         """A page elsewhere must not act with, or set, a visitor's cookie. Tokens are never sent by a browser itself."""
+        if operation.kind is not OperationType.MUTATION:
+            return
         is_by_token = request.headers.get("authorization") is not None
         if not is_by_token and is_foreign(request.headers, self._contexts.services.public_url):
             raise refused(Kind.FORBIDDEN, "Pages of other sites may not do this.", ErrorCode.FORBIDDEN)
 
 
-class _Answer:
+class Answer:
     """What is known of an answer while it is made."""
 
     def __init__(self, request_id: str, media: str) -> None:
@@ -165,7 +169,7 @@ def media_type(accept: str | None) -> str | None:
     return ours[0] if ours else None
 
 
-def _allowed(method: str) -> tuple[OperationType, ...]:
+def allowed(method: str) -> tuple[OperationType, ...]:
     return (OperationType.QUERY,) if method in _READING else (OperationType.QUERY, OperationType.MUTATION)
 
 

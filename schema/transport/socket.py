@@ -3,8 +3,6 @@
 import asyncio
 import logging
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
-from enum import IntEnum
 from typing import Any, assert_never
 
 from graphql import OperationType
@@ -14,13 +12,12 @@ from domain.ids import SessionId
 from resolvers.context import RequestFacts, Viewer
 from schema.context import ApiContext
 from schema.shared import ErrorCode
-from schema.transport.connections import Connections
+from schema.transport.connections import Close, Connections
 from schema.transport.contexts import Contexts
 from schema.transport.credentials import COOKIE, BadToken, Credentials, read_bearer, viewer_of
 from schema.transport.engine import Engine, Operation
 from schema.transport.faults import Kind, refused
 from schema.transport.messages import (
-    PROTOCOL,
     BadMessage,
     Complete,
     Init,
@@ -32,24 +29,10 @@ from schema.transport.messages import (
 )
 from schema.transport.outlet import Outlet
 from schema.transport.seated import Seated, dump
-from schema.transport.wires import Gone
+from schema.transport.wires import Gone, Wire
 
 _log = logging.getLogger(__name__)
 _ALLOWED = (OperationType.QUERY, OperationType.SUBSCRIPTION)
-
-
-class Close(IntEnum):
-    """Close codes of the protocol, and of websockets."""
-
-    RESTART = 1012
-    INTERNAL = 1011
-    TRY_LATER = 1013
-    BAD_MESSAGE = 4400
-    UNAUTHORIZED = 4401
-    SUBPROTOCOL = 4406
-    INIT_TIMEOUT = 4408
-    ID_IN_USE = 4409
-    TWO_INITS = 4429
 
 
 class Closing(Exception):
@@ -61,17 +44,6 @@ class Closing(Exception):
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
-class Times:
-    """What bounds a socket, in seconds."""
-
-    init: float
-    """How long a client may wait before `connection_init`."""
-    life: float
-    blocked: float
-    """How long a client may take nothing of what it is sent."""
-
-
 class Socket:
     """One client."""
 
@@ -80,16 +52,15 @@ class Socket:
         websocket: WebSocket,
         engine: Engine,
         contexts: Contexts,
-        outlet: Outlet,
-        times: Times,
+        wire: Wire,
         connections: Connections,
     ) -> None:
         self._viewer: Viewer | None = None
         self._websocket = websocket
         self._engine = engine
         self._contexts = contexts
-        self._outlet = outlet
-        self._times = times
+        self._outlet = Outlet(wire, connections.post)
+        self._times = connections.times()
         self._connections = connections
         self._has_begun = False
         self._is_acknowledged = False
@@ -105,10 +76,10 @@ class Socket:
         """The session behind the socket."""
         return self._viewer.session.id if self._viewer else None
 
-    def is_too_slow(self, now: float) -> bool:
-        """Whether the client has taken nothing for too long."""
-        blocked_at = self._outlet.blocked_at
-        return blocked_at is not None and now - blocked_at > self._times.blocked
+    @property
+    def blocked_at(self) -> float | None:
+        """Since when the client takes nothing."""
+        return self._outlet.blocked_at
 
     async def serve(self) -> None:
         """Answer until the client leaves, breaks the protocol, or the socket is old."""
@@ -201,7 +172,7 @@ class Socket:
         if ended:
             raise Closing(Close.UNAUTHORIZED, "The session has ended")
         if viewer is not None and not self._connections.admit(viewer.account.id):
-            raise Closing(Close.TRY_LATER, f"A member may have {self._connections.most} connections")
+            raise Closing(Close.TRY_LATER, f"A member may have {self._connections.most_a_member} connections")
         self._viewer = viewer
         self._is_acknowledged = True
         self._live_no_longer_than(self._times.life)
@@ -298,8 +269,3 @@ class Socket:
             else:
                 operation.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def offered(websocket: WebSocket) -> bool:
-    """Whether the client speaks our protocol."""
-    return PROTOCOL in websocket.scope.get("subprotocols", [])

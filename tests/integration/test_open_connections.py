@@ -1,0 +1,144 @@
+"""How connections end that nobody closes: too many, too old, too slow, half-open, or the server stops."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from tests.support.api import PROTOCOL, Api, Stream, open_socket, running_api, served
+from tests.support.api_world import begin_session, make_world
+from tests.support.football import set_match
+from tests.support.graphql_client import read_operation
+from tests.support.settlement import play
+
+BOARDS = read_operation("leaderboardUpdates")
+
+
+@pytest.fixture
+async def api(database_url: str, valkey_url: str, tmp_path: Path) -> AsyncIterator[Api]:
+    async with running_api(database_url, valkey_url, tmp_path) as running:
+        yield running
+
+
+async def closing(connection: ClientConnection) -> tuple[int, str]:
+    """Code and reason with which the server closes, whatever it says before."""
+    with pytest.raises(ConnectionClosed) as closed:
+        await asyncio.wait_for(_everything(connection), 15)
+    assert closed.value.rcvd is not None
+    return closed.value.rcvd.code, closed.value.rcvd.reason
+
+
+async def _everything(connection: ClientConnection) -> None:
+    while True:
+        await connection.recv()
+
+
+async def test_a_member_has_ten_sockets_and_not_one_more(api: Api) -> None:
+    world = await make_world(api)
+    token = await begin_session(api, world.bob)
+    async with served(api) as address, AsyncExitStack() as stack:
+        sockets = [await stack.enter_async_context(open_socket(address)) for _ in range(12)]
+        for connection in sockets[:10]:
+            await Stream(connection).begin(token)
+        payload = {"authorization": f"Bearer {token}"}
+        await Stream(sockets[10]).send({"type": "connection_init", "payload": payload})
+        assert await closing(sockets[10]) == (1013, "A member may have 10 connections")
+        await Stream(sockets[11]).begin(await begin_session(api, world.ana))
+        await sockets[0].close()
+        async with asyncio.timeout(5):
+            while not await _begins(address, payload):
+                pass
+
+
+async def _begins(address: str, payload: dict[str, str]) -> bool:
+    async with open_socket(address) as connection:
+        await Stream(connection).send({"type": "connection_init", "payload": payload})
+        try:
+            await connection.recv()
+        except ConnectionClosed:
+            return False
+    return True
+
+
+async def test_a_stopping_server_tells_all_to_connect_again_and_a_client_resumes_on_another(
+    database_url: str, valkey_url: str, tmp_path: Path
+) -> None:
+    async with (
+        running_api(database_url, valkey_url, tmp_path) as one,
+        running_api(database_url, valkey_url, tmp_path) as other,
+        served(other) as there,
+    ):
+        world = await make_world(one)
+        board = {"tournamentId": world.tournament_id}
+        async with open_socket(there) as keeping:
+            keeper = Stream(keeping)
+            await keeper.begin()
+            await keeper.subscribe("1", BOARDS, board=board)
+            await keeper.data()
+            async with served(one) as here:
+                leaving = await open_socket(here)
+                client = Stream(leaving)
+                await client.begin()
+                await client.subscribe("1", BOARDS, board=board)
+                seen = (await client.data())["leaderboardUpdates"]
+            assert await closing(leaving) == (1012, "Connect again, with `after`")
+            await play(other.database, world.locked, 3, 2)
+            moved = (await keeper.data())["leaderboardUpdates"]
+            after = {"epoch": seen["epoch"], "version": seen["version"]}
+            await keeper.subscribe("2", BOARDS, board=board, after=after)
+            message = await keeper.receive()
+            while message["id"] != "2":
+                message = await keeper.receive()
+            resumed = message["payload"]["data"]["leaderboardUpdates"]
+    assert (resumed["__typename"], resumed["fromVersion"]) == ("LeaderboardDelta", seen["version"])
+    assert resumed["version"] >= moved["version"]
+    assert {row["id"] for row in moved["rows"]} <= {row["id"] for row in resumed["rows"]}
+
+
+async def test_a_client_that_takes_nothing_is_closed_with_1013_and_others_do_not_notice(
+    database_url: str, valkey_url: str, tmp_path: Path
+) -> None:
+    async with running_api(database_url, valkey_url, tmp_path, socket_blocked_seconds=1) as api:
+        world = await make_world(api, crowd=100)
+        async with served(api) as address, open_socket(address) as quick_connection:
+            slow_connection, quick = await _narrow(address), Stream(quick_connection)
+            slow = Stream(slow_connection)
+            for stream in (slow, quick):
+                await stream.begin()
+                await stream.subscribe("1", BOARDS, board={"tournamentId": world.tournament_id}, first=100)
+            await quick.data()
+            for number in range(12):  # what nobody takes, until the way to the slow client is full
+                await slow.subscribe(f"more {number}", BOARDS, board={"tournamentId": world.tournament_id}, first=100)
+            await set_match(api.database, world.locked, home_goals=7)
+            await play(api.database, world.locked, 7, 0)
+            assert (await quick.data())["leaderboardUpdates"]["__typename"] == "LeaderboardDelta"
+            await asyncio.wait_for(_until_cut(slow), 15)
+            assert await quick.receive() is not None
+
+
+async def _narrow(address: str) -> ClientConnection:
+    """A socket whose client takes little before it is asked."""
+    host, port = address.split(":")
+    raw = socket.socket()
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+    raw.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(raw, (host, int(port)))
+    options: dict[str, Any] = {"sock": raw, "max_queue": 1, "ping_interval": None, "subprotocols": [PROTOCOL]}
+    return await connect(f"ws://{address}/graphql", **options)
+
+
+async def _until_cut(stream: Stream) -> None:
+    """Until the server has closed; it is not read, so that it takes nothing."""
+    try:
+        while True:
+            await stream.connection.send(orjson.dumps({"type": "pong"}).decode())
+            await asyncio.sleep(0.1)
+    except (ConnectionClosed, OSError):
+        return

@@ -1,0 +1,80 @@
+"""Equal streams over sockets: executed once, and equal to what each would have been sent alone."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.api import Api, Stream, open_socket, running_api, served
+from tests.support.api_world import begin_session, make_world
+from tests.support.football import set_match
+from tests.support.graphql_client import read_operation
+from tests.support.settlement import play
+
+IDS = ["1", 'with "quotes" and \\', "ein Tor für Köln 🏟", "x" * 300]
+
+
+@pytest.fixture
+async def api(database_url: str, valkey_url: str, tmp_path: Path) -> AsyncIterator[Api]:
+    async with running_api(database_url, valkey_url, tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+async def address(api: Api) -> AsyncIterator[str]:
+    async with served(api) as found:
+        yield found
+
+
+def without(value: Any, name: str) -> Any:
+    """A value without a field, wherever it stands."""
+    if isinstance(value, dict):
+        return {key: without(item, name) for key, item in value.items() if key != name}
+    return [without(item, name) for item in value] if isinstance(value, list) else value
+
+
+async def test_what_is_spliced_equals_what_is_executed_alone(address: str, api: Api) -> None:
+    world = await make_world(api)
+    boards, matches = read_operation("leaderboardUpdates"), read_operation("matchUpdates")
+    cases: list[tuple[str, str, str, dict[str, Any]]] = [
+        (boards, "fragment BoardFields on Leaderboard {", "viewerRow { id }", {"board": {"leagueId": world.league_id}}),
+        (
+            matches,
+            "fragment MatchCardFields on Match {",
+            "viewerGuess { id }",
+            {"scope": {"roundId": world.round_id(1)}},
+        ),
+    ]
+    token = await begin_session(api, world.bob)
+    async with open_socket(address) as shared_connection, open_socket(address) as alone_connection:
+        shared, alone = Stream(shared_connection), Stream(alone_connection)
+        await shared.begin(token)
+        await alone.begin(token)
+        for document, place, private, variables in cases:
+            name = private.split()[0]
+            alone_document = document.replace(place, f"{place} {private}")
+            assert alone_document != document
+            for operation_id in IDS:
+                await shared.subscribe(operation_id, document, **variables)
+            await alone.subscribe("alone", alone_document, **variables)
+            frames = [await shared.receive() for _ in IDS]
+            native = await alone.receive()
+            assert name in str(native)
+            await set_match(api.database, world.locked, home_goals=4)
+            await play(api.database, world.locked, 3, 2)
+            frames += [await shared.receive() for _ in IDS]
+            natives = [native, await alone.receive()]
+            for index, operation_id in enumerate(IDS):
+                for kind in range(2):
+                    expected = {**without(natives[kind], name), "id": operation_id}
+                    frame = next(one for one in frames[kind * len(IDS) :][: len(IDS)] if one["id"] == operation_id)
+                    assert _still(frame) == _still(expected), (index, kind)
+            for operation_id in IDS:
+                await shared.send({"id": operation_id, "type": "complete"})
+            await alone.send({"id": "alone", "type": "complete"})
+
+
+def _still(frame: dict[str, Any]) -> Any:
+    """Without what differs between two executions of any kind: the moment at which each ran."""
+    return without(without(without(frame, "computedAt"), "stalenessMs"), "lastCheckedAt")
