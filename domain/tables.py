@@ -17,6 +17,7 @@ from sqlalchemy import (
     bindparam,
     func,
     insert,
+    literal_column,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, UUID
 from sqlalchemy.dialects.postgresql.dml import OnConflictDoNothing
@@ -58,6 +59,16 @@ class _OrNothing(OnConflictDoNothing):
     """Without columns it is always the same text: so a statement with it need not be compiled each time."""
 
     _traverse_internals = []  # noqa: RUF012 -- a declaration to SQLAlchemy, read only
+
+
+def any_of(column: "Column[Any]", given: str) -> ColumnElement[bool]:
+    """The same for statements that are built once: the values are `given` by name when it runs."""
+    return column == any_(bindparam(given, type_=ARRAY(column.type)))
+
+
+def constant(value: StrEnum) -> ColumnElement[str]:
+    """A value that is part of the statement's text: so that a partial index on it is found, and none is bound."""
+    return literal_column(f"'{value.value}'", Text)
 
 
 def insert_or_nothing(table: Table) -> Insert:

@@ -9,7 +9,8 @@ from domain.database import Database
 from domain.errors import Unauthenticated
 from domain.ids import MemberId
 from domain.leaderboard.service import Boards
-from domain.member.model import Account, Session
+from domain.member import service as members
+from domain.member.model import Account, Member, PlatformRole, Session
 from resolvers.loaders import Loaders
 
 
@@ -75,11 +76,16 @@ class Context:
     services: Services
     request: RequestFacts
     viewer: Viewer | None
+    is_new_viewer: bool = False
+    """Whether the viewer was read for this very operation, and not when a socket was opened."""
     cookie: CookieChange = field(default_factory=CookieChange)
     loaders: Loaders = field(init=False)
 
     def __post_init__(self) -> None:
         self.renew_loaders()
+        if self.viewer is not None and self.is_new_viewer:
+            account = self.viewer.account
+            self.loaders.member.prime(account.id, Member(account.id, account.nick_name))
 
     def renew_loaders(self) -> None:
         """Forget what was read."""
@@ -99,6 +105,18 @@ class Context:
         if self.viewer is None:
             raise Unauthenticated("Sign in first.")
         return self.viewer.account.id
+
+    async def platform_role(self) -> PlatformRole | None:
+        """The role that the viewer has now. As it was read with the session it counts once: then it may have changed.
+
+        Raises:
+            Unauthenticated: nobody is signed in.
+        """
+        member_id = self.member_id
+        if self.viewer is not None and self.is_new_viewer:
+            self.is_new_viewer = False
+            return self.viewer.account.platform_role
+        return await members.platform_role(self.database, member_id)
 
     async def count_attempt(self, what: str) -> None:
         """Count an attempt of this client's address against its limit."""

@@ -12,7 +12,6 @@ from domain.ids import LeagueId
 from domain.leaderboard.model import BoardKey
 from domain.league import service as leagues
 from domain.league.model import LeagueRole
-from domain.member import service as members
 from domain.member.model import PlatformRole
 from resolvers.context import Context
 
@@ -58,7 +57,7 @@ async def member(context: Context, _arguments: Mapping[str, Any]) -> None:
 
 async def platform_admin(context: Context, _arguments: Mapping[str, Any]) -> None:
     """Platform admins; the role is read from the database each time, so losing it takes effect at once."""
-    if await members.platform_role(context.database, context.member_id) is not PlatformRole.ADMIN:
+    if await context.platform_role() is not PlatformRole.ADMIN:
         raise Forbidden("Only platform admins may do this.")
 
 

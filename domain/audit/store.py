@@ -16,23 +16,24 @@ if TYPE_CHECKING:
 
 _COLUMNS = tuple(column for column in audit_log.c if column.name != "actor_kind")
 
+_ADD = insert(audit_log).inline()  # built once; its new id is not asked for
+
 
 async def add(connection: "AsyncConnection", act: Act) -> None:
     """Add one line to the log, in the caller's transaction."""
-    await connection.execute(
-        insert(audit_log).values(
-            actor_id=act.actor_id,
-            actor_kind=_kind(act),
-            action=act.action,
-            subject_kind=act.subject_kind,
-            subject_id=act.subject_id,
-            reason=act.reason,
-            request_id=act.request_id,
-            execution_id=act.execution_id,
-            before=act.before,
-            after=act.after,
-        )
-    )
+    row = {
+        "actor_id": act.actor_id,
+        "actor_kind": _kind(act),
+        "action": act.action,
+        "subject_kind": act.subject_kind,
+        "subject_id": act.subject_id,
+        "reason": act.reason,
+        "request_id": act.request_id,
+        "execution_id": act.execution_id,
+        "before": act.before,
+        "after": act.after,
+    }
+    await connection.execute(_ADD, row)
 
 
 async def page(

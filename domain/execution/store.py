@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Select, and_, func, or_, select, true, update
+from sqlalchemy import Select, bindparam, func, or_, select, true, update
 
 from domain.execution import effect, rules
 from domain.execution.model import (
@@ -24,7 +24,7 @@ from domain.execution.model import (
 from domain.execution.tables import execution_steps, executions
 from domain.ids import ExecutionId, MemberId, ScheduleId, new_id
 from domain.match.tables import matches
-from domain.tables import among, insert_or_nothing
+from domain.tables import among, any_of, constant, insert_or_nothing
 from domain.tournament.tables import rounds, tournaments
 
 if TYPE_CHECKING:
@@ -34,7 +34,26 @@ if TYPE_CHECKING:
 _INTERNAL = {"operation_key", "lease_owner", "lease_until", "enqueued_at", "job_id"}
 COLUMNS = tuple(column for column in executions.c if column.name not in _INTERNAL)
 # While versions change, an old sweeper leaves what it does not know to a newer one.
-IS_KNOWN = executions.c.operation.in_(list(Operation))
+IS_KNOWN = executions.c.operation.in_([constant(operation) for operation in Operation])
+
+
+IS_LIVE = executions.c.state.in_([constant(state) for state in LIVE])
+
+# Built once, for each command runs them: building takes longer than running.
+_NOW = dict.fromkeys(("not_before", "enqueued_at", "queued_at"), func.statement_timestamp())
+_INSERT = insert_or_nothing(executions).values(_NOW).returning(*COLUMNS)
+_MATCH = select(matches.c.tournament_id).where(matches.c.id == bindparam("wanted"))
+_ROUND = select(rounds.c.tournament_id).where(rounds.c.id == bindparam("wanted"))
+_TOURNAMENT = select(tournaments.c.id.label("tournament_id")).where(tournaments.c.id == bindparam("wanted"))
+_IS_QUEUED = executions.c.state == constant(ExecutionState.QUEUED)
+_LIVE_OF_KEYS = (
+    select(executions.c.operation_key, *COLUMNS)
+    .where(any_of(executions.c.operation_key, "keys"), IS_LIVE)
+    .order_by(executions.c.operation_key, executions.c.queued_at.desc())
+)
+_EQUAL = _LIVE_OF_KEYS.where(or_(_IS_QUEUED, executions.c.trigger != constant(ExecutionTrigger.SYSTEM)))
+# Claimed between our look and our commit, it might not see the change that we are about to commit.
+_EQUAL_OF_SYSTEM = _LIVE_OF_KEYS.where(_IS_QUEUED, executions.c.fence == 0).with_for_update(read=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,46 +70,25 @@ class Origin:
 
 async def insert_many(connection: "AsyncConnection", commands: Sequence[Command], origin: Origin) -> list[Execution]:
     """Queue those commands that no live execution is about; the answer has no order."""
-    now = (await connection.execute(select(func.clock_timestamp()))).scalar_one()
-    rows = [_new_row(command, origin, now) for command in commands]
-    statement = insert_or_nothing(executions).returning(*COLUMNS)
-    return [to_execution(row) for row in await connection.execute(statement, rows)]
+    rows = [_new_row(command, origin) for command in commands]
+    return [to_execution(row) for row in await connection.execute(_INSERT, rows)]
 
 
 async def find_equal(
     connection: "AsyncConnection", keys: Sequence[str], trigger: ExecutionTrigger
 ) -> dict[str, Execution]:
     """The live executions by operation key to which a command may be equal; they are not claimed before our commit."""
-    waiting = executions.c.state == ExecutionState.QUEUED
-    if trigger is ExecutionTrigger.SYSTEM:
-        counts = and_(waiting, executions.c.fence == 0)
-    else:
-        running = and_(
-            executions.c.state == ExecutionState.IN_PROGRESS, executions.c.trigger != ExecutionTrigger.SYSTEM
-        )
-        counts = or_(waiting, running)
-    statement = (
-        select(executions.c.operation_key, *COLUMNS)
-        .where(among(executions.c.operation_key, keys), executions.c.state.in_(LIVE), counts)
-        .order_by(executions.c.operation_key, executions.c.queued_at.desc())
-    )
-    if trigger is ExecutionTrigger.SYSTEM:
-        # Claimed between our look and our commit, it might not see the change that we are about to commit.
-        statement = statement.with_for_update(read=True)
-    return {row.operation_key: to_execution(row) for row in await connection.execute(statement)}
+    statement = _EQUAL_OF_SYSTEM if trigger is ExecutionTrigger.SYSTEM else _EQUAL
+    return {row.operation_key: to_execution(row) for row in await connection.execute(statement, {"keys": list(keys)})}
 
 
 async def complete_target(connection: "AsyncConnection", target: Target) -> Target | None:
     """The target with its tournament filled in; None when something that it names does not exist."""
-    if target.match_id is not None:
-        found = select(matches.c.tournament_id, matches.c.round_id).where(matches.c.id == target.match_id)
-    elif target.round_id is not None:
-        found = select(rounds.c.tournament_id, rounds.c.id.label("round_id")).where(rounds.c.id == target.round_id)
-    elif target.tournament_id is not None:
-        found = select(tournaments.c.id.label("tournament_id")).where(tournaments.c.id == target.tournament_id)
-    else:
+    wanted = rules.entity_of(target)
+    if wanted is None:
         return target
-    row = (await connection.execute(found)).first()
+    by = _MATCH if target.match_id is not None else _ROUND if target.round_id is not None else _TOURNAMENT
+    row = (await connection.execute(by, {"wanted": wanted})).first()
     if row is None or target.tournament_id not in {None, row.tournament_id}:
         return None
     return Target(row.tournament_id, target.round_id, target.match_id)
@@ -122,7 +120,7 @@ async def write_cancel(connection: "AsyncConnection", execution: Execution) -> E
 
 async def live(connection: "AsyncConnection", limit: int) -> list[Execution]:
     """Queued and running ones, newest first."""
-    statement = select(*COLUMNS).where(executions.c.state.in_(LIVE))
+    statement = select(*COLUMNS).where(IS_LIVE)
     return await _all(connection, statement.order_by(executions.c.queued_at.desc(), executions.c.id).limit(limit))
 
 
@@ -191,7 +189,7 @@ def to_execution(row: Any) -> Execution:
     )
 
 
-def _new_row(command: Command, origin: Origin, now: datetime) -> dict[str, Any]:
+def _new_row(command: Command, origin: Origin) -> dict[str, Any]:
     return {
         "id": new_id(),
         "operation": command.operation,
@@ -209,9 +207,6 @@ def _new_row(command: Command, origin: Origin, now: datetime) -> dict[str, Any]:
         "request_id": origin.request_id,
         "retry_of": origin.retry_of,
         "max_attempts": rules.POLICIES[command.operation].attempts,
-        "not_before": now,
-        "enqueued_at": now,
-        "queued_at": now,
     }
 
 

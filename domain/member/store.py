@@ -4,13 +4,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Row, Select, func, insert, literal, select, text, update
+from sqlalchemy import ColumnElement, Row, Select, bindparam, func, insert, literal, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from domain.ids import MemberId, SessionId
 from domain.member.model import Account, Member, PlatformRole, Session
 from domain.member.tables import members, sessions
-from domain.tables import among
+from domain.tables import among, any_of
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -63,7 +63,7 @@ async def read_account(connection: "AsyncConnection", member_id: MemberId) -> Ac
 
 
 async def read_members(connection: "AsyncConnection", ids: Iterable[MemberId]) -> list[Member]:
-    rows = await connection.execute(select(members.c.id, members.c.nick_name).where(among(members.c.id, ids)))
+    rows = await connection.execute(_MEMBERS, {"ids": list(ids)})
     return [Member(MemberId(row.id), row.nick_name) for row in rows]
 
 
@@ -109,9 +109,7 @@ async def insert_session(
 
 async def session_of(connection: "AsyncConnection", token_hash: bytes) -> tuple[Session, Account, bool] | None:
     """The live session of a token, its account, and whether it was last seen more than a minute ago."""
-    is_stale = sessions.c.last_seen_at < func.clock_timestamp() - text("interval '1 minute'")
-    statement = _live_sessions(*_SESSION, *_ACCOUNT, is_stale.label("is_stale"))
-    row = (await connection.execute(statement.where(sessions.c.token_hash == token_hash))).one_or_none()
+    row = (await connection.execute(_SESSION_OF, {"hash": token_hash})).one_or_none()
     return None if row is None else (_to_session(row), _to_account(row), row.is_stale)
 
 
@@ -121,7 +119,7 @@ async def touch_session(connection: "AsyncConnection", session_id: SessionId) ->
         update(sessions)
         .where(
             sessions.c.id == session_id,
-            sessions.c.last_seen_at < func.clock_timestamp() - text("interval '1 minute'"),
+            _WAS_SEEN_A_WHILE_AGO,
         )
         .values(last_seen_at=func.clock_timestamp())
     )
@@ -164,6 +162,14 @@ def _live_sessions(*columns: Any) -> Select[Any]:
             members.c.erased_at.is_(None),
         )
     )
+
+
+_WAS_SEEN_A_WHILE_AGO = sessions.c.last_seen_at < func.clock_timestamp() - text("interval '1 minute'")
+# Built once, for nearly every request runs them: building takes longer than running.
+_MEMBERS = select(members.c.id, members.c.nick_name).where(any_of(members.c.id, "ids"))
+_SESSION_OF = _live_sessions(*_SESSION, *_ACCOUNT, _WAS_SEEN_A_WHILE_AGO.label("is_stale")).where(
+    sessions.c.token_hash == bindparam("hash")
+)
 
 
 def _has_email(email: str) -> ColumnElement[bool]:

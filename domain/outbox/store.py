@@ -4,14 +4,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import Text, bindparam, delete, func, insert, literal, select, text, update
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import Integer, Text, bindparam, delete, func, insert, literal, select, text, update
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from domain.ids import TournamentId
 from domain.outbox.model import OutboxMessage, TickKind, Topic
 from domain.outbox.tables import outbox
-from domain.tables import Instant
+from domain.tables import Instant, among, any_of
 
 if TYPE_CHECKING:
     from sqlalchemy import BindParameter, ColumnElement, Select
@@ -30,7 +30,25 @@ def _put_and_wake(**more: "BindParameter[Any]") -> "Select[Any]":
 
 
 _PUT = _put_and_wake()
+_PUT_MANY = select(WAKE).add_cte(
+    insert(outbox)
+    .from_select(
+        ["topic", "message"],
+        select(func.unnest(bindparam("of", type_=ARRAY(Text))), func.unnest(bindparam("contents", type_=ARRAY(JSONB)))),
+    )
+    .returning(outbox.c.id)
+    .cte("put")
+)
 _PUT_LATER = _put_and_wake(not_before=bindparam("due_at", type_=Instant))
+
+_TAKE_DUE = (
+    select(outbox.c.id, outbox.c.topic, outbox.c.message, outbox.c.attempts)
+    .where(outbox.c.not_before <= func.clock_timestamp(), any_of(outbox.c.topic, "topics"))
+    .order_by(outbox.c.not_before, outbox.c.id)
+    .limit(bindparam("most", type_=Integer))
+    .with_for_update(skip_locked=True)
+)
+_REMOVE = delete(outbox).where(any_of(outbox.c.id, "ids"))
 
 
 async def put(
@@ -47,9 +65,8 @@ async def put(
 async def put_many(connection: "AsyncConnection", messages: list[tuple[Topic, dict[str, Any]]]) -> None:
     """Add many messages that are due at once, in one statement."""
     if messages:
-        rows = [{"topic": topic, "message": message} for topic, message in messages]
-        await connection.execute(insert(outbox), rows)
-        await _wake(connection)
+        topics, contents = zip(*messages, strict=True)
+        await connection.execute(_PUT_MANY, {"of": list(topics), "contents": list(contents)})
 
 
 async def tick(connection: "AsyncConnection", kind: TickKind, entity_id: UUID) -> None:
@@ -85,19 +102,13 @@ async def members_changed(connection: "AsyncConnection", tournament_id: Tourname
 
 async def take_due(connection: "AsyncConnection", topics: tuple[Topic, ...], limit: int) -> list[OutboxMessage]:
     """Lock up to `limit` due messages that no other relay holds; they stay locked until the transaction ends."""
-    statement = (
-        select(outbox.c.id, outbox.c.topic, outbox.c.message, outbox.c.attempts)
-        .where(outbox.c.not_before <= func.clock_timestamp(), outbox.c.topic.in_(topics))
-        .order_by(outbox.c.not_before, outbox.c.id)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    rows = await connection.execute(statement)
+    rows = await connection.execute(_TAKE_DUE, {"topics": list(topics), "most": limit})
     return [OutboxMessage(row.id, Topic(row.topic), row.message, row.attempts) for row in rows]
 
 
 async def remove(connection: "AsyncConnection", ids: list[int]) -> None:
-    await connection.execute(delete(outbox).where(outbox.c.id.in_(ids)))
+    if ids:
+        await connection.execute(_REMOVE, {"ids": ids})
 
 
 async def postpone(connection: "AsyncConnection", ids: list[int], *, error: str, seconds: float) -> None:
@@ -105,7 +116,7 @@ async def postpone(connection: "AsyncConnection", ids: list[int], *, error: str,
     due = func.clock_timestamp() + text("make_interval(secs => :seconds)").bindparams(seconds=seconds)
     await connection.execute(
         update(outbox)
-        .where(outbox.c.id.in_(ids))
+        .where(among(outbox.c.id, ids))
         .values(attempts=outbox.c.attempts + 1, last_error=error[:500], not_before=due)
     )
 
@@ -113,7 +124,3 @@ async def postpone(connection: "AsyncConnection", ids: list[int], *, error: str,
 async def backlog(connection: "AsyncConnection") -> int:
     """Messages committed and not sent."""
     return (await connection.execute(select(func.count()).select_from(outbox))).scalar_one()
-
-
-async def _wake(connection: "AsyncConnection") -> None:
-    await connection.execute(select(WAKE))

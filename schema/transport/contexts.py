@@ -14,6 +14,8 @@ class Contexts:
     services: Services
     hub: Hub
 
-    def make(self, request: RequestFacts, viewer: Viewer | None) -> ApiContext:
-        """The context of one operation, with loaders of its own."""
-        return ApiContext(services=self.services, request=request, viewer=viewer, hub=self.hub)
+    def make(self, request: RequestFacts, viewer: Viewer | None, *, is_new_viewer: bool = False) -> ApiContext:
+        """The context of one operation, with loaders of its own; `is_new_viewer` as there."""
+        return ApiContext(
+            services=self.services, request=request, viewer=viewer, is_new_viewer=is_new_viewer, hub=self.hub
+        )

@@ -112,7 +112,7 @@ class HttpEndpoint:
             user_agent=request.headers.get("user-agent"),
             can_set_cookies=True,
         )
-        context = self._contexts.make(facts, viewer)
+        context = self._contexts.make(facts, viewer, is_new_viewer=True)
         answer.cookie, answer.session_ended = context.cookie, ended
         context.cookie.ended = ended
         return context

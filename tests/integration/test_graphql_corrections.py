@@ -162,4 +162,4 @@ async def test_a_command_takes_a_fixed_number_of_statements(api: Api) -> None:
         )
     assert answer.data["replaySettlement"]["errors"] == []
 
-    assert (correcting, len(statements)) == (14, 11)
+    assert (correcting, len(statements)) == (10, 7)

@@ -82,11 +82,11 @@ async def test_a_read_takes_a_fixed_number_of_statements(name: str, size: tuple[
 # A write does the same work for one row and for many; the number is of statements.
 WRITES: dict[str, tuple[str | None, Variables, int]] = {
     "createLeague": ("eve", lambda world: {"name": "Family", "tournamentIds": [world.tournament_id]}, 18),
-    "createLeagueInvite": ("ana", lambda world: {"leagueId": world.league_id}, 5),
-    "createRuleset": ("root", lambda _: _ruleset(), 6),
+    "createLeagueInvite": ("ana", lambda world: {"leagueId": world.league_id}, 4),
+    "createRuleset": ("root", lambda _: _ruleset(), 5),
     "joinLeague": ("eve", lambda _: {"code": CODE.lower()}, 22),
     "joinTournament": ("eve", lambda world: {"tournamentId": world.tournament_id}, 10),
-    "runOperation": ("root", lambda _: {"operation": {"settlePending": {}}, "reason": "to be sure"}, 9),
+    "runOperation": ("root", lambda _: {"operation": {"settlePending": {}}, "reason": "to be sure"}, 5),
     "saveGuess": ("ana", lambda world: {"matchId": id_of("Match", world.open), "home": 3, "away": 1}, 7),
     "saveGuesses": ("ana", lambda world: {"guesses": _guesses(world)}, 7),
     "signIn": (None, lambda _: {"email": "new@example.org", "password": PASSWORD, "delivery": "TOKEN"}, 3),

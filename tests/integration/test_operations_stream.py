@@ -238,7 +238,7 @@ async def test_the_query_shows_every_operation_and_every_provider(api: Api) -> N
     assert [found["provider"] for found in status["providers"]] == list(Provider)
     assert {found["breaker"] for found in status["providers"]} == {"CLOSED"}
     assert (status["workers"], status["schedulerSeenAt"]) == (1, None)
-    assert len(statements) == 6  # session, role, and the four of the status
+    assert len(statements) == 5  # session, and the four of the status
 
 
 async def test_others_may_neither_read_nor_follow(api: Api) -> None:
