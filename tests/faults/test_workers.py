@@ -1,10 +1,7 @@
 """Workers that are killed, stopped, continued and told to go: nothing is lost, nothing is done twice."""
 
 import asyncio
-import random
 import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -15,57 +12,22 @@ from sqlalchemy import text
 
 from domain.execution.model import Operation
 from domain.execution.rules import POLICIES
+from domain.ids import ExecutionId
 from tasks.loops import background
 from tests.support.campaign import seeded, times
 from tests.support.executions import moving, until
 from tests.support.football import make_tournament
 from tests.support.oracles import assert_effects_once, assert_none_lost, states
-from tests.support.workers import Worker, Workers, all_over, open_gate, queue_acts
+from tests.support.plant import CREW, Known, a_running_one, plant
+from tests.support.workers import Workers, all_over, open_gate, queue_acts
 
 if TYPE_CHECKING:
-    from domain.ids import ExecutionId
     from runtime.database import PostgresDatabase
 
 pytestmark = pytest.mark.timeout(1800)
 
 SLOW = ["slow", "slow", "slow", "slow", "write"]
 """About a second of work, half of it in open transactions."""
-CREW = 4
-
-
-@asynccontextmanager
-async def plant(
-    crew: Workers, database: "PostgresDatabase", valkey_url: str, folder: Path, size: int = CREW
-) -> AsyncIterator[None]:
-    """A relay and a sweeper here, and so many workers that are started again whenever they end."""
-    async with (
-        moving(database, valkey_url, folder, resend_after=1),
-        background(*(crew.keep(PALPITE_WORKER_CONCURRENCY="2") for _ in range(size))),
-    ):
-        yield
-
-
-async def a_running_one(
-    database: "PostgresDatabase", crew: Workers, rng: random.Random, known: set[tuple["ExecutionId", int]]
-) -> "tuple[ExecutionId, Worker]":
-    """An execution that has just been claimed and has lost no worker yet, and its worker."""
-    found: list[tuple[ExecutionId, int, int]] = []
-
-    async def has_begun() -> bool:
-        async with database.read() as connection:
-            claimed = text("SELECT id, fence, lease_owner FROM executions WHERE state = 'IN_PROGRESS' AND losses = 0")
-            rows = (await connection.execute(claimed)).all()
-        found[:] = [
-            (row.id, row.fence, pid)
-            for row in rows
-            if (row.id, row.fence) not in known and (pid := int(row.lease_owner.split(":")[1])) in crew.running
-        ]
-        return bool(found)
-
-    await until(has_begun, within=60)
-    chosen, fence, pid = rng.choice(sorted(found))
-    known.add((chosen, fence))
-    return chosen, crew.running[pid]
 
 
 async def test_f1_killed_workers_lose_nothing_and_do_nothing_twice(
@@ -74,7 +36,7 @@ async def test_f1_killed_workers_lose_nothing_and_do_nothing_twice(
     rng, kills, batch = seeded("F1"), times(8, 100), 4
     made = await make_tournament(database, matches=kills * batch)
     killed: dict[ExecutionId, float] = {}
-    known: set[tuple[ExecutionId, int]] = set()
+    known: Known = set()
     sent: list[ExecutionId] = []
     async with plant(crew, database, valkey_url, tmp_path):
         for turn in range(kills):
@@ -104,7 +66,7 @@ async def test_f1_what_a_stopped_worker_still_wants_to_write_is_refused(
 ) -> None:
     rng, stops = seeded("F1 stopped"), times(3, 20)
     made = await make_tournament(database, matches=stops)
-    known: set[tuple[ExecutionId, int]] = set()
+    known: Known = set()
     sent: list[ExecutionId] = []
     async with moving(database, valkey_url, tmp_path, resend_after=1):
         for turn in range(stops):

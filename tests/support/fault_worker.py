@@ -111,6 +111,17 @@ async def run_real(settings: Settings) -> None:
     await run_worker(settings, HANDLERS)
 
 
+async def run_gated(settings: Settings) -> None:
+    """A worker that waits at the gate with what it has claimed, unless another worker was lost with it before."""
+    await run_worker(settings, {**HANDLERS, Operation.SETTLE_MATCH: _settle_behind_the_gate})
+
+
+async def _settle_behind_the_gate(run: Run, ports: Ports) -> None:
+    if run.execution.attempt == 1:
+        await until(lambda: _gate_is_open(run), within=600)
+    await HANDLERS[run.execution.operation](run, ports)
+
+
 class Nursery:
     """Forks workers as its input says, and tells on its output when each began and ended, a JSON line each."""
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 OBEDIENT = "tests.support.fault_worker:run_obedient"
 OLD = "tests.support.fault_worker:run_old"
 REAL = "tests.support.fault_worker:run_real"
+GATED = "tests.support.fault_worker:run_gated"
 
 
 @dataclass(frozen=True, slots=True)
