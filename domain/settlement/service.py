@@ -14,6 +14,7 @@ from domain.settlement import rules, store
 from domain.settlement.model import ScoreVersionKind, Settlement
 from domain.settlement.result import store as results
 from domain.settlement.rules import AcceptedResult
+from domain.settlement.scores import store as scores
 from domain.settlement.store import ActiveSettlement, LockedMatch
 from domain.tournament.store import raise_versions
 
@@ -150,7 +151,7 @@ async def _apply(
 
 async def _recount(connection: "AsyncConnection", settlement: Settlement) -> Settlement:
     """Bring members' facts in line with guesses and proofs, whoever was paid for whatever guess before."""
-    changed = await store.recount(connection, settlement.tournament_id)
+    changed = await scores.recount(connection, settlement.tournament_id)
     await store.set_members_changed(connection, settlement.id, changed)
     return replace(settlement, members_changed=changed)
 
@@ -161,6 +162,6 @@ async def _change_scores(
     """Every guesser has a row on the boards, since joining makes it: anything else would lose points in silence."""
     if not expected:
         return
-    written = await store.apply(connection, match, changes)
+    written = await scores.add(connection, match.tournament_id, match.id, changes)
     if written != expected:
         raise RuntimeError(f"Settling match {match.id} wrote {written} scores where {expected} change.")

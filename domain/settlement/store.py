@@ -1,11 +1,11 @@
-"""SQL of settlements: the locks in their order, one set-based change of members' facts, and its proof."""
+"""SQL of settlements: the locks in their order, and the proof of every point."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, insert, select, text, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from domain.guess.tables import guesses
@@ -18,7 +18,6 @@ from domain.settlement.model import ScoreVersionKind, Settlement
 from domain.settlement.rules import (
     NOTHING,
     AcceptedResult,
-    Delta,
     LedgerLine,
     Scoreline,
     idempotency_key,
@@ -98,72 +97,6 @@ async def count_guesses(
         .group_by(guesses.c.home, guesses.c.away)
     )
     return {Goals(row.home, row.away): row.number for row in await connection.execute(statement)}
-
-
-_APPLY = text(
-    f"""
-UPDATE member_scores AS score
-SET {", ".join(f"{fact} = score.{fact} + delta.{fact}" for fact in FACTS)}
-FROM guesses AS guess
-JOIN unnest(
-    CAST(:basis AS text[]), CAST(:home AS smallint[]), CAST(:away AS smallint[]),
-    {", ".join(f"CAST(:{fact} AS integer[])" for fact in FACTS)}
-) AS delta (basis, home, away, {", ".join(FACTS)}) ON delta.home = guess.home AND delta.away = guess.away
-WHERE guess.tournament_id = :tournament_id AND guess.match_id = :match_id
-    AND score.tournament_id = :tournament_id AND score.basis = delta.basis AND score.member_id = guess.member_id
-"""  # noqa: S608 - the names of our own columns
-)
-
-
-async def apply(connection: "AsyncConnection", match: LockedMatch, changes: Sequence[Delta]) -> int:
-    """Add deltas to the facts of all who guessed their scores, in one statement; the answer is the rows written."""
-    values: dict[str, Any] = {
-        "tournament_id": match.tournament_id,
-        "match_id": match.id,
-        "basis": [change.basis.value for change in changes],
-        "home": [change.goals.home for change in changes],
-        "away": [change.goals.away for change in changes],
-    }
-    for n, fact in enumerate(FACTS):
-        values[fact] = [change.facts[n] for change in changes]
-    return (await connection.execute(_APPLY, values)).rowcount
-
-
-_RECOUNT = text(
-    f"""
-WITH paid AS (
-    SELECT guess.member_id, line.basis, {", ".join(f"count(*) FILTER (WHERE line.{fact}) AS {fact}" for fact in FACTS)}
-    FROM settlements AS settlement
-    JOIN settlement_scorelines AS line ON line.settlement_id = settlement.id
-    JOIN guesses AS guess ON guess.tournament_id = :tournament_id AND guess.match_id = settlement.match_id
-        AND guess.home = line.home AND guess.away = line.away
-    WHERE settlement.tournament_id = :tournament_id AND settlement.superseded_version IS NULL
-    GROUP BY guess.member_id, line.basis
-), wanted AS (
-    SELECT score.member_id, score.basis, {", ".join(f"coalesce(paid.{fact}, 0) AS {fact}" for fact in FACTS)}
-    FROM member_scores AS score
-    LEFT JOIN paid ON paid.member_id = score.member_id AND paid.basis = score.basis
-    WHERE score.tournament_id = :tournament_id
-), changed AS (
-    UPDATE member_scores AS score
-    SET {", ".join(f"{fact} = wanted.{fact}" for fact in FACTS)}
-    FROM wanted
-    WHERE score.tournament_id = :tournament_id AND score.member_id = wanted.member_id AND score.basis = wanted.basis
-        AND ({", ".join(f"score.{fact}" for fact in FACTS)}) <> ({", ".join(f"wanted.{fact}" for fact in FACTS)})
-    RETURNING score.member_id
-)
-SELECT count(DISTINCT member_id) FROM changed
-"""  # noqa: S608 - the names of our own columns
-)
-
-
-async def recount(connection: "AsyncConnection", tournament_id: TournamentId) -> int:
-    """Count the facts of all members from guesses and active proofs, and write the rows that differ.
-
-    The answer is how many members that changed.
-    """
-    changed: int = (await connection.execute(_RECOUNT, {"tournament_id": tournament_id})).scalar_one()
-    return changed
 
 
 async def set_members_changed(connection: "AsyncConnection", settlement_id: SettlementId, changed: int) -> None:

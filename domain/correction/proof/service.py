@@ -16,6 +16,7 @@ from domain.settlement import store as settlements
 from domain.settlement.model import ScoreVersionKind
 from domain.settlement.result import service as results
 from domain.settlement.result.store import latest_results
+from domain.settlement.scores.store import recount
 from domain.settlement.service import settle
 from domain.tournament.model import Tournament
 from domain.tournament.store import raise_versions, read_tournaments
@@ -87,7 +88,7 @@ async def repair(
     await results.store_results(connection, [results.once_more(latest[key]) for key in found.wrong_matches])
     for match_id in found.wrong_matches:
         await settle(connection, match_id, execution_id, recount=False)
-    await settlements.recount(connection, tournament.id)
+    await recount(connection, tournament.id)
     version = await settlements.raise_settled_version(connection, tournament.id)
     await settlements.insert_version(
         connection, tournament.id, version, ScoreVersionKind.REPLAYED, found.recomputed_digest

@@ -1,0 +1,1 @@
+"""Accepted results: the revisions that settlements pay for."""
