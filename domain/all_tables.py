@@ -7,6 +7,8 @@ import domain.execution.tables
 import domain.guess.tables
 import domain.ingestion.breaker.tables
 import domain.ingestion.finality.tables
+import domain.ingestion.health.tables
+import domain.ingestion.quarantine.tables
 import domain.league.tables
 import domain.match.tables
 import domain.member.tables

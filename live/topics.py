@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
 
-from domain.errors import DomainError, NotFound, Unavailable
+from domain.errors import DomainError, Forbidden, NotFound, Unavailable
 from live.events import Resync, ResyncReason, StreamPosition
 from live.feeds import D, Feed, K, N, S
 from live.mailboxes import Mailbox
@@ -155,7 +155,7 @@ class Topic(Generic[K, S, N, D]):
             _log.warning("live_reading_failed", extra={"topic": str(self.key), "error": repr(error)})
             return False
         if state is None:
-            self._end(NotFound("It does not exist any more."))
+            self._end(self._gone())
         elif not self._take(state):
             return False
         self._read.set()
@@ -212,6 +212,12 @@ class Topic(Generic[K, S, N, D]):
         if key not in self._made:
             self._made[key] = make()
         return cast("E", self._made[key])
+
+    def _gone(self) -> DomainError:
+        """To who has seen a private window, that it is gone is a right lost, as the contract has it."""
+        if self.sent is not None and self.feed.is_private(self.key):
+            return Forbidden("You may no longer see this.")
+        return NotFound("It does not exist any more.")
 
     def _end(self, error: DomainError) -> None:
         self.error = error

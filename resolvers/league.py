@@ -189,7 +189,8 @@ async def members_page(context: Context, league: League, *, first: int, after: s
     cursors = Cursors("league.members", league.id)
     place = cursors.read(after, LeagueRole, words, UUID) if after is not None else None
     rows, total = await memberships.page(context.database, league.id, page_size(first), place)
-    names = {row.id: await context.loaders.member.load(row.member_id) for row in rows}
+    members = await context.loaders.member.load_many([row.member_id for row in rows])
+    names = {row.id: found for row, found in zip(rows, members, strict=True)}
 
     def cursor(row: LeagueMembership) -> str:
         found = names[row.id]

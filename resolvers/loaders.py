@@ -24,12 +24,14 @@ from domain.ids import (
     TeamId,
     TournamentId,
 )
+from domain.ingestion.health import service as health
+from domain.ingestion.health.model import TournamentHealth
 from domain.league import service as leagues
 from domain.league.model import League, LeagueTournament
 from domain.match import service as matches
 from domain.match.model import Match
 from domain.member import service as members
-from domain.member.model import Member
+from domain.member.model import Member, PlatformRole
 from domain.schedule import service as schedules
 from domain.schedule.model import Schedule, ScheduleRun
 from domain.scoring import service as rulesets
@@ -63,6 +65,10 @@ class Loaders:
         async def own_leagues(ids: list[LeagueId]) -> Mapping[LeagueId, League]:
             return await leagues.read(database, viewer_id, ids) if viewer_id is not None else {}
 
+        async def platform_roles(ids: list[MemberId]) -> Mapping[MemberId, PlatformRole]:
+            roles = {member_id: await members.platform_role(database, member_id) for member_id in ids}
+            return {member_id: role for member_id, role in roles.items() if role is not None}
+
         def read(service: Callable[[Database, list[K]], Awaitable[Mapping[K, V]]]) -> DataLoader[K, V | None]:
             return _loader(lambda ids: service(database, ids))
 
@@ -84,6 +90,8 @@ class Loaders:
         self.dead_letter: DataLoader[DeadLetterId, DeadLetter | None] = read(dead_letters.read)
         self.steps: DataLoader[ExecutionId, list[ExecutionStep] | None] = read(executions.read_steps)
         self.schedule: DataLoader[ScheduleId, Schedule | None] = read(schedules.read_schedules)
+        self.platform_role: DataLoader[MemberId, PlatformRole | None] = _loader(platform_roles)
+        self.health: DataLoader[TournamentId, TournamentHealth | None] = read(health.read)
         self.last_run: DataLoader[ScheduleId, ScheduleRun | None] = read(schedules.last_runs)
 
 

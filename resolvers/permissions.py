@@ -61,6 +61,12 @@ async def platform_admin(context: Context, _arguments: Mapping[str, Any]) -> Non
         raise Forbidden("Only platform admins may do this.")
 
 
+async def reading_admin(context: Context, _arguments: Mapping[str, Any]) -> None:
+    """The same for fields of lists: the role is read once an operation, or once an event of a stream."""
+    if await context.loaders.platform_role.load(context.member_id) is not PlatformRole.ADMIN:
+        raise Forbidden("Only platform admins may do this.")
+
+
 async def league_admin(context: Context, arguments: Mapping[str, Any]) -> None:
     """League admins of `league_id`. To outsiders a league does not exist."""
     role = await _league_role(context, arguments["league_id"])
@@ -75,9 +81,11 @@ async def league_member(context: Context, arguments: Mapping[str, Any]) -> None:
 
 async def league_founder(context: Context, arguments: Mapping[str, Any]) -> None:
     """The founder of `league_id`. To outsiders a league does not exist."""
-    await _league_role(context, arguments["league_id"])
+    viewer_id = context.member_id
     league = await context.loaders.league.load(arguments["league_id"])
-    if league is None or league.founder_id != context.member_id:
+    if league is None:
+        raise NotFound("There is no such league.")
+    if league.founder_id != viewer_id:
         raise Forbidden("Only the founder of the league may do this.")
 
 

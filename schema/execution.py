@@ -337,17 +337,17 @@ class ExecutionPayload:
         return cls(execution=shown, already_live=accepted.already_live, errors=errors)
 
 
-async def tournament_of_target(info: Info, target: domain.Target) -> tournament_types.Tournament | None:
+async def tournament_of_target(info: Info, target: domain.Target) -> "tournament_types.Tournament | None":
     """The tournament that a run is about."""
     return await tournament_types.tournament_of(info, target.tournament_id) if target.tournament_id else None
 
 
-async def round_of_target(info: Info, target: domain.Target) -> tournament_types.Round | None:
+async def round_of_target(info: Info, target: domain.Target) -> "tournament_types.Round | None":
     """The round that a run is about."""
     return await tournament_types.round_of(info, target.round_id) if target.round_id else None
 
 
-async def match_of_target(info: Info, target: domain.Target) -> match_types.Match | None:
+async def match_of_target(info: Info, target: domain.Target) -> "match_types.Match | None":
     """The match that a run is about."""
     if target.match_id is None:
         return None

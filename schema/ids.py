@@ -130,6 +130,15 @@ def league_invite_id(text: str) -> tuple[LeagueId, LeagueInviteId] | None:
         return None
 
 
+def health_problem_id(text: str) -> tuple[TournamentId, str] | None:
+    """A tournament, and the key of a problem of its data."""
+    try:
+        tournament_part, *key = decode(text, "HealthProblem")
+        return TournamentId(uuid_part(tournament_part)), ":".join(key)
+    except ValueError:
+        return None
+
+
 def execution_id(text: str) -> ExecutionId | None:
     return _one(text, "Execution", ExecutionId)
 

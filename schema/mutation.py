@@ -6,6 +6,7 @@ from domain.errors import DomainError
 from domain.guess.model import Guess as FoundGuess
 from domain.guess.model import GuessInput
 from domain.ids import MatchId, new_id
+from domain.ingestion.health.model import HealthProblem
 from domain.tournament.model import Tournament as FoundTournament
 from resolvers import (
     correction as corrections,
@@ -21,6 +22,9 @@ from resolvers import (
 )
 from resolvers import (
     guess as guesses,
+)
+from resolvers import (
+    health,
 )
 from resolvers import (
     member as members,
@@ -55,6 +59,7 @@ from schema.guess import (
     SaveGuessPayload,
     SaveGuessResult,
 )
+from schema.health import DismissHealthProblemInput, HealthProblemPayload
 from schema.league_mutations import LeagueMutations
 from schema.outcome import outcome, user_errors
 from schema.ruleset import CreateRulesetInput, RulesetPayload
@@ -295,11 +300,23 @@ class Mutation(LeagueMutations):
         return RulesetPayload.from_outcome(created, errors)
 
     @strawberry.mutation(
+        description="Dismiss a problem that needs no act, such as a provider's differing result. Platform admins."
+    )
+    async def dismiss_health_problem(self, info: Info, input: DismissHealthProblemInput) -> HealthProblemPayload:
+        dismissed, errors = await outcome(lambda: _dismiss(info.context, input))
+        return HealthProblemPayload(dismissed_problem_id=input.problem_id if dismissed else None, errors=errors)
+
+    @strawberry.mutation(
         description="Change what ingestion does not own: label, status, default ruleset, source. Platform admins."
     )
     async def update_tournament(self, info: Info, input: UpdateTournamentInput) -> TournamentPayload:
         updated, errors = await outcome(lambda: _update_tournament(info.context, input))
         return TournamentPayload(tournament=Tournament.from_domain(updated) if updated else None, errors=errors)
+
+
+async def _dismiss(context: Context, wanted: DismissHealthProblemInput) -> HealthProblem:
+    tournament_id, key = wanted.problem()
+    return await health.dismiss(context, tournament_id=tournament_id, key=key, reason=wanted.reason)
 
 
 async def _update_tournament(context: Context, wanted: UpdateTournamentInput) -> FoundTournament:

@@ -38,6 +38,9 @@ from resolvers import (
     guess as guesses,
 )
 from resolvers import (
+    health as health_problems,
+)
+from resolvers import (
     leaderboard as leaderboards,
 )
 from resolvers import (
@@ -65,6 +68,7 @@ from schema import (
     execution,
     export,
     guess,
+    health,
     leaderboard,
     league,
     match,
@@ -217,6 +221,14 @@ async def _dead_letter(info: Info, parts: Sequence[str]) -> Node | None:
     return dead_letter.DeadLetter.from_domain(found) if found else None
 
 
+async def _health_problem(info: Info, parts: Sequence[str]) -> Node | None:
+    tournament_part, *key = parts
+    found = await health_problems.read_problem(
+        info.context, tournament_id=TournamentId(uuid_part(tournament_part)), key=":".join(key)
+    )
+    return health.HealthProblem.from_domain(found) if found else None
+
+
 async def _schedule(info: Info, parts: Sequence[str]) -> Node | None:
     (part,) = _exactly(parts, 1)
     found = await schedules.read(info.context, schedule_id=ScheduleId(uuid_part(part)))
@@ -262,6 +274,7 @@ FINDERS: Mapping[str, Finder] = {
     "Execution": _execution,
     "Export": _export,
     "DeadLetter": _dead_letter,
+    "HealthProblem": _health_problem,
     "Schedule": _schedule,
     "AuditEntry": _audit_entry,
     "ScheduleRun": _schedule_run,

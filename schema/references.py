@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from schema.correction import CorrectionConnection
     from schema.execution import Execution
     from schema.guess import Guess, GuessConnection
+    from schema.health import TournamentHealth
     from schema.leaderboard import Leaderboard
     from schema.league import League, LeagueConnection
     from schema.match import Match, MatchConnection, Settlement
@@ -28,3 +29,4 @@ ExecutionRef: TypeAlias = Annotated["Execution", strawberry.lazy("schema.executi
 ScheduleRef: TypeAlias = Annotated["Schedule", strawberry.lazy("schema.schedule")]
 LeagueRef: TypeAlias = Annotated["League", strawberry.lazy("schema.league")]
 LeagueConnectionRef: TypeAlias = Annotated["LeagueConnection", strawberry.lazy("schema.league")]
+TournamentHealthRef: TypeAlias = Annotated["TournamentHealth", strawberry.lazy("schema.health")]

@@ -13,12 +13,14 @@ from domain.tournament import model as domain
 from domain.tournament.model import Provider, RoundKind, StandingsMode, TournamentMode, TournamentStatus
 from resolvers import correction as corrections
 from resolvers import guess as guesses
+from resolvers import health
 from resolvers import leaderboard as leaderboards
 from resolvers import match as matches
 from resolvers import tournament as resolvers
 from resolvers.pages import Page
 from schema import correction as correction_types
 from schema import guess as guess_types
+from schema import health as health_types
 from schema import ids
 from schema import leaderboard as leaderboard_types
 from schema import match as match_types
@@ -26,7 +28,13 @@ from schema.context import Info
 from schema.describe import describe
 from schema.ids import global_id, optional_id
 from schema.moments import AsOf, SettledOnly, moment_of
-from schema.references import CorrectionConnectionRef, GuessConnectionRef, LeaderboardRef, MatchConnectionRef
+from schema.references import (
+    CorrectionConnectionRef,
+    GuessConnectionRef,
+    LeaderboardRef,
+    MatchConnectionRef,
+    TournamentHealthRef,
+)
 from schema.ruleset import Ruleset
 from schema.shared import Node, PageInfo, UserError, given, there
 
@@ -284,6 +292,11 @@ class Tournament(Node):
             info.context, self.source.id, states=given(states), first=first, after=given(after)
         )
         return guess_types.GuessConnection.from_page(page) if page else None
+
+    @strawberry.field(description="State of its data; null with error FORBIDDEN unless the viewer is a platform admin.")
+    async def admin_health(self, info: Info) -> TournamentHealthRef | None:
+        found = await health.of_tournament(info.context, tournament_id=self.source.id)
+        return health_types.TournamentHealth.from_domain(found, info) if found else None
 
     @classmethod
     def from_domain(cls, tournament: domain.Tournament) -> Self:

@@ -13,6 +13,7 @@ from domain.ingestion.consequences import follow_guesses
 from domain.ingestion.finality import store as finality
 from domain.ingestion.model import Reading, References, StoredMatch
 from domain.ingestion.progress import follow_matches
+from domain.ingestion.quarantine import store as quarantine
 from domain.ingestion.scope import WHOLE, Scope
 from domain.ingestion.sorting import Known, Sorted, sort
 from domain.settlement.result.service import accept_results
@@ -40,7 +41,7 @@ async def apply_matches(connection: "AsyncConnection", step: Step, reading: Read
     references = await _references(connection, reading, stored)
     now = await store.database_now(connection)
     found = sort(Known(reading, references, stored, now), step, scope)
-    await _write(connection, reading, found)
+    await _write(connection, reading, found, is_whole=scope.is_whole)
     await follow_guesses(connection, stored, found.changed, found.swapped, now, reading.request_id)
     await _accept_results(connection, found, reading.request_id)
     await note_moves(connection, reading.tournament_id, found.moved)
@@ -64,7 +65,7 @@ def _dated(reading: Reading) -> Reading:
     return replace(reading, snapshot=replace(snapshot, matches=matches))
 
 
-async def _write(connection: "AsyncConnection", reading: Reading, found: Sorted) -> None:
+async def _write(connection: "AsyncConnection", reading: Reading, found: Sorted, *, is_whole: bool) -> None:
     tournament_id, checked_at = reading.tournament_id, reading.read_at
     await store.insert_matches(
         connection, [{**row, "id": key, "tournament_id": tournament_id} for key, row in found.new.items()], checked_at
@@ -75,6 +76,7 @@ async def _write(connection: "AsyncConnection", reading: Reading, found: Sorted)
     await store.mark_missing(connection, found.gone)
     await finality.keep(connection, found.held)
     await finality.forget(connection, found.released)
+    await quarantine.keep(connection, tournament_id, found.set_aside, is_whole=is_whole)
 
 
 async def _is_outdated(connection: "AsyncConnection", reading: Reading) -> bool:

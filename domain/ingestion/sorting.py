@@ -44,6 +44,8 @@ class Sorted:
     """Matches of which nothing is held any more."""
     reasons: dict[str, str] = field(default_factory=dict)
     """Why results are held back, by the provider's keys of their matches."""
+    set_aside: dict[str, str] = field(default_factory=dict)
+    """Why nothing was taken of records, by the provider's keys."""
     unknown_statuses: dict[MatchId, str] = field(default_factory=dict)
     """Words for how matches stand that we do not know, where that is new."""
 
@@ -79,10 +81,9 @@ def sort(known: Known, step: Step, scope: Scope) -> Sorted:
         for key, stored in known.stored.items()
         if key not in listed and _is_missed(stored, reading) and scope.covers(stored, slugs)
     ]
-    for key in sorted(links.ambiguous):
-        step.reject(f"{key}: {AMBIGUOUS}")
-    for match in doubled:
-        step.reject(f"{match.key}: {DOUBLED}")
+    found.set_aside = dict.fromkeys(sorted(links.ambiguous), AMBIGUOUS) | {match.key: DOUBLED for match in doubled}
+    for key, reason in found.set_aside.items():
+        step.reject(f"{key}: {reason}")
     for match, present in taken:
         if not scope.creates and (fault := _missing([match], references)):
             step.reject(f"{match.key}: {fault}")

@@ -12,6 +12,7 @@ from domain.ingestion.snapshot import MatchSnapshot
 from domain.match.model import KickOffPrecision, ResultState
 
 ACCEPTED = (ResultState.FINAL, ResultState.VOID)
+_UNKNOWN = "which is not known here: the match is not settled."
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,12 @@ def judge(
 
 def status_warning(word: str) -> str:
     """What is told of a status that we do not know."""
-    return f"The provider says `{word}`, which is not known here: the match is not settled."
+    return f"The provider says `{word}`, {_UNKNOWN}"
+
+
+def is_status_warning(warning: str) -> bool:
+    """Whether a warning is such a one, not of a score."""
+    return warning.endswith(_UNKNOWN)
 
 
 def _unsettled(match: MatchSnapshot, values: dict[str, Any], stored: StoredMatch | None) -> Verdict:

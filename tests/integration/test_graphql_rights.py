@@ -72,6 +72,7 @@ QUERIES = [
     Case("node", '{ node(id: "DEAD_LETTER") { id } }', (NULL, NULL, NULL, NULL, NULL, OK)),
     Case("node", '{ node(id: "SCHEDULE") { id } }', (NULL, NULL, NULL, NULL, NULL, OK)),
     Case("node", '{ node(id: "SCHEDULE_RUN") { id } }', (NULL, NULL, NULL, NULL, NULL, OK)),
+    Case("node", '{ node(id: "PROBLEM") { id } }', _everybody(NULL)),
     Case("node", '{ node(id: "BOBS_VIEW") { id } }', (NULL, NULL, NULL, OK, NULL, NULL)),
     Case("node", '{ node(id: "BOBS_OPEN_GUESS") { id } }', (NULL, NULL, NULL, OK, NULL, NULL)),
     Case("node", '{ node(id: "BOBS_LOCKED_GUESS") { id } }', (NULL, OK, OK, OK, OK, OK)),
@@ -164,6 +165,11 @@ MUTATIONS = [
         "removeLeagueTournament",
         'mutation { removeLeagueTournament(input: {leagueTournamentId: "LEAGUE_LINK"}) { errors { code } } }',
         LEAGUE_ADMINS,
+    ),
+    Case(
+        "dismissHealthProblem",
+        'mutation { dismissHealthProblem(input: {problemId: "PROBLEM", reason: "test"}) { errors { code } } }',
+        (*ADMINS[:-1], NOT_FOUND),  # no such problem stands
     ),
     Case(
         "updateTournament",
@@ -362,6 +368,7 @@ async def _ids(world: World) -> dict[str, str]:
         "SCHEDULE": id_of("Schedule", schedule),
         "SCHEDULE_RUN": id_of("ScheduleRun", schedule, 1_767_225_600_000_000),
         "BOB": id_of("Member", world.bob),
+        "PROBLEM": id_of("HealthProblem", tournament, "STALE", None, "mark"),
         "BOBS_VIEW": id_of("Viewer", world.bob),
         "BOBS_OPEN_GUESS": id_of("Guess", tournament, world.open, world.bob),
         "BOBS_LOCKED_GUESS": id_of("Guess", tournament, world.locked, world.bob),

@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from sqlalchemy import Text, bindparam, case, func, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from domain.ids import MatchId, TournamentId, new_id
+from domain.ids import MatchId, MemberId, TournamentId, new_id
 from domain.match.model import Goals, MatchStatus, ResultKind, ResultState
 from domain.match.tables import RESULT_PARTS, match_results, matches
 from domain.settlement.result.tables import IS_OPEN, pending_results
@@ -151,6 +152,12 @@ async def withdraw_pending(connection: "AsyncConnection", match_ids: Sequence[Ma
     if match_ids:
         waiting = update(pending_results).where(among(pending_results.c.match_id, match_ids), IS_OPEN)
         await connection.execute(waiting.values(dismissed_at=func.clock_timestamp()))
+
+
+async def dismiss_pending(connection: "AsyncConnection", pending_id: UUID, by: MemberId | None) -> None:
+    """An admin has seen what the provider says and lets the result stand; it is not asked about again."""
+    waiting = update(pending_results).where(pending_results.c.id == pending_id, IS_OPEN)
+    await connection.execute(waiting.values(dismissed_at=func.clock_timestamp(), dismissed_by=by))
 
 
 async def results_after(connection: "AsyncConnection", match_id: MatchId, revision: int) -> list[AcceptedResult]:

@@ -1,0 +1,1 @@
+"""The state of tournaments' data: what needs a look, and what was dismissed."""

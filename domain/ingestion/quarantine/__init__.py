@@ -1,0 +1,1 @@
+"""Records of providers that were set aside."""
