@@ -39,6 +39,11 @@ class VersionCache(Generic[T]):
             if value.version >= version:
                 return value
 
+    def holds(self, key: Hashable, version: int) -> bool:
+        """Whether the value of `key` at `version` or later is here."""
+        task = self._tasks.get(key)
+        return task is not None and task.done() and not _is_old(task, version)
+
     def forget(self, key: Hashable) -> None:
         """Have `key` computed anew the next time."""
         self._tasks.pop(key, None)

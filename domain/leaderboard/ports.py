@@ -1,15 +1,25 @@
 """What boards ask of the outside world: a place for projections, and word of what has moved."""
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
-from domain.ids import MemberId, TournamentId
-from domain.leaderboard.model import RankedRow
-from domain.leaderboard.ranking import Ranking, ScoreTable, Stamp
+from domain.ids import LeagueId, MemberId, TournamentId
+from domain.leaderboard.model import BoardKey, BoardState, RankedRow
+from domain.leaderboard.ranking import Ids, Ranking, ScoreTable, Stamp
 
 
 class ProjectionUnavailable(Exception):
     """The projection's server did not answer, or not in time. Boards are answered from the database meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeagueBoard:
+    """A league's ranked members at one state, without provisional points when it was kept."""
+
+    ranking: Ranking
+    computed_at: datetime
 
 
 class Projection(Protocol):
@@ -56,6 +66,18 @@ class Projection(Protocol):
 
     async def table(self, tournament_id: TournamentId, stamp: Stamp) -> ScoreTable | None:
         """Facts of all members."""
+        ...
+
+    async def league(self, key: BoardKey, epoch: str, version: int) -> LeagueBoard | None:
+        """A league's board as some process has kept it at a stream version; None when none has."""
+        ...
+
+    async def league_members(self, league_id: LeagueId, epoch: str, league_version: int) -> Ids | None:
+        """Who is ranked in a league, ascending, as some process has kept it; None when none has."""
+        ...
+
+    async def keep_league(self, state: BoardState, board: LeagueBoard) -> None:
+        """Keep a league's board and members for other processes, for a while; never an older one over a newer."""
         ...
 
     async def write(self, tournament_id: TournamentId, table: ScoreTable, ranking: Ranking) -> bool:

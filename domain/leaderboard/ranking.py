@@ -73,10 +73,29 @@ class ScoreTable:
         facts = self.live if live and self.live is not None else self.facts
         found = np.zeros((len(members), len(Facts._fields)), dtype=np.int64)
         if len(self.ids):
-            places = np.minimum(np.searchsorted(self.ids, members), len(self.ids) - 1)
-            joined = self.ids[places] == members
+            places, joined = self._find(members)
             found[joined] = facts[basis][places[joined]]
         return found
+
+    def _find(self, members: Ids) -> "tuple[NDArray[np.intp], NDArray[np.bool_]]":
+        """Where members are, and which are there. By half an id first, for numbers compare faster than bytes."""
+        last = len(self.ids) - 1
+        places = np.minimum(np.searchsorted(self._heads, _heads(members)), last)
+        joined = self.ids[places] == members
+        if not joined.all():  # several share the half, or they have not joined
+            rest = ~joined
+            places[rest] = np.minimum(np.searchsorted(self.ids, members[rest]), last)
+            joined[rest] = self.ids[places[rest]] == members[rest]
+        return places, joined
+
+    @cached_property
+    def _heads(self) -> "NDArray[np.uint64]":
+        return _heads(self.ids)
+
+
+def _heads(ids: Ids) -> "NDArray[np.uint64]":
+    """The first eight bytes of ids as numbers, in the same order."""
+    return np.ascontiguousarray(ids).view(">u8")[::2].astype(np.uint64)
 
 
 def to_ids(members: Sequence[MemberId]) -> Ids:

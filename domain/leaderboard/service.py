@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 from domain.clock import Clock
 from domain.database import Database
-from domain.ids import LeagueId, MemberId, TournamentId
+from domain.ids import MemberId, TournamentId
 from domain.leaderboard import store
 from domain.leaderboard.board import OPEN_ATTEMPTS, OpenBoard, Opened
 from domain.leaderboard.cache import VersionCache
 from domain.leaderboard.fold import store as fold
+from domain.leaderboard.leagues import LeagueBoards
 from domain.leaderboard.model import (
     BoardHead,
     BoardKey,
@@ -28,10 +29,10 @@ from domain.leaderboard.model import (
 )
 from domain.leaderboard.past.service import PastBoards
 from domain.leaderboard.ports import Projection, ProjectionUnavailable
-from domain.leaderboard.provisional.overlay import Judged, LiveRanking, PartFacts, rank_parts
+from domain.leaderboard.provisional.overlay import Judged, PartFacts, rank_parts
 from domain.leaderboard.provisional.service import LockedGuesses
-from domain.leaderboard.ranking import Ids, Integers, Ranking, ScoreTable, Stamp, add, to_ids, weigh
-from domain.leaderboard.readers import ProjectionReader, RankingReader
+from domain.leaderboard.ranking import Ranking, Stamp, to_ids
+from domain.leaderboard.readers import Moved, ProjectionReader, RankingReader
 
 if TYPE_CHECKING:
     from typing import Any
@@ -51,14 +52,6 @@ class _Ranked:
     @property
     def version(self) -> int:
         return self.state.version
-
-
-@dataclass(frozen=True, slots=True)
-class _Table:
-    """Facts fetched from the projection; None when it held another state by then."""
-
-    table: ScoreTable | None
-    version: int
 
 
 class Boards:
@@ -89,7 +82,7 @@ class Boards:
         self._ranked: VersionCache[_Ranked] = VersionCache(kept_members, lambda board: len(board.ranking))
         self._past = PastBoards(database, kept_members)
         self._guesses = LockedGuesses(database)
-        self._tables: VersionCache[_Table] = VersionCache(kept_members, lambda kept: len(kept.table or ()))
+        self._leagues = None if projection is None else LeagueBoards(database, projection, kept_members)
         self._asked_at: dict[TournamentId, datetime] = {}
         self._requests: set[asyncio.Task[None]] = set()
 
@@ -238,46 +231,16 @@ class Boards:
             stamp = stamps[part.tournament_id]
             reader = ProjectionReader(projection, part.tournament_id, stamp)
             return Opened(state, _head(state, BoardSource.PROJECTION, stamp.computed_at, stamp.members), reader)
-        league_id = state.key.league_id
-        tables = await self._fetch_tables(projection, state, stamps)
-        if tables is None:
-            return None
         key = (state.epoch, state.key, BoardSource.PROJECTION)
-        ranked = await self._ranked.get(key, state.version, lambda: self._rank_league(state, league_id, tables))
-        return _opened(ranked)
-
-    async def _fetch_tables(
-        self, projection: Projection, state: BoardState, stamps: dict[TournamentId, Stamp]
-    ) -> dict[TournamentId, ScoreTable] | None:
-        tables: dict[TournamentId, ScoreTable] = {}
-        for part in state.counted:
-            fetched = await self._fetch(projection, part.tournament_id, stamps[part.tournament_id])
-            if fetched is None:
-                return None
-            tables[part.tournament_id] = fetched
-        return tables
-
-    async def _fetch(self, projection: Projection, tournament_id: TournamentId, stamp: Stamp) -> ScoreTable | None:
-        async def load() -> _Table:
-            return _Table(await projection.table(tournament_id, stamp), stamp.board_version)
-
         try:
-            found = await self._tables.get((stamp.epoch, tournament_id), stamp.board_version, load)
-        except ProjectionUnavailable:
+            return _opened(await self._ranked.get(key, state.version, lambda: self._rank_league(state, stamps)))
+        except (Moved, ProjectionUnavailable):
             return None
-        if found.table is None:
-            self._tables.forget((stamp.epoch, tournament_id))
-            return None
-        return found.table if found.table.stamp.board_version == stamp.board_version else None
 
-    async def _rank_league(
-        self, state: BoardState, league_id: LeagueId, tables: dict[TournamentId, ScoreTable]
-    ) -> _Ranked:
-        async with self._database.read() as connection:
-            members = to_ids(await fold.read_ids(connection, fold.members_of_league(league_id)))
-        ranking = _rank_league(state, tables, members)
-        computed_at = min((table.stamp.computed_at for table in tables.values()), default=state.read_at)
-        return _Ranked(state, ranking, computed_at, BoardSource.PROJECTION)
+    async def _rank_league(self, state: BoardState, stamps: dict[TournamentId, Stamp]) -> _Ranked:
+        assert self._leagues is not None
+        found = await self._leagues.rank(state, stamps)
+        return _Ranked(state, found.ranking, found.computed_at, BoardSource.PROJECTION)
 
     # ------------------------------------------------------------ the database
 
@@ -317,17 +280,6 @@ def _facts(state: BoardState, part: Part) -> "Select[Any] | str":
     members = fold.ranked_members(league_id, part.tournament_id)
     are_few = league_id is not None
     return fold.facts(members, part.tournament_id, part.basis, round_id=round_id, are_few=are_few)
-
-
-def _rank_league(state: BoardState, tables: dict[TournamentId, ScoreTable], members: Ids) -> Ranking:
-    def scores(*, live: bool) -> Integers:
-        parts = [(tables[part.tournament_id], part) for part in state.counted]
-        return add(members, [weigh(table.pick(part.basis, members, live=live), part.weights) for table, part in parts])
-
-    settled = Ranking.of(members, scores(live=False))
-    if not any(table.live for table in tables.values()):
-        return settled
-    return LiveRanking.beside(settled, members, scores(live=True))
 
 
 def _is_current(stamp: Stamp | None, state: BoardState, part: Part) -> bool:

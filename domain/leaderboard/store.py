@@ -99,6 +99,13 @@ async def versions(connection: "AsyncConnection", keys: Sequence[BoardKey]) -> d
     return {keys[place - 1]: version for place, version in await connection.execute(statement)}
 
 
+async def league_version(connection: "AsyncConnection", league_id: LeagueId) -> int | None:
+    """What a league's own changes have counted."""
+    return (
+        await connection.execute(select(leagues.c.board_version).where(leagues.c.id == league_id))
+    ).scalar_one_or_none()
+
+
 async def boards_in_play(connection: "AsyncConnection") -> dict[TournamentId, tuple[str, int]]:
     """Epoch and board version of every tournament that is not over."""
     statement = (

@@ -29,7 +29,8 @@ def connect(url: str, *, timeout: float = 3.0, connections: int = 50) -> "Redis"
 
     That of a cluster is of another class, which no caller needs to know.
     """
-    retry = Retry(ExponentialWithJitterBackoff(base=0.05, cap=0.5), 3)
+    # A connection that was lost is made again at once; a server that refuses is away, and nobody waits for it here.
+    retry = Retry(ExponentialWithJitterBackoff(base=0.01, cap=0.05), 2)
     options: dict[str, Any] = {
         "decode_responses": False,
         "retry": retry,

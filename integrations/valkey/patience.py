@@ -56,7 +56,8 @@ class Patience:
 
     async def in_time(self, answer: Awaitable[Any]) -> Any:
         """One answer to who writes, and can wait longer than a reader."""
-        return await asyncio.wait_for(answer, timeout=10 * self._timeout)
+        async with asyncio.timeout(10 * self._timeout):  # `wait_for` of Python 3.11 may swallow a cancellation
+            return await answer
 
     def _enter(self) -> None:
         now = monotonic()

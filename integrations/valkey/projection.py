@@ -7,13 +7,14 @@ from uuid import uuid4
 import orjson
 from redis.exceptions import ResponseError
 
-from domain.ids import MemberId, TournamentId
-from domain.leaderboard.model import RankedRow
-from domain.leaderboard.ranking import Ranking, ScoreTable, Stamp
+from domain.ids import LeagueId, MemberId, TournamentId
+from domain.leaderboard.model import BoardKey, BoardState, RankedRow
+from domain.leaderboard.ranking import Ids, Ranking, ScoreTable, Stamp
 from domain.outbox.model import Tick, TickKind
 from integrations.valkey import scripts
 from integrations.valkey.comparison import board_differences
 from integrations.valkey.layout import PARTS, key, stamp_to_bytes, to_stamp
+from integrations.valkey.leagues import LeagueKeys
 from integrations.valkey.patience import Patience, raise_unless_refused
 from integrations.valkey.reading import BoardReader
 from integrations.valkey.ticks import BOARDS, publish
@@ -22,7 +23,7 @@ from integrations.valkey.writing import stage
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
-    from domain.leaderboard.ports import Projection
+    from domain.leaderboard.ports import LeagueBoard, Projection
 
 
 class ValkeyProjection:
@@ -50,6 +51,7 @@ class ValkeyProjection:
         self._patience = Patience(client, timeout=timeout, pause=pause, connections=connections)
         self._rebuild_pause = rebuild_pause
         self._reader = BoardReader(client, self._patience)
+        self._leagues = LeagueKeys(client, self._patience)
         self._swap = client.register_script(scripts.SWAP)
 
     # ------------------------------------------------------------ reading
@@ -99,6 +101,17 @@ class ValkeyProjection:
 
     async def table(self, tournament_id: TournamentId, stamp: Stamp) -> ScoreTable | None:
         return await self._reader.table(tournament_id, stamp)
+
+    # ------------------------------------------------------------ leagues
+
+    async def league(self, key: BoardKey, epoch: str, version: int) -> "LeagueBoard | None":
+        return await self._leagues.board(key, epoch, version)
+
+    async def league_members(self, league_id: LeagueId, epoch: str, league_version: int) -> Ids | None:
+        return await self._leagues.members(league_id, epoch, league_version)
+
+    async def keep_league(self, state: BoardState, board: "LeagueBoard") -> None:
+        await self._leagues.keep(state, board)
 
     # ------------------------------------------------------------ writing
 

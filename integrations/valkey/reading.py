@@ -79,7 +79,10 @@ class _Kept:
 
 
 class BoardReader:
-    """Every answer belongs to the state that the given stamp names, or is None: the stamp is read before and after."""
+    """Every answer belongs to the state that the given stamp names, or is None.
+
+    Whoever has a stamp has seen it there; when it is there still behind the answer, nothing was replaced in between.
+    """
 
     def __init__(self, client: "Redis", patience: Patience) -> None:
         self._client = client
@@ -130,7 +133,7 @@ class BoardReader:
 
     async def table(self, tournament_id: TournamentId, stamp: Stamp) -> ScoreTable | None:
         """Facts of all members."""
-        names = ("stamp", "order", "facts", *(("live_facts",) if stamp.live else ()))
+        names = ("stamp", "order", "facts", "live_facts")[: 4 if stamp.live else 3]
         answers = await self.read(tournament_id, stamp, [("GET", key(tournament_id, name)) for name in names])
         if answers is None:
             return None
@@ -145,11 +148,11 @@ class BoardReader:
         name = key(tournament_id, "stamp")
         async with self._patience.exchange():
             pipeline = self._client.pipeline(transaction=False)
-            for command in (("GET", name), *commands, ("GET", name)):
+            for command in (*commands, ("GET", name)):
                 pipeline.execute_command(*command)
-            before, *answers, after = await pipeline.execute(raise_on_error=False)
-            raise_unless_refused(before, *answers, after)
-        if before != after or to_stamp(before) != stamp:
+            *answers, stamped = await pipeline.execute(raise_on_error=False)
+            raise_unless_refused(*answers, stamped)
+        if to_stamp(stamped) != stamp:
             return None
         if any(isinstance(answer, Exception) for answer in answers):  # a key of another type
             await self.drop(tournament_id)

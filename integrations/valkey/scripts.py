@@ -34,3 +34,27 @@ end
 redis.call('SET', KEYS[1], ARGV[1])
 return 1
 """
+
+KEEP_LEAGUE = """
+-- Keep a league's board (scores and members in turn) or its members, unless a later version of the same epoch is there.
+-- KEYS: stamp, sorted set or set
+-- ARGV: stamp (it begins with epoch and version), seconds, then what it holds
+local present = redis.pcall('GET', KEYS[1])
+if type(present) == 'string' then
+    local epoch, version = string.match(present, '^(%S+) (%d+)')
+    local new_epoch, new_version = string.match(ARGV[1], '^(%S+) (%d+)')
+    if epoch and epoch == new_epoch and tonumber(version) > tonumber(new_version) then
+        return 0
+    end
+end
+local command = string.find(KEYS[2], ':members', 1, true) and 'SADD' or 'ZADD'
+redis.call('UNLINK', KEYS[1], KEYS[2])
+for n = 3, #ARGV, 1000 do
+    redis.call(command, KEYS[2], unpack(ARGV, n, math.min(n + 999, #ARGV)))
+end
+if #ARGV > 2 then
+    redis.call('EXPIRE', KEYS[2], ARGV[2])
+end
+redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
+return 1
+"""

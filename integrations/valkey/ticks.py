@@ -87,6 +87,7 @@ class TickReader:
             await asyncio.sleep(wait)
 
     async def _listen_once(self, listener: Listener) -> None:
+        await self._client.initialize()  # a cluster's servers must be known
         async with self._client.pubsub() as pubsub:
             await pubsub.subscribe(*self._channels)
             confirmed = 0

@@ -26,6 +26,7 @@ from integrations.valkey import writing
 from integrations.valkey.layout import key
 from integrations.valkey.projection import ValkeyProjection
 from integrations.valkey.ticks import BOARDS, TICKS, ProjectorTicks
+from tasks.loops import end
 from tests.support.football import MadeTournament, make_members, make_tournament, pass_lock, put_guess
 from tests.support.settlement import play
 
@@ -369,9 +370,7 @@ async def running_projector(
         try:
             yield
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end(tasks)
 
 
 async def next_board(pubsub: Any) -> dict[str, Any]:

@@ -1,0 +1,186 @@
+"""A Valkey cluster of three servers in place of one: the same code, boards, ticks and limits."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from redis.asyncio import RedisCluster
+
+from domain.clock import utc_now
+from domain.ids import TournamentId, new_id
+from domain.leaderboard.model import BoardKey, BoardSource
+from domain.leaderboard.ports import ProjectionUnavailable
+from domain.leaderboard.projector import load, project, run_projector
+from domain.leaderboard.service import Boards
+from domain.outbox.model import Tick, TickKind
+from integrations.valkey.client import connect
+from integrations.valkey.projection import ValkeyProjection
+from integrations.valkey.ticks import ProjectorTicks, TickReader, publish
+from runtime.preflight import require_valkey
+from tasks.loops import end
+from tests.support.api import running_api
+from tests.support.boards import places, ranked_by_sql, walk
+from tests.support.executions import until
+from tests.support.football import join, make_league, make_members, make_tournament, pass_lock, put_guess
+from tests.support.settlement import play
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from redis.asyncio import Redis
+
+    from domain.ids import LeagueId, MemberId
+    from runtime.database import PostgresDatabase
+    from tests.support.football import MadeTournament
+
+pytestmark = pytest.mark.xdist_group("cluster")
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[str]:
+    from tests.support.valkey_cluster import running_cluster
+
+    with running_cluster() as url:
+        yield url
+
+
+@pytest.fixture
+async def cluster_url(cluster: str) -> str:
+    """The address of an empty cluster."""
+    from tests.support.valkey_cluster import empty
+
+    await asyncio.to_thread(empty, cluster)
+    return cluster
+
+
+@pytest.fixture
+async def client(cluster_url: str) -> "AsyncIterator[Redis]":
+    async with connect(cluster_url) as found:
+        yield found
+
+
+async def played(database: "PostgresDatabase", members: "list[MemberId]", number: int) -> "MadeTournament":
+    made = await make_tournament(database, matches=2, label=f"Cup {number}")
+    await join(database, made.id, members)
+    for n, member_id in enumerate(members):
+        await put_guess(database, made, made.matches[0], member_id, (n + number) % 3, n % 2)
+    await pass_lock(database, *made.matches)
+    await play(database, made.matches[0], 2, 1)
+    return made
+
+
+class Heard:
+    """Notes ticks."""
+
+    def __init__(self) -> None:
+        self.ticks: list[tuple[str, UUID]] = []
+        self.is_subscribed = False
+
+    def tick(self, kind: str, entity_id: "UUID", version: int | None) -> None:  # noqa: ARG002
+        self.ticks.append((kind, entity_id))
+
+    def subscribed(self) -> None:
+        self.is_subscribed = True
+
+    def heard(self) -> None:
+        pass
+
+
+async def test_boards_stand_on_all_servers_and_read_as_the_database_does(
+    database: "PostgresDatabase", client: "Redis"
+) -> None:
+    members = await make_members(database, 9)
+    cups = [await played(database, members, number) for number in range(8)]
+    league_id: LeagueId = await make_league(database, "Friends", members[0], members=members[1:6], plays=cups)
+    projection = ValkeyProjection(client)
+    for cup in cups:
+        assert await project(database, projection, cup.id) is not None
+    boards = Boards(database, projection, utc_now)
+
+    assert len(await projection.stamps([cup.id for cup in cups])) == len(cups)
+    for cup in cups:
+        board = await boards.open(BoardKey(tournament_id=cup.id))
+        assert board is not None
+        assert board.head.source is BoardSource.PROJECTION
+        assert places(await walk(board, 2)) == await ranked_by_sql(database, tournament_id=cup.id)
+        row = await board.row_of(members[4])
+        assert row is not None
+        assert (await board.around(members[4], 20))[row.position - 1] == row
+        loaded = await load(database, cup.id)
+        assert loaded is not None
+        assert await projection.differences(cup.id, *loaded[1:]) == []
+    total = await boards.open(BoardKey(league_id=league_id))
+    assert total is not None
+    assert total.head.source is BoardSource.PROJECTION
+    assert places(await walk(total, 4)) == await ranked_by_sql(database, league_id=league_id)
+    assert isinstance(client, RedisCluster)
+    counts = await asyncio.gather(
+        *(client.execute_command("DBSIZE", target_nodes=node) for node in client.get_primaries())
+    )
+    assert min(counts) > 0
+
+
+async def test_ticks_reach_every_process_and_a_flush_heals(
+    database: "PostgresDatabase", cluster_url: str, client: "Redis"
+) -> None:
+    from tests.support.valkey_cluster import empty
+
+    cup = await played(database, await make_members(database, 5), 0)
+    heard, projection = Heard(), ValkeyProjection(client)
+    async with AsyncExitStack() as stack:
+        listening = await stack.enter_async_context(connect(cluster_url))
+        working = await stack.enter_async_context(connect(cluster_url))
+        ticks = ProjectorTicks(working)
+        projector = run_projector(database, ValkeyProjection(working), ticks, poll_seconds=1)
+        tasks = [asyncio.create_task(one) for one in (TickReader(listening).listen(heard), ticks.run(), projector)]
+        try:
+            await until(lambda: _holds(projection, cup.id), within=20)
+            await until(_answer(lambda: (TickKind.BOARD, cup.id) in heard.ticks), within=20)
+            league = TournamentId(new_id())
+            await publish(client, [Tick(TickKind.LEAGUE, league), Tick(TickKind.MATCHES, cup.id)])
+            await until(_answer(lambda: (TickKind.LEAGUE, league) in heard.ticks), within=20)
+            assert (TickKind.MATCHES, cup.id) in heard.ticks
+
+            await asyncio.to_thread(empty, cluster_url)
+            boards = Boards(database, projection, utc_now)
+            found = await asyncio.gather(*(boards.open(BoardKey(tournament_id=cup.id)) for _ in range(20)))
+            assert {board.head.source for board in found if board} == {BoardSource.DATABASE}
+            await until(lambda: _holds(projection, cup.id), within=20)
+        finally:
+            await end(tasks)
+
+
+async def test_an_api_on_a_cluster_is_ready_and_counts_attempts(
+    database_url: str, cluster_url: str, tmp_path: Path
+) -> None:
+    await require_valkey(cluster_url)
+    async with running_api(database_url, cluster_url, tmp_path, sign_in_limit=2) as api:
+
+        async def is_ready() -> bool:
+            return (await api.client().http.get("/readyz")).status_code == 200
+
+        await until(is_ready, within=20)
+        answers = [await api.client().run('{ leagueInvite(code: "x") { leagueName } }') for _ in range(3)]
+
+    assert ["errors" in answer.body for answer in answers] == [False, False, True]
+    assert answers[2].codes == ["RATE_LIMITED"]
+    async with connect(cluster_url) as client:
+        kept: list[Any] = [name async for name in client.scan_iter("palpite:limits:*")]
+    assert len(kept) == 1
+
+
+async def _holds(projection: ValkeyProjection, tournament_id: TournamentId) -> bool:
+    try:
+        return tournament_id in await projection.stamps([tournament_id])
+    except ProjectionUnavailable:  # a busy machine
+        return False
+
+
+def _answer(condition: Any) -> Any:
+    async def answer() -> bool:
+        return bool(condition())
+
+    return answer

@@ -1,0 +1,99 @@
+"""Boards of leagues that one process has ranked are another's to take, at their version and no other."""
+
+from typing import TYPE_CHECKING
+
+import pytest
+from redis.asyncio import Redis
+
+from domain.clock import utc_now
+from domain.leaderboard.model import BoardKey, BoardSource
+from domain.leaderboard.projector import project
+from domain.leaderboard.service import Boards
+from integrations.valkey.layout import key
+from integrations.valkey.leagues import league_key
+from integrations.valkey.projection import ValkeyProjection
+from tests.support.boards import places, ranked_by_sql, walk
+from tests.support.football import MadeTournament, make_league, make_members, make_tournament, pass_lock, put_guess
+from tests.support.settlement import play
+
+if TYPE_CHECKING:
+    from domain.ids import LeagueId
+    from runtime.database import PostgresDatabase
+
+
+class Played:
+    """A league of six in a tournament of twelve, projected."""
+
+    def __init__(self, database: "PostgresDatabase", valkey: Redis, made: MadeTournament, league: "LeagueId") -> None:
+        self.database = database
+        self.valkey = valkey
+        self.made = made
+        self.league = league
+
+    def keys(self) -> tuple[BoardKey, BoardKey]:
+        return BoardKey(league_id=self.league), BoardKey(league_id=self.league, tournament_id=self.made.id)
+
+    async def assert_true(self) -> None:
+        """Each of the two boards, read by a process of its own, is right."""
+        for one in self.keys():
+            board = await Boards(self.database, ValkeyProjection(self.valkey), utc_now).open(one)
+            assert board is not None
+            assert board.head.source is BoardSource.PROJECTION
+            assert places(await walk(board, 2)) == await ranked_by_sql(self.database, league_id=self.league)
+
+    async def assert_kept(self) -> None:
+        names = [league_key(self.league, name) for name in ("members", "leaderboard", "stamp")]
+        names.append(league_key(self.league, "leaderboard", self.made.id))
+        assert await self.valkey.exists(*names) == len(names)
+        assert {await self.valkey.ttl(name) > 0 for name in names} == {True}
+        assert {await self.valkey.type(name) for name in names} == {b"set", b"zset", b"string"}
+
+
+@pytest.fixture
+async def played(database: "PostgresDatabase", valkey: Redis) -> Played:
+    made = await make_tournament(database, matches=2)
+    members = await make_members(database, 12, joins=[made])
+    for n, member_id in enumerate(members):
+        await put_guess(database, made, made.matches[0], member_id, n % 3, n % 2)
+        await put_guess(database, made, made.matches[1], member_id, n % 2, n % 3)
+    await pass_lock(database, *made.matches)
+    await play(database, made.matches[0], 2, 1)
+    league = await make_league(database, "Six", members[0], members=members[3:8], viewers=members[9:], plays=[made])
+    await project(database, ValkeyProjection(valkey), made.id)
+    return Played(database, valkey, made, league)
+
+
+async def test_a_board_is_kept_and_taken_without_the_tournaments_facts(played: Played) -> None:
+    await played.assert_true()
+    await played.assert_kept()
+
+    await played.valkey.set(key(played.made.id, "facts"), b"not to be asked for")
+    await played.assert_true()
+
+
+async def test_a_board_of_another_version_is_ranked_anew(played: Played) -> None:
+    await played.assert_true()
+    await played.assert_kept()
+    stamp = await played.valkey.get(league_key(played.league, "stamp"))
+
+    await play(played.database, played.made.matches[1], 1, 1)
+    await project(played.database, ValkeyProjection(played.valkey), played.made.id)
+    await played.assert_true()
+    assert await played.valkey.get(league_key(played.league, "stamp")) != stamp
+    await played.assert_true()
+
+
+@pytest.mark.parametrize("damage", ["missing", "another type", "half a stamp", "no stamp missing"])
+async def test_what_is_damaged_is_ranked_anew(played: Played, damage: str) -> None:
+    await played.assert_true()
+    await played.assert_kept()
+    for name in ("members", "leaderboard", "stamp", "members_stamp"):
+        place = league_key(played.league, name)
+        if damage == "no stamp missing" and name.endswith("stamp"):
+            continue
+        await played.valkey.delete(place)
+        if damage == "another type":
+            await played.valkey.lpush(place, b"what?")
+        elif damage == "half a stamp" and name.endswith("stamp"):
+            await played.valkey.set(place, b"what?")
+    await played.assert_true()
