@@ -5,9 +5,8 @@ A new mutation or resolver of theirs without a row here fails.
 
 import importlib
 import pkgutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +18,7 @@ from domain.audit.tables import audit_log
 from domain.execution.model import Operation
 from resolvers.permissions import platform_admin
 from schema.build import build_schema
-from tests.support.api import Api, running_api
+from tests.support.api import Api
 from tests.support.api_world import World, make_world
 from tests.support.dead_letters import fail
 from tests.support.executions import queue
@@ -76,12 +75,6 @@ WALK = {
         "correction.replay_settlement", lambda ids: {"tournamentId": ids["tournament"]}, "EXECUTION"
     ),
 }
-
-
-@pytest.fixture
-async def api(database_url: str, valkey_url: str, tmp_path: Path) -> AsyncIterator[Api]:
-    async with running_api(database_url, valkey_url, tmp_path) as running:
-        yield running
 
 
 def _mutations() -> dict[str, GraphQLField]:

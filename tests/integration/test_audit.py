@@ -1,8 +1,6 @@
 """The audit log read back: its order, filters and pages; and that the database itself lets nobody change it."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -17,7 +15,7 @@ from domain.audit.tables import audit_log
 from domain.ids import ExecutionId, MemberId, new_id
 from domain.member.model import PlatformRole
 from runtime.database_url import parse_database_url
-from tests.support.api import Api, running_api
+from tests.support.api import Api
 from tests.support.api_world import World, begin_session, make_world
 from tests.support.executions import queue
 from tests.support.football import make_member, make_members
@@ -32,12 +30,6 @@ FORGERY = """
 INSERT INTO audit_log (id, actor_kind, action, request_id) OVERRIDING SYSTEM VALUE
 SELECT id, actor_kind, action, request_id FROM audit_log ON CONFLICT (id) DO UPDATE SET action = 'forged'
 """
-
-
-@pytest.fixture
-async def api(database_url: str, valkey_url: str, tmp_path: Path) -> AsyncIterator[Api]:
-    async with running_api(database_url, valkey_url, tmp_path) as running:
-        yield running
 
 
 async def _add(database: "PostgresDatabase", *lines: dict[str, Any]) -> list[int]:

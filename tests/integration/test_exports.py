@@ -4,7 +4,6 @@ import base64
 import csv
 import io
 import json
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -33,7 +32,7 @@ from integrations.object_store.folder import FolderStore
 from integrations.valkey.client import connect
 from integrations.valkey.projection import ValkeyProjection
 from tasks.handlers import HANDLERS, Ports
-from tests.support.api import Api, running_api
+from tests.support.api import Api
 from tests.support.api_world import World, make_world
 from tests.support.boards import ranked_by_sql
 from tests.support.executions import ended, running
@@ -44,12 +43,6 @@ from tests.support.settlement import play, work
 
 pytestmark = pytest.mark.timeout(240)
 FETCH = "query ($id: ID!) { node(id: $id) { id ... on Export { state requestedAt url expiresAt } } }"
-
-
-@pytest.fixture
-async def api(database_url: str, valkey_url: str, tmp_path: Path) -> AsyncIterator[Api]:
-    async with running_api(database_url, valkey_url, tmp_path) as made:
-        yield made
 
 
 @pytest.fixture

@@ -2,9 +2,7 @@
 
 import base64
 import json
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +10,7 @@ from sqlalchemy import func, update
 
 from domain.tournament.store import raise_versions
 from domain.tournament.tables import rounds, tournaments
-from tests.support.api import Api, running_api
+from tests.support.api import Api
 from tests.support.api_world import World, make_world
 from tests.support.graphql_client import GraphQLClient, id_of
 from tests.support.settlement import play
@@ -28,12 +26,6 @@ query ($id: ID!, $round: ID, $asOf: BoardMomentInput, $settledOnly: Boolean = fa
   }
 }
 """
-
-
-@pytest.fixture
-async def api(database_url: str, valkey_url: str, tmp_path: Path) -> AsyncIterator[Api]:
-    async with running_api(database_url, valkey_url, tmp_path) as running:
-        yield running
 
 
 @pytest.fixture

@@ -1,16 +1,12 @@
 """Corrections and replays through the API: ordered by an admin, carried out, read by anybody."""
 
 from base64 import urlsafe_b64decode
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import pytest
-
 from domain.ids import ExecutionId, MatchId
 from domain.match.model import Goals
-from tests.support.api import Api, running_api
+from tests.support.api import Api
 from tests.support.api_world import World, make_world
 from tests.support.corrections import assert_proven, carry_out, correct, result
 from tests.support.football import pass_lock
@@ -19,12 +15,6 @@ from tests.support.settlement import play
 from tests.support.statements import recorded_statements
 
 NODE = "query($id: ID!) { node(id: $id) { id ... on Correction { reason } } }"
-
-
-@pytest.fixture
-async def api(database_url: str, valkey_url: str, tmp_path: Path) -> AsyncIterator[Api]:
-    async with running_api(database_url, valkey_url, tmp_path) as running:
-        yield running
 
 
 def wish(match_id: MatchId, **more: Any) -> dict[str, Any]:

@@ -1,8 +1,7 @@
 """Cancel, retry and dead letters over the API, with the contract's own documents: answers, refusals, statements."""
 
 import json
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,8 +12,8 @@ from domain.execution.lease.store import Claim
 from domain.execution.model import ExecutionState, ExecutionTrigger, Operation, Target
 from domain.execution.service import live_executions
 from domain.ids import new_id
-from tests.support.api import Api, running_api
-from tests.support.api_world import World, make_world
+from tests.support.api_world import World
+from tests.support.commands import call, refusals
 from tests.support.dead_letters import FAILURE, NOTHING, TRACE, all_letters, fail, fail_many, letter_of
 from tests.support.executions import queue, read_one
 from tests.support.graphql_client import GraphQLClient, id_of
@@ -27,32 +26,6 @@ COMMANDS = {
     "replayDeadLetter": "deadLetterId",
     "discardDeadLetter": "deadLetterId",
 }
-
-
-@pytest.fixture
-async def api(database_url: str, valkey_url: str, tmp_path: Path) -> AsyncIterator[Api]:
-    async with running_api(database_url, valkey_url, tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-async def world(api: Api) -> World:
-    return await make_world(api)
-
-
-@pytest.fixture
-async def root(world: World) -> GraphQLClient:
-    return await world.client(world.root)
-
-
-async def call(client: GraphQLClient, name: str, /, **values: Any) -> dict[str, Any]:
-    """Run a command's document; the answer is its payload."""
-    payload: dict[str, Any] = (await client.operation(name, input={"reason": "tested", **values})).data[name]
-    return payload
-
-
-def refusals(payload: dict[str, Any]) -> list[tuple[str, list[str] | None]]:
-    return [(error["code"], error["field"]) for error in payload["errors"]]
 
 
 async def pages(client: GraphQLClient, **variables: Any) -> dict[str, Any]:

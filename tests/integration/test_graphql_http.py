@@ -19,12 +19,6 @@ NAME = "{ __typename }"
 
 
 @pytest.fixture
-async def api(database_url: str, valkey_url: str, tmp_path: Path) -> AsyncIterator[Api]:
-    async with running_api(database_url, valkey_url, tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
 async def client(api: Api) -> AsyncIterator[GraphQLClient]:
     async with api.client() as made:
         yield made

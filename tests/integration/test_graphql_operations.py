@@ -1,23 +1,16 @@
 """Each operation file that runs, on real servers: its answer, and as many statements whatever the number of rows."""
 
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tests.support.api import PASSWORD, Api, running_api
+from tests.support.api import PASSWORD, Api
 from tests.support.api_world import CODE, World, make_world
 from tests.support.graphql_client import CONTRACT, REDUCED, id_of, operation_names
 from tests.support.statements import recorded_statements
 
 Variables = Callable[[World], dict[str, Any]]
-
-
-@pytest.fixture
-async def api(database_url: str, valkey_url: str, tmp_path: Path) -> AsyncIterator[Api]:
-    async with running_api(database_url, valkey_url, tmp_path) as running:
-        yield running
 
 
 def _nothing(_: World) -> dict[str, Any]:

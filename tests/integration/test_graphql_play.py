@@ -1,26 +1,13 @@
 """The game through the API: sign up, join, guess, be refused, see boards; with the contract's own documents."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.api import PASSWORD, Api, running_api
-from tests.support.api_world import World, make_world
+from tests.support.api import PASSWORD
+from tests.support.api_world import World
 from tests.support.football import set_match
 from tests.support.graphql_client import REDUCED, GraphQLClient, id_of
-
-
-@pytest.fixture
-async def api(database_url: str, valkey_url: str, tmp_path: Path) -> AsyncIterator[Api]:
-    async with running_api(database_url, valkey_url, tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-async def world(api: Api) -> World:
-    return await make_world(api)
 
 
 def _match(world: World, number: int) -> str:

@@ -1,48 +1,21 @@
 """Schedules over the API, with the contract's own documents: answers, refusals, pages, nodes, numbers of statements."""
 
 import base64
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
 from domain.execution.model import Operation, Target
-from tests.support.api import Api, running_api
-from tests.support.api_world import World, make_world
+from tests.support.api import Api
+from tests.support.api_world import World
+from tests.support.commands import call, refusals
 from tests.support.executions import queue
 from tests.support.graphql_client import GraphQLClient, id_of
 from tests.support.schedules import put_schedule
 from tests.support.statements import recorded_statements
 
 FAR = "2126-01-01T00:00:00Z"
-
-
-@pytest.fixture
-async def api(database_url: str, valkey_url: str, tmp_path: Path) -> AsyncIterator[Api]:
-    async with running_api(database_url, valkey_url, tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-async def world(api: Api) -> World:
-    return await make_world(api)
-
-
-@pytest.fixture
-async def root(world: World) -> GraphQLClient:
-    return await world.client(world.root)
-
-
-async def call(client: GraphQLClient, name: str, /, **values: Any) -> dict[str, Any]:
-    """Run a command's document; the answer is its payload."""
-    payload: dict[str, Any] = (await client.operation(name, input={"reason": "tested", **values})).data[name]
-    return payload
-
-
-def refusals(payload: dict[str, Any]) -> list[tuple[str, list[str] | None]]:
-    return [(error["code"], error["field"]) for error in payload["errors"]]
 
 
 async def test_a_schedule_from_its_making_to_its_end(root: GraphQLClient, world: World) -> None:

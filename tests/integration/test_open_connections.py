@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -19,12 +18,6 @@ from tests.support.graphql_client import read_operation
 from tests.support.settlement import play
 
 BOARDS = read_operation("leaderboardUpdates")
-
-
-@pytest.fixture
-async def api(database_url: str, valkey_url: str, tmp_path: Path) -> AsyncIterator[Api]:
-    async with running_api(database_url, valkey_url, tmp_path) as running:
-        yield running
 
 
 async def closing(connection: ClientConnection) -> tuple[int, str]:

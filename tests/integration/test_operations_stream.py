@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from itertools import pairwise
-from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -23,7 +22,7 @@ from domain.tournament.model import Provider
 from live.topics import Pace
 from runtime.database import PostgresDatabase
 from runtime.database_url import parse_database_url
-from tests.support.api import Api, Stream, open_socket, running_api, served
+from tests.support.api import Api, Stream, open_socket, served
 from tests.support.api_world import begin_session, make_world
 from tests.support.executions import queue
 from tests.support.graphql_client import read_operation
@@ -205,12 +204,6 @@ async def test_a_hub_that_stops_ends_the_streams(database: PostgresDatabase, val
 
 
 # ---------------------------------------------------------------- the API
-
-
-@pytest.fixture
-async def api(database_url: str, valkey_url: str, tmp_path: Path) -> AsyncIterator[Api]:
-    async with running_api(database_url, valkey_url, tmp_path) as running:
-        yield running
 
 
 async def test_the_query_shows_every_operation_and_every_provider(api: Api) -> None:

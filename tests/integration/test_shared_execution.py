@@ -1,24 +1,17 @@
 """Equal streams over sockets: executed once, and equal to what each would have been sent alone."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.api import Api, Stream, open_socket, running_api, served
+from tests.support.api import Api, Stream, open_socket, served
 from tests.support.api_world import begin_session, make_world
 from tests.support.football import set_match
 from tests.support.graphql_client import read_operation
 from tests.support.settlement import play
 
 IDS = ["1", 'with "quotes" and \\', "ein Tor für Köln 🏟", "x" * 300]
-
-
-@pytest.fixture
-async def api(database_url: str, valkey_url: str, tmp_path: Path) -> AsyncIterator[Api]:
-    async with running_api(database_url, valkey_url, tmp_path) as running:
-        yield running
 
 
 @pytest.fixture

@@ -22,12 +22,6 @@ NAME = "{ __typename }"
 
 
 @pytest.fixture
-async def api(database_url: str, valkey_url: str, tmp_path: Path) -> AsyncIterator[Api]:
-    async with running_api(database_url, valkey_url, tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
 async def address(api: Api) -> AsyncIterator[str]:
     async with served(api) as found:
         yield found

@@ -1,7 +1,5 @@
 """What admins change of tournaments: label, status, source and ruleset; faults are told together, changes audited."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -17,8 +15,7 @@ from domain.outbox.tables import outbox
 from domain.tournament import commands
 from domain.tournament.model import Provider, Tournament, TournamentChange, TournamentSource, TournamentStatus
 from domain.tournament.service import read_tournaments
-from tests.support.api import Api, running_api
-from tests.support.api_world import World, make_world
+from tests.support.api_world import World
 from tests.support.football import make_league, make_member, make_tournament
 from tests.support.graphql_client import GraphQLClient, id_of
 from tests.support.statements import recorded_statements
@@ -121,17 +118,6 @@ async def test_all_faults_are_told_together_and_nothing_is_changed(database: "Po
 
 
 # ---------------------------------------------------------------- the API
-
-
-@pytest.fixture
-async def api(database_url: str, valkey_url: str, tmp_path: Path) -> AsyncIterator[Api]:
-    async with running_api(database_url, valkey_url, tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-async def world(api: Api) -> World:
-    return await make_world(api)
 
 
 async def run(client: GraphQLClient, tournament: str, **values: Any) -> dict[str, Any]:
