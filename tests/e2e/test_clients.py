@@ -12,8 +12,8 @@ from gql import GraphQLRequest, gql
 from gql.transport.exceptions import TransportClosed, TransportError, TransportQueryError
 
 from tests.support.gql_clients import Session, operation, over_http, over_socket, sign_up
+from tests.support.memory import data_in_memory
 from tests.support.palpite import RunningPalpite, run_palpite, started_palpite
-from tests.support.servers import temporary_data
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -22,7 +22,7 @@ PAIRS = [("Arsenal FC", "Everton FC", [2, 1]), ("Fulham FC", "Chelsea FC", [0, 0
 
 @pytest.fixture(scope="module")
 def data() -> Iterator[Path]:
-    with temporary_data() as folder:
+    with data_in_memory() as folder:
         yield folder
 
 

@@ -15,8 +15,8 @@ import pytest
 
 from runtime.database_url import parse_database_url
 from runtime.embedded.postgres import EmbeddedPostgres
+from tests.support.memory import data_in_memory
 from tests.support.palpite import RunningPalpite, started_palpite
-from tests.support.servers import temporary_data
 
 pytestmark = [pytest.mark.timeout(400), pytest.mark.xdist_group("demo")]
 
@@ -25,7 +25,7 @@ SEASON = Path(__file__).parents[2] / "integrations" / "openfootball" / "seasons"
 
 @pytest.fixture
 def data() -> Iterator[Path]:
-    with temporary_data() as folder:
+    with data_in_memory() as folder:
         yield folder
 
 

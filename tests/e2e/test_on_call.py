@@ -12,8 +12,8 @@ import pytest
 
 from integrations.openfootball import seasons
 from tests.support.gql_clients import Session, operation, over_http, over_socket, sign_up
+from tests.support.memory import data_in_memory
 from tests.support.palpite import RunningPalpite, run_palpite, started_palpite
-from tests.support.servers import temporary_data
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -23,7 +23,7 @@ LATE = {"provider": "OPENFOOTBALL", "competition": "worldcup", "season": "2022"}
 
 @pytest.fixture
 def data() -> Iterator[Path]:
-    with temporary_data() as folder:
+    with data_in_memory() as folder:
         yield folder
 
 

@@ -18,15 +18,15 @@ import pytest
 
 from runtime.database_url import parse_database_url
 from runtime.embedded.postgres import EmbeddedPostgres
+from tests.support.memory import data_in_memory
 from tests.support.palpite import RunningPalpite, kill_all, run_palpite, started_palpite, survivors
-from tests.support.servers import temporary_data
 
 pytestmark = pytest.mark.timeout(180)
 
 
 @pytest.fixture
 def data() -> Iterator[Path]:
-    with temporary_data() as folder:
+    with data_in_memory() as folder:
         yield folder
 
 
