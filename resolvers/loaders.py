@@ -11,7 +11,7 @@ from domain.execution.dead_letter import service as dead_letters
 from domain.execution.dead_letter.model import DeadLetter
 from domain.execution.model import Execution, ExecutionStep
 from domain.guess import service as guesses
-from domain.guess.model import Guess
+from domain.guess.model import Guess, ScorelineCount
 from domain.ids import (
     DeadLetterId,
     ExecutionId,
@@ -29,6 +29,8 @@ from domain.ingestion.health.model import TournamentHealth
 from domain.league import service as leagues
 from domain.league.model import League, LeagueTournament
 from domain.match import service as matches
+from domain.match.form import service as form
+from domain.match.form.rules import Results
 from domain.match.model import Match
 from domain.member import service as members
 from domain.member.model import Member, PlatformRole
@@ -62,6 +64,9 @@ class Loaders:
         async def judgements(keys: list[Key]) -> Mapping[Key, Judgement]:
             return await explanation.judgements(database, viewer_id, keys)
 
+        async def scoreline_counts(ids: list[MatchId]) -> Mapping[MatchId, list[ScorelineCount]]:
+            return await guesses.scoreline_counts(database, ids) if viewer_id is not None else {}
+
         async def own_leagues(ids: list[LeagueId]) -> Mapping[LeagueId, League]:
             return await leagues.read(database, viewer_id, ids) if viewer_id is not None else {}
 
@@ -81,6 +86,8 @@ class Loaders:
         self.team: DataLoader[TeamId, Team | None] = read(tournaments.read_teams)
         self.ruleset: DataLoader[RulesetId, Ruleset | None] = read(rulesets.read_rulesets)
         self.judgement: DataLoader[Key, Judgement | None] = _loader(judgements)
+        self.results: DataLoader[TournamentId, Results | None] = read(form.read)
+        self.scoreline_counts: DataLoader[MatchId, list[ScorelineCount] | None] = _loader(scoreline_counts)
         self.match: DataLoader[MatchId, Match | None] = read(matches.read_matches)
         self.settlement: DataLoader[MatchId, Settlement | None] = read(settlements.read_settlements)
         self.own_guess: DataLoader[MatchId, Guess | None] = _loader(own_guesses)

@@ -6,9 +6,11 @@ from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from domain.errors import InvalidInput
-from domain.ids import MatchId, RoundId, TournamentId
+from domain.ids import MatchId, RoundId, TeamId, TournamentId
 from domain.match import rules
 from domain.match import service as matches
+from domain.match.form import rules as form_rules
+from domain.match.form.model import FormResult
 from domain.match.model import Match, MatchStatus
 from resolvers.context import Context
 from resolvers.pages import Cursors, Page, cut, instant, instant_or_none, page_size
@@ -109,3 +111,11 @@ def _cut(cursors: Cursors, rows: Sequence[Match], first: int, after: str | None,
 
 def _text(instant: datetime | None) -> str | None:
     return instant.isoformat() if instant else None
+
+
+async def form(
+    context: Context, tournament_id: TournamentId, team_id: TeamId | None, *, before: datetime | None = None
+) -> list[FormResult]:
+    """A team's last results in a tournament, oldest first; of a side that is not drawn none."""
+    results = await context.loaders.results.load(tournament_id)
+    return form_rules.form(results, team_id, before) if results is not None and team_id is not None else []

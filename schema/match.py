@@ -8,11 +8,13 @@ import strawberry
 from domain.errors import InvalidInput
 from domain.ids import TeamId
 from domain.match import model as domain
+from domain.match.form.model import FormResult
 from domain.match.model import KickOffPrecision, MatchStatus, ResultKind, ResultState
 from domain.match.rules import MatchScope
 from domain.settlement.model import Settlement as SettledResult
 from domain.settlement.rules import AcceptedResult
 from resolvers import guess as guesses
+from resolvers import match as matches
 from resolvers.pages import Page
 from schema import guess as guess_types
 from schema import ids
@@ -63,10 +65,27 @@ describe(
 )
 
 
+describe(FormResult, "A team's result in one match.", WIN="Won.", DRAW="Drawn.", LOSS="Lost.")
+
+
 @strawberry.type(description="One of the two sides of a match.")
 class MatchSide:
+    source: strawberry.Private[domain.Match]
+    team_id: strawberry.Private[TeamId | None]
     team: TeamRef | None = strawberry.field(description="The team; null until the draw.")
     label: str = strawberry.field(description="The team's short name, or the placeholder: `Winner Group A`.")
+
+    @strawberry.field(
+        description="The team's last results in this tournament before this match, oldest first; at most 5."
+    )
+    async def form(self, info: Info) -> list[FormResult]:
+        return await matches.form(info.context, self.source.tournament_id, self.team_id, before=self.source.kick_off)
+
+
+@strawberry.type(description="How often one score was guessed.")
+class ScorelineCount:
+    goals: Goals = strawberry.field(description="The score.")
+    count: int = strawberry.field(description="Members who guessed it.")
 
 
 @strawberry.type(description="The score of a match, its parts kept apart. A part that is unknown is null, never 0.")
@@ -178,11 +197,11 @@ class Match(Node):
 
     @strawberry.field(description="Home side.")
     async def home(self, info: Info) -> MatchSide:
-        return await side(info, self.source.home_team_id, self.source.home_label)
+        return await side(info, self.source, self.source.home_team_id, self.source.home_label)
 
     @strawberry.field(description="Away side.")
     async def away(self, info: Info) -> MatchSide:
-        return await side(info, self.source.away_team_id, self.source.away_label)
+        return await side(info, self.source, self.source.away_team_id, self.source.away_label)
 
     @strawberry.field(description="Points paid for it; null until settled.")
     async def settlement(self, info: Info) -> Settlement | None:
@@ -217,6 +236,18 @@ class Match(Node):
             after=given(after),
         )
         return guess_types.GuessConnection.from_page(page) if page else None
+
+    @strawberry.field(
+        description=(
+            "How often each score was guessed, most frequent first, at most 100; null until the lock has passed, and "
+            "when nobody is signed in."
+        )
+    )
+    async def guess_counts(self, info: Info) -> list[ScorelineCount] | None:
+        counts = await info.context.loaders.scoreline_counts.load(self.source.id)
+        if counts is None:
+            return None
+        return [ScorelineCount(goals=Goals.from_domain(each.goals), count=each.count) for each in counts]
 
     @strawberry.field(description="The viewer's guess, given or not; null unless the viewer joined the tournament.")
     async def viewer_guess(self, info: Info) -> GuessRef | None:
@@ -299,9 +330,9 @@ class MatchScopeInput:
         )
 
 
-async def side(info: Info, team_id: TeamId | None, placeholder: str) -> MatchSide:
+async def side(info: Info, match: domain.Match, team_id: TeamId | None, placeholder: str) -> MatchSide:
     """One of the two sides: a team, or what stands for it until the draw."""
     if team_id is None:
-        return MatchSide(team=None, label=placeholder)
+        return MatchSide(source=match, team_id=None, team=None, label=placeholder)
     team = tournament_types.Team.from_domain(there(await info.context.loaders.team.load(team_id)))
-    return MatchSide(team=team, label=team.short_name)
+    return MatchSide(source=match, team_id=team_id, team=team, label=team.short_name)

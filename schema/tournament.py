@@ -8,6 +8,7 @@ import strawberry
 from domain.guess.model import GuessState
 from domain.ids import RoundId, TeamId, TournamentId
 from domain.leaderboard.model import BoardKey
+from domain.match.form.model import FormResult
 from domain.match.model import MatchStatus
 from domain.tournament import model as domain
 from domain.tournament.model import Provider, RoundKind, StandingsMode, TournamentMode, TournamentStatus
@@ -93,6 +94,7 @@ class Team(Node):
 
 @strawberry.type(description="A team's row in a table.")
 class Standing:
+    tournament_id: strawberry.Private[TournamentId]
     team_id: strawberry.Private[TeamId]
     position: int = strawberry.field(description="From 1; shared by level teams in a computed table.")
     played: int = strawberry.field(description="Matches played.")
@@ -108,10 +110,15 @@ class Standing:
     async def team(self, info: Info) -> Team:
         return Team.from_domain(there(await info.context.loaders.team.load(self.team_id)))
 
+    @strawberry.field(description="Last results, oldest first; at most 5.")
+    async def form(self, info: Info) -> list[FormResult]:
+        return await matches.form(info.context, self.tournament_id, self.team_id)
+
     @classmethod
-    def from_domain(cls, row: domain.Standing) -> Self:
+    def from_domain(cls, row: domain.Standing, tournament_id: TournamentId) -> Self:
         """Shape a row of a team table."""
         return cls(
+            tournament_id=tournament_id,
             team_id=row.team_id,
             position=row.position,
             played=row.played,
@@ -137,11 +144,10 @@ class StandingsGroup:
     rows: list[Standing] = strawberry.field(description="Its rows by position; at most 64.")
 
     @classmethod
-    def from_domain(cls, group: domain.StandingsGroup) -> Self:
+    def from_domain(cls, group: domain.StandingsGroup, tournament_id: TournamentId) -> Self:
         """Shape a team table."""
-        return cls(
-            name=group.name, is_computed=group.is_computed, rows=[Standing.from_domain(row) for row in group.rows]
-        )
+        rows = [Standing.from_domain(row, tournament_id) for row in group.rows]
+        return cls(name=group.name, is_computed=group.is_computed, rows=rows)
 
 
 @strawberry.type(description="An ordered part of a tournament.")
@@ -236,7 +242,7 @@ class Tournament(Node):
     @strawberry.field(description="Team table, by group; empty for pure knockouts. At most 32 groups.")
     async def standings(self, info: Info) -> list[StandingsGroup]:
         return [
-            StandingsGroup.from_domain(group)
+            StandingsGroup.from_domain(group, self.source.id)
             for group in await info.context.loaders.standings.load(self.source.id) or ()
         ]
 

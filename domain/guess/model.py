@@ -35,3 +35,11 @@ class GuessInput:
     match_id: MatchId
     home: int
     away: int
+
+
+@dataclass(frozen=True, slots=True)
+class ScorelineCount:
+    """How many members guessed one score."""
+
+    goals: Goals
+    count: int

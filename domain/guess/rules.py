@@ -9,6 +9,8 @@ from domain.match.rules import is_void
 
 MOST_GOALS = 99
 MOST_GUESSES = 100
+MOST_SCORELINES = 100
+"""Different scores of a match that are counted for people."""
 """Guesses in one request."""
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from domain.database import Database
 from domain.errors import DomainError, Fault, NotFound, Refused
 from domain.guess import rules, store
-from domain.guess.model import Guess, GuessInput, GuessState
+from domain.guess.model import Guess, GuessInput, GuessState, ScorelineCount
 from domain.ids import LeagueId, MatchId, MemberId, TournamentId
 from domain.league import store as league_store
 from domain.match.model import Match
@@ -43,6 +43,19 @@ async def read_own(database: Database, member_id: MemberId, match_ids: Iterable[
     """The member's guesses, given or not; matches of tournaments that the member has not joined are left out."""
     async with database.read() as connection:
         return {guess.match_id: guess for guess in await store.read_own(connection, member_id, match_ids)}
+
+
+async def scoreline_counts(
+    database: Database, match_ids: Iterable[MatchId], *, most: int = rules.MOST_SCORELINES
+) -> dict[MatchId, list[ScorelineCount]]:
+    """How often each score was guessed, most frequent first; matches that have not locked are left out."""
+    found: dict[MatchId, list[ScorelineCount]] = {}
+    async with database.read() as connection:
+        for match_id, goals, number in await store.scoreline_counts(connection, match_ids, most):
+            counts = found.setdefault(match_id, [])
+            if goals is not None:
+                counts.append(ScorelineCount(goals, number))
+    return found
 
 
 async def page_of_member(
@@ -105,7 +118,7 @@ async def _save(
     faults = {guess.match_id: wrong for guess, path in by_path if (wrong := rules.goal_faults(guess, path))}
     sound = [guess for guess in guesses if guess.match_id not in faults]
     async with database.begin() as connection:
-        await store.lock_member(connection, member_id)
+        await store.lock_member(connection, member_id, [guess.match_id for guess in sound])
         found = await store.lock_matches(connection, member_id, [guess.match_id for guess in sound])
         refused = {
             guess.match_id: error

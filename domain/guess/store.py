@@ -32,7 +32,7 @@ from domain.guess.tables import guess_revisions, guesses, tournament_members
 from domain.ids import LeagueId, MatchId, MemberId, TournamentId
 from domain.league.tables import league_members
 from domain.match.model import Goals, Match
-from domain.match.store import LAST, is_paused, is_settled, lock_passed, select_matches, to_match
+from domain.match.store import LAST, gate, is_paused, is_settled, lock_passed, select_matches, to_match
 from domain.match.tables import matches
 from domain.member.tables import members
 from domain.tables import Instant, Uuid, among
@@ -64,10 +64,17 @@ def guess_visible(viewer_id: MemberId | None) -> ColumnElement[bool]:
 # ---------------------------------------------------------------- saving
 
 
-async def lock_member(connection: "AsyncConnection", member_id: MemberId) -> None:
-    """Let one request of a member save guesses at a time, so that a save never waits between its clock and its row."""
+async def lock_member(connection: "AsyncConnection", member_id: MemberId, ids: Iterable[MatchId]) -> None:
+    """Let one request of a member save guesses at a time, so that a save never waits between its clock and its row.
+
+    Then let changes of these matches that wait already go first (`domain.match.store.close_gate`).
+    """
     key = func.hashtextextended(f"guesses:{member_id}", 0)
-    await connection.execute(select(func.pg_advisory_xact_lock(key)))
+    member = select(func.pg_advisory_xact_lock(key).label("locked")).cte("member")
+    played = select(matches.c.tournament_id).where(among(matches.c.id, ids)).distinct()
+    played_in = played.order_by(matches.c.tournament_id).subquery("played_in")
+    turn = select(func.pg_advisory_xact_lock_shared(gate(played_in.c.tournament_id)))
+    await connection.execute(turn.select_from(member.join(played_in, true())))
 
 
 async def lock_matches(
@@ -271,6 +278,33 @@ async def page_of_match(
     total = await connection.execute(select(func.count()).select_from(joined).where(*chosen))
     rows = await connection.execute(statement)
     return [_to_guess(row, None) for row in rows], total.scalar_one()
+
+
+async def scoreline_counts(
+    connection: "AsyncConnection", match_ids: Iterable[MatchId], most: int
+) -> list[tuple[MatchId, Goals | None, int]]:
+    """Match, score and how often it was guessed, most frequent first, `most` scores of a match; none before the lock.
+
+    A match that has locked and that nobody has guessed comes once, without a score.
+    """
+    number = func.count(guesses.c.member_id)
+    order = (number.desc(), guesses.c.home, guesses.c.away)
+    counted = (
+        select(
+            matches.c.id,
+            guesses.c.home,
+            guesses.c.away,
+            number.label("number"),
+            func.row_number().over(partition_by=matches.c.id, order_by=order).label("place"),
+        )
+        .select_from(matches.outerjoin(guesses, _of_match()))
+        .where(among(matches.c.id, match_ids), guess_visible(None))
+        .group_by(matches.c.id, guesses.c.home, guesses.c.away)
+        .subquery("counted")
+    )
+    statement = select(counted).where(counted.c.place <= most).order_by(counted.c.id, counted.c.place)
+    rows = await connection.execute(statement)
+    return [(MatchId(row.id), _goals(row.home, row.away), row.number) for row in rows]
 
 
 def _members_of(league_id: LeagueId) -> Select[Any]:

@@ -82,6 +82,7 @@ UNCHANGED = [
     "signIn",
     "signOut",
     "signUp",
+    "tournament",
     "tournamentLeaderboard",
     "tournaments",
     "transferLeague",
