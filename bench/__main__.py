@@ -5,7 +5,7 @@ import sys
 
 from bench.report import machine
 
-ALL = ("start", "execution", "accept", "delivery", "ingestion", "asof")
+ALL = ("start", "execution", "accept", "delivery", "ingestion", "asof", "projection")
 
 
 def main() -> int:

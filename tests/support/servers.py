@@ -4,8 +4,10 @@ They die with the process that started them, even when it is killed (runtime.emb
 """
 
 import asyncio
+import os
 import shutil
 import signal
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +17,7 @@ from uuid import uuid4
 import asyncpg
 
 from runtime.database_url import parse_database_url
-from runtime.embedded.postgres import EmbeddedPostgres
+from runtime.embedded.postgres import EmbeddedPostgres, _program
 from runtime.embedded.valkey import EmbeddedValkey
 from runtime.migrate import upgrade
 from tests.support.memory import data_in_memory
@@ -70,6 +72,38 @@ class TestPostgres:
         """Remove a database, whoever is connected."""
         name = parse_database_url(url).url.database
         await self._execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+    def dump(self, url: str, file: Path) -> None:
+        """Write a database to a file, as a backup does."""
+        self._run("pg_dump", url, "--format=custom", f"--file={file}")
+
+    async def restore(self, url: str, file: Path) -> None:
+        """Put back what was dumped of a database; whoever is connected is thrown out when all of it is there."""
+        name = parse_database_url(url).url.database
+        beside = f"restored_{uuid4().hex}"
+        await self._execute(f'CREATE DATABASE "{beside}" TEMPLATE template0')
+        await asyncio.to_thread(self._run, "pg_restore", self._address(beside), "--exit-on-error", str(file))
+        await self.drop_database(url)
+        await self._execute(f'ALTER DATABASE "{beside}" RENAME TO "{name}"')
+
+    def copy_files(self, folder: Path) -> None:
+        """Copy the server's files while it is stopped."""
+        self._server.stop()
+        subprocess.run(["cp", "-a", self._server._folder, folder], check=True)
+        self._server.start()
+
+    def replace_files(self, folder: Path) -> None:
+        """Put a copy in the place of the server's files."""
+        self._server.stop()
+        shutil.rmtree(self._server._folder)
+        subprocess.run(["cp", "-a", folder, self._server._folder], check=True)
+        self._server.start()
+
+    def _run(self, program: str, url: str, *arguments: str) -> None:
+        address = parse_database_url(url).raw_arguments()
+        environment = {"PGHOST": address["host"], "PGUSER": address["user"], "PGDATABASE": address["database"]}
+        command = [_program(program), "--no-owner", f"--dbname={address['database']}", *arguments]
+        subprocess.run(command, check=True, env=os.environ | environment)
 
     def _address(self, name: str) -> str:
         return parse_database_url(self._admin).with_database(name).text()

@@ -1,0 +1,226 @@
+"""Boards in Valkey: pages and ranks, a cold rebuild, memory, league boards, and how long a commit takes to a board."""
+
+import asyncio
+import sys
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from statistics import median
+from subprocess import PIPE
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+from sqlalchemy import text
+
+from bench.report import Figure, spread
+from domain.ids import TournamentId
+from domain.leaderboard.projector import load, project
+from domain.leaderboard.ranking import Ranking, ScoreTable, weigh
+from domain.scoring.model import ScoreBasis, Weights
+from domain.tournament.store import raise_versions
+from integrations.valkey.client import connect, connection_for
+from integrations.valkey.packing import zadd_blocks
+from integrations.valkey.projection import ValkeyProjection
+from runtime.database import PostgresDatabase
+from tests.support.football import make_tournament
+from tests.support.servers import running_postgres, running_valkey
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+    from tests.support.football import MadeTournament
+
+MANY, FEWER = 1_000_000, 100_000
+WEIGHTS = Weights(2, 1, 0, 0, 1)
+ROUNDS, CALLS = 7, 400
+LEAGUE, LEAGUES = 200, 300
+# Half a season of somebody who is right now and then; only the rows matter, so no guess stands behind them.
+SCORES = text(
+    """
+WITH member AS (
+    INSERT INTO members (id, nick_name) SELECT gen_random_uuid(), 'Member ' || n FROM generate_series(1, :count) AS n
+    RETURNING id
+), joined AS (
+    INSERT INTO tournament_members (tournament_id, member_id) SELECT :tournament_id, id FROM member
+)
+INSERT INTO member_scores (tournament_id, basis, member_id, outcome, goal_difference, home_goals, away_goals, exact)
+SELECT :tournament_id, 'AFTER_EXTRA_TIME', id, exact + more + most, exact + more, exact + most, exact + most, exact
+FROM (SELECT id, (random() * 17 + random() * 17)::int AS exact, (random() * 12 + random() * 7)::int AS more,
+        (random() * 30 + random() * 17)::int AS most FROM member) AS member
+"""
+)
+
+
+def measure() -> Sequence[Figure]:
+    with running_postgres() as postgres, running_valkey() as url:
+        return asyncio.run(_measure(asyncio.run(postgres.create_database()), url))
+
+
+async def _measure(database_url: str, url: str) -> Sequence[Figure]:
+    database = PostgresDatabase.create(database_url, statement_timeout=600)
+    try:
+        async with connect(url, timeout=60) as valkey:
+            await valkey.ping()
+            bench = _Bench(database, valkey, url, int((await valkey.info("server"))["process_id"]))
+            fewer, _ = await bench.tournament(FEWER)
+            many, written = await bench.tournament(MANY)
+            return [
+                *await bench.reads(many),
+                *await bench.rebuild(many),
+                *written,
+                bench.league(await load(database, many)),
+                await bench.commit_to_board(fewer, 0.3),
+                await bench.commit_to_board(many, 2.5),
+            ]
+    finally:
+        await database.close()
+
+
+class _Bench:
+    def __init__(self, database: PostgresDatabase, valkey: "Redis", url: str, pid: int) -> None:
+        self._database = database
+        self._valkey = valkey
+        self._url = url
+        self._cpu = Path(f"/proc/{pid}/schedstat")
+        self._projection = ValkeyProjection(valkey, timeout=60)
+
+    def cpu(self) -> float:
+        """Seconds that Valkey's main thread has computed."""
+        return int(self._cpu.read_text().split()[0]) / 1e9
+
+    async def tournament(self, members: int) -> tuple[TournamentId, list[Figure]]:
+        """A projected tournament, and how much memory its projection takes against the bare sorted set with facts."""
+        made: MadeTournament = await make_tournament(self._database, matches=1)
+        async with self._database.begin() as connection:
+            await connection.execute(text("SET LOCAL session_replication_role = replica"))
+            await connection.execute(SCORES, {"count": members, "tournament_id": made.id})
+        async with self._database.read() as connection:
+            await connection.execute(text("VACUUM ANALYZE"))
+        loaded = await load(self._database, made.id)
+        assert loaded is not None
+        _, table, ranking = loaded
+        empty = await self._memory()
+        await self._bare(ranking)
+        bare = await self._memory() - empty
+        await self._valkey.flushall()
+        await self._projection.write(made.id, table, ranking)
+        whole = await self._memory() - empty
+        await self._valkey.flushall()
+        await project(self._database, self._projection, made.id)
+        limit = bare + 10 * members
+        detail = f"{whole / members:.0f} bytes a member, the bare sorted set {bare / members:.0f}, facts 10"
+        return made.id, [Figure(f"memory of the projection of {members:,} members", whole / limit, 1.3, detail=detail)]
+
+    async def reads(self, tournament_id: TournamentId) -> list[Figure]:
+        """CPU of Valkey for a page with its ranks and for a member's row, against `PING`, in turns."""
+        stamp = (await self._projection.stamps([tournament_id]))[tournament_id]
+        middle = stamp.members // 2
+        rows = await self._projection.rows(tournament_id, stamp, middle, 50)
+        assert rows is not None
+        member = rows[0].member_id
+        calls: dict[str, Callable[[], Awaitable[object]]] = {
+            "PING": self._ping,
+            "page": lambda: self._projection.rows(tournament_id, stamp, middle, 50),
+            "row": lambda: self._projection.rows_around(tournament_id, stamp, member, 0),
+        }
+        spent: dict[str, list[float]] = {name: [] for name in calls}
+        for _ in range(ROUNDS):
+            for name, call in calls.items():
+                began = self.cpu()
+                for _ in range(CALLS):
+                    await call()
+                spent[name].append((self.cpu() - began) / CALLS)
+        costs = {name: median(found) for name, found in spent.items()}
+        detail = ", ".join(f"{name} {cost * 1e6:.0f} us" for name, cost in costs.items())
+        return [
+            Figure(
+                f"CPU of Valkey for {words}, {stamp.members:,} members", costs[name] / costs["PING"], 1.5, "", detail
+            )
+            for name, words in (("page", "50 rows with ranks in one round trip"), ("row", "a member's row with rank"))
+        ]
+
+    async def rebuild(self, tournament_id: TournamentId) -> list[Figure]:
+        """From the database to a board in place, against the sorted writes of its members alone."""
+        loaded = await load(self._database, tournament_id)
+        assert loaded is not None
+        bare, whole, pings = [], [], []
+        for _ in range(3):
+            await self._valkey.flushall()
+            began = time.perf_counter()
+            await self._bare(loaded[2])
+            bare.append(time.perf_counter() - began)
+            await self._valkey.flushall()
+            async with _Pinging(self._url) as pinging:
+                began = time.perf_counter()
+                await project(self._database, self._projection, tournament_id)
+                whole.append(time.perf_counter() - began)
+            pings += pinging.waits
+        name, detail = f"cold rebuild, {len(loaded[2]):,} members", f"{spread(whole)} against {spread(bare)}"
+        return [
+            Figure(name, median(whole) / median(bare), 1.5, detail=detail),
+            Figure("longest wait of another client meanwhile", max(pings) * 1000, 10.0, "ms", f"{len(pings)} pings"),
+        ]
+
+    def league(self, loaded: "tuple[int, ScoreTable, Ranking] | None") -> Figure:
+        """Ranking some members from the facts that a process holds."""
+        assert loaded is not None
+        table = loaded[1]
+        rng = np.random.default_rng(1)
+        leagues = [np.sort(rng.choice(table.ids, LEAGUE, replace=False)) for _ in range(LEAGUES)]
+        found = []
+        for members in leagues:
+            began = time.perf_counter()
+            Ranking.of(members, weigh(table.pick(ScoreBasis.AFTER_EXTRA_TIME, members), WEIGHTS))
+            found.append(time.perf_counter() - began)
+        name = f"a league's board of {LEAGUE} from the facts of {len(table):,}"
+        return Figure(name, median(found) * 1000, 0.1, "ms", f"{LEAGUES} leagues")
+
+    async def commit_to_board(self, tournament_id: TournamentId, bound: float) -> Figure:
+        """From the commit of a version to its board in place, by the projector's own function."""
+        found = []
+        for _ in range(5):
+            async with self._database.begin() as connection:
+                await raise_versions(connection, tournament_id, board=True)
+            began = time.perf_counter()
+            await project(self._database, self._projection, tournament_id)
+            found.append(time.perf_counter() - began)
+        stamp = (await self._projection.stamps([tournament_id]))[tournament_id]
+        return Figure(f"commit to board, {stamp.members:,} members", median(found), bound, "s", spread(found))
+
+    async def _bare(self, ranking: Ranking) -> None:
+        """The sorted writes of a board's members, pipelined, and nothing else."""
+        async with connection_for(self._valkey, "bare") as connection:
+            for data, answers in zadd_blocks("bare", ranking.ids, ranking.packed, 600):
+                await connection.send_packed_command(data)
+                for _ in range(answers):
+                    await connection.read_response()
+
+    async def _memory(self) -> int:
+        """Bytes in use once what was removed has been freed."""
+        while (await self._valkey.info("memory"))["lazyfree_pending_objects"]:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+        found: int = (await self._valkey.info("memory"))["used_memory_dataset"]
+        return found
+
+    async def _ping(self) -> object:
+        return await self._valkey.execute_command("PING")
+
+
+class _Pinging:
+    """Another client that asks every two milliseconds while a block runs, from a process of its own."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self.waits: list[float] = []
+
+    async def __aenter__(self) -> Self:
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "bench.pinger", self._url, stdin=PIPE, stdout=PIPE
+        )
+        assert self._process.stdout is not None
+        await self._process.stdout.readline()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        output, _ = await self._process.communicate(b"\n")
+        self.waits = [float(word) for word in output.split()]

@@ -1,0 +1,98 @@
+"""`palpite projection verify` and `rebuild`, as they are typed: what they print, their exit codes, what they change."""
+
+import asyncio
+import json
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+from redis.asyncio import Redis
+
+from domain.ids import TournamentId, new_id
+from domain.tournament.model import TournamentStatus
+from domain.tournament.service import read_tournaments
+from integrations.valkey.layout import key
+from schema.ids import encode
+from tests.support.corrections import spoil_member
+from tests.support.football import make_members, make_tournament, pass_lock, put_guess
+from tests.support.palpite import run_palpite
+from tests.support.settlement import play
+
+if TYPE_CHECKING:
+    from domain.ids import MemberId
+    from runtime.database import PostgresDatabase
+
+
+pytestmark = pytest.mark.timeout(400)
+
+
+async def run(command: str, urls: tuple[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    database_url, redis_url = urls
+    return await asyncio.to_thread(
+        run_palpite, "projection", command, *arguments, DATABASE_URL=database_url, REDIS_URL=redis_url
+    )
+
+
+async def settled(database: "PostgresDatabase", label: str) -> "tuple[TournamentId, MemberId]":
+    made = await make_tournament(database, matches=1, label=label)
+    (member_id,) = await make_members(database, 1, joins=[made])
+    await put_guess(database, made, made.matches[0], member_id, 2, 1)
+    await pass_lock(database, *made.matches)
+    await play(database, made.matches[0], 2, 1)
+    return made.id, member_id
+
+
+async def test_what_is_missing_is_told_written_and_then_the_same(
+    database: "PostgresDatabase", database_url: str, valkey: Redis, valkey_url: str
+) -> None:
+    urls = (database_url, valkey_url)
+    nothing = await run("verify", urls)
+    one, _ = await settled(database, "One")
+    await make_tournament(database, matches=1, label="Over", status=TournamentStatus.COMPLETED)
+
+    missing = await run("verify", urls)
+    assert await valkey.keys("*") == []
+    written = await run("rebuild", urls, "--json")
+    same = await run("verify", urls)
+
+    assert (nothing.returncode, nothing.stdout.strip()) == (0, "No tournament is in play.")
+    assert missing.returncode == 1
+    assert missing.stdout.split() == ["TOURNAMENT", "WHERE", "PROBLEM", "One", "PROJECTION", "is", "missing"]
+    version = (await read_tournaments(database, [one]))[one].board_version
+    assert json.loads(written.stdout) == [{"tournamentId": str(one), "tournament": "One", "version": version}]
+    assert (same.returncode, same.stdout.strip()) == (0, "1 tournaments, all the same.")
+
+
+async def test_scores_and_projection_are_told_apart(
+    database: "PostgresDatabase", database_url: str, valkey: Redis, valkey_url: str
+) -> None:
+    urls = (database_url, valkey_url)
+    good, _ = await settled(database, "Good")
+    bad, member_id = await settled(database, "Bad")
+    assert (await run("rebuild", urls)).returncode == 0
+    await spoil_member(database, bad, member_id)
+    await valkey.set(key(good, "facts"), b"nonsense")
+
+    told = await run("verify", urls, "--json")
+    rebuilt = await run("rebuild", urls, "--tournament", str(good))
+    after = await run("verify", urls, "--tournament", encode("Tournament", good), "--json")
+
+    assert (told.returncode, rebuilt.returncode, after.returncode) == (1, 0, 0)
+    found = {row["tournament"]: row["problems"] for row in json.loads(told.stdout)}
+    assert [problem["where"] for problem in found["Bad"]] == ["LEDGER", "SCORES", "PROJECTION"]
+    assert str(member_id) in found["Bad"][1]["problem"]
+    assert found["Good"] == [{"where": "PROJECTION", "problem": "differs in facts"}]
+    assert json.loads(after.stdout) == [{"tournamentId": str(good), "tournament": "Good", "problems": []}]
+
+
+async def test_what_cannot_be_done_is_one_line_with_exit_code_2(database_url: str, valkey_url: str) -> None:
+    urls = (database_url, valkey_url)
+    nonsense = await run("verify", urls, "--tournament", "nonsense")
+    unknown = await run("rebuild", urls, "--tournament", str(new_id()))
+    nowhere = await run("verify", (database_url, "redis://127.0.0.1:1/0"))
+
+    for refused in (nonsense, unknown, nowhere):
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert refused.stderr.startswith("palpite: ")
+        assert len(refused.stderr.strip().splitlines()) == 1
+    assert unknown.stderr.strip() == "palpite: There is no such tournament."
