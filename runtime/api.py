@@ -37,6 +37,7 @@ from runtime.database import PostgresDatabase
 from runtime.demo.people import DOMAIN, PASSWORD
 from runtime.files import FileLinks, files_route
 from runtime.health import health_routes, readiness_checks
+from runtime.hearing import HeardByAll
 from runtime.metrics.http import CountRequests, metrics_route
 from runtime.metrics.meters import Metrics
 from runtime.middleware import RequestIds
@@ -46,12 +47,15 @@ from runtime.ratelimit import Limiter, limits_of
 from runtime.settings import Settings
 from runtime.websockets import WebSocketProtocol
 from schema.build import build_schema
+from schema.transport.answers import SharedAnswers
 from schema.transport.connections import Connections, Times
 from schema.transport.contexts import Contexts
 from schema.transport.credentials import SessionCookie
 from schema.transport.engine import Engine
 from schema.transport.limits import Limits
 from schema.transport.outlet import Post
+from schema.transport.sessions import KnownSessions
+from schema.transport.shortcut import Shortcut
 from schema.transport.sockets import Sockets
 from schema.transport.sse import EventEndpoint
 from web import pages
@@ -112,8 +116,9 @@ async def _open_parts(settings: Settings, stack: AsyncExitStack) -> _Parts:
     stack.push_async_callback(valkey.aclose)
     stack.push_async_callback(listening.aclose)
     boards = Boards(database, ValkeyProjection(valkey), utc_now)
-    ticks = TickReader(listening)
-    hub = Hub(database, boards, ticks, pace=_pace(settings))
+    answers = SharedAnswers(lambda: ticks.is_alive, seconds=settings.hub_poll_seconds)
+    ticks = TickReader(listening, early=answers.moved)
+    hub = Hub(database, boards, HeardByAll(ticks, answers), pace=_pace(settings))
     store = await stack.enter_async_context(open_store(settings))
     links = FileLinks(settings.secret_key(), settings.public_url, utc_now)
     services = Services(
@@ -125,7 +130,7 @@ async def _open_parts(settings: Settings, stack: AsyncExitStack) -> _Parts:
         session_days=settings.session_days,
         clock=utc_now,
     )
-    contexts = Contexts(services, hub)
+    contexts = Contexts(services, hub, answers, KnownSessions(seconds=settings.hub_poll_seconds))
     engine = Engine(build_schema(), Limits(), is_outage)
     connections = Connections(
         database,
@@ -160,6 +165,7 @@ def _application(settings: Settings, parts: _Parts) -> Starlette:
         middleware=[
             Middleware(CountRequests, metrics=parts.metrics),
             Middleware(RequestIds, new_id=lambda: new_id().hex),
+            Middleware(Shortcut, answers=parts.contexts.answers, sessions=parts.contexts.sessions),
         ],
         exception_handlers={404: pages.not_found},
     )

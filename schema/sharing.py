@@ -1,10 +1,11 @@
-"""Which fields of streams are shareable: executed once for all clients that ask for the same.
+"""Which fields are shareable: executed once for all clients that ask for the same, in streams and in queries.
 
 A field is shareable only when it stands here. What depends on who asks must never: `viewer*`, `admin*`, guesses,
 predictions, and leagues, which are read with the rights of the viewer.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 from graphql import (
     DocumentNode,
@@ -20,12 +21,17 @@ from graphql import (
     OperationDefinitionNode,
     OperationType,
     SelectionSetNode,
+    StringValueNode,
+    VariableNode,
     get_named_type,
     is_composite_type,
 )
 
 _EVENT = frozenset({"epoch", "version"})
+_PAGE = frozenset({"edges", "pageInfo", "totalCount"})
+_EDGE = frozenset({"cursor", "node"})
 SHAREABLE: Mapping[str, frozenset[str]] = {
+    "Query": frozenset({"tournament"}),
     "Subscription": frozenset({"leaderboardUpdates", "matchUpdates"}),
     "StreamEvent": _EVENT,
     "Node": frozenset({"id"}),
@@ -36,8 +42,13 @@ SHAREABLE: Mapping[str, frozenset[str]] = {
     "Resync": _EVENT | {"reason"},
     "Heartbeat": _EVENT | {"at", "stalenessMs"},
     "Leaderboard": frozenset(
-        {"id", "tournament", "round", "settledVersion", "streamPosition", "freshness", "settledMatches", "matches"}
+        {
+            *("id", "tournament", "round", "settledVersion", "streamPosition", "freshness", "settledMatches"),
+            *("matches", "rows"),
+        }
     ),
+    "LeaderboardRowConnection": _PAGE | {"boardMoved"},
+    "LeaderboardRowEdge": _EDGE,
     "StreamPosition": frozenset({"epoch", "version"}),
     "Freshness": frozenset({"computedAt", "source", "stalenessMs", "provisional", "liveMatches", "pendingMatches"}),
     "LeaderboardRow": frozenset(
@@ -48,8 +59,16 @@ SHAREABLE: Mapping[str, frozenset[str]] = {
         }
     ),
     "Member": frozenset({"id", "nickName"}),
-    "Tournament": frozenset({"id", "label", "season", "logoUrl", "mode", "status", "currentRound"}),
-    "Round": frozenset({"id", "position", "label", "slug", "kind", "isCurrent"}),
+    "Tournament": frozenset(
+        {
+            *("id", "label", "season", "logoUrl", "mode", "status", "settledVersion"),
+            *("currentRound", "rounds", "round", "matches", "leaderboard"),
+        }
+    ),
+    "Round": frozenset({"id", "position", "label", "slug", "kind", "isCurrent", "matches"}),
+    "MatchConnection": _PAGE,
+    "MatchEdge": _EDGE,
+    "PageInfo": frozenset({"hasNextPage", "hasPreviousPage", "startCursor", "endCursor"}),
     "Match": frozenset(
         {
             *("id", "tournament", "round", "version", "kickOff", "kickOffPrecision", "lockAt", "isLocked", "status"),
@@ -68,10 +87,25 @@ SHAREABLE: Mapping[str, frozenset[str]] = {
 def is_shareable(schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode) -> bool:
     """Whether all that an operation of a valid document selects is shareable."""
     root = schema.get_root_type(operation.operation)
-    if operation.operation is not OperationType.SUBSCRIPTION or root is None:
+    if operation.operation is OperationType.MUTATION or root is None:
         return False
     fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
     return _Walk(schema, fragments).is_shareable(root, operation.selection_set)
+
+
+def shown_tournament(operation: OperationDefinitionNode, variables: Mapping[str, Any]) -> str | None:
+    """The global id of the one tournament that a shareable query shows; None when it shows several, or hides them."""
+    (first, *others) = operation.selection_set.selections
+    if others or not isinstance(first, FieldNode):
+        return None
+    found = [argument.value for argument in first.arguments or () if argument.name.value == "id"]
+    match found:
+        case [VariableNode() as variable]:
+            value = variables.get(variable.name.value)
+            return value if isinstance(value, str) else None
+        case [StringValueNode() as text]:
+            return text.value
+    return None
 
 
 class _Walk:

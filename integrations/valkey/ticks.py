@@ -7,7 +7,7 @@ board can be read (`kind`, `id`, `version`).
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
@@ -63,9 +63,17 @@ class TickReader:
     What is heard on `palpite:ticks` of boards is not passed on when `palpite:boards` is read too: it comes too early.
     """
 
-    def __init__(self, client: "Redis", channels: Sequence[bytes] = (TICKS, BOARDS)) -> None:
+    def __init__(
+        self,
+        client: "Redis",
+        channels: Sequence[bytes] = (TICKS, BOARDS),
+        *,
+        early: Callable[[UUID], None] | None = None,
+    ) -> None:
+        """`early` is told of boards that moved and may not be readable from the projection yet."""
         self._client = client
         self._channels = channels
+        self._early = early
         self._is_alive = False
 
     @property
@@ -118,6 +126,8 @@ class TickReader:
             _log.warning("tick_unreadable", extra={"error": repr(error)})
             return
         if channel == TICKS and kind == TickKind.BOARD and BOARDS in self._channels:
+            if self._early is not None:
+                self._early(entity_id)
             return
         listener.tick(kind, entity_id, version)
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from live.hub import Hub
 from resolvers.context import RequestFacts, Services, Viewer
 from schema.context import ApiContext
+from schema.transport.answers import SharedAnswers
+from schema.transport.sessions import KnownSessions
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +15,8 @@ class Contexts:
 
     services: Services
     hub: Hub
+    answers: SharedAnswers
+    sessions: KnownSessions
 
     def make(self, request: RequestFacts, viewer: Viewer | None, *, is_new_viewer: bool = False) -> ApiContext:
         """The context of one operation, with loaders of its own; `is_new_viewer` as there."""

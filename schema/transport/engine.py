@@ -25,7 +25,10 @@ from graphql import (
 from graphql.execution.values import get_variable_values
 
 from domain.errors import Unavailable
+from schema import ids
 from schema.context import ApiContext
+from schema.sharing import shown_tournament
+from schema.transport.answers import Query
 from schema.transport.cost import Plan, cost_of, plan_of
 from schema.transport.faults import ErrorWriter, IsOutage, Kind, RequestRefused, refused, too_complex
 from schema.transport.limits import Limits
@@ -54,7 +57,9 @@ class Operation:
     variables: Mapping[str, Any]
     cost: int
     sharing: Sharing | None
-    """How a subscription is shared with equal ones, if it may be."""
+    """How it is shared with equal ones, if it may be."""
+    query: Query | None = None
+    """Of a query that may be shared: what its answer is kept by."""
 
 
 class Engine:
@@ -85,7 +90,8 @@ class Engine:
         if cost > self.limits.cost:
             raise too_complex(f"An answer may have {self.limits.cost} objects; this could have {cost}.")
         sharing = prepared.sharing[node.name.value if node.name else None]
-        return Operation(prepared.document, request.operation_name, node.operation, inputs, cost, sharing)
+        query = _query(request, node, sharing, cost) if sharing is not None else None
+        return Operation(prepared.document, request.operation_name, node.operation, inputs, cost, sharing, query)
 
     async def execute(self, operation: Operation, context: ApiContext) -> dict[str, Any]:
         """Run a query or mutation; the answer has `data`, and `errors` when there are any."""
@@ -186,6 +192,15 @@ class Engine:
             message = f'Unknown operation named "{name}".' if name else "`operationName` must name one operation."
             raise RequestRefused(Kind.DOCUMENT, [GraphQLError(message, extensions={"code": "INVALID_INPUT"})])
         return prepared.operations[name], prepared.plans[name]
+
+
+def _query(request: GraphQLRequest, node: OperationDefinitionNode, sharing: Sharing, cost: int) -> Query | None:
+    """What the answer to a query of one tournament is kept by."""
+    shown = shown_tournament(node, request.variables) if node.operation is OperationType.QUERY else None
+    tournament_id = ids.tournament_id(shown) if shown is not None else None
+    if tournament_id is None:
+        return None
+    return Query(sharing.key(request.operation_name, request.variables, None), tournament_id, cost)
 
 
 def _not_here(kind: OperationType) -> str:

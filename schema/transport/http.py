@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -14,6 +14,7 @@ from starlette.responses import Response
 from resolvers.context import CookieChange, RequestFacts
 from schema.context import ApiContext
 from schema.shared import ErrorCode
+from schema.transport.answers import Query
 from schema.transport.contexts import Contexts
 from schema.transport.credentials import (
     COOKIE,
@@ -25,8 +26,10 @@ from schema.transport.credentials import (
     viewer_of,
 )
 from schema.transport.engine import Engine, Operation
+from schema.transport.extensions import closed, extensions
 from schema.transport.faults import Kind, RequestRefused, refused
 from schema.transport.requests import GraphQLRequest, read_json, read_query_string, read_request
+from schema.transport.shortcut import Written
 
 JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"
@@ -75,8 +78,27 @@ class HttpEndpoint:
     async def _execute(self, request: Request, answer: "Answer", operation: Operation, context: ApiContext) -> Response:
         self._refuse_foreign_pages(request, operation)
         answer.cost = operation.cost
+        if operation.query is not None:
+            shared = await self._shared(request, operation, operation.query, answer, context)
+            if shared is not None:
+                return shared
+        if operation.kind is OperationType.MUTATION and (written := _written(request)) is not None:
+            self._contexts.sessions.forget(written.authorization, written.cookie)  # it may end it
         answer.body.update(await self._engine.execute(operation, context))
         return answer.response(200)
+
+    async def _shared(
+        self, request: Request, operation: Operation, query: Query, answer: "Answer", context: ApiContext
+    ) -> Response | None:
+        """The answer that is the same for all who ask, executed with nobody as the viewer; None when there is none."""
+        facts = replace(context.request, address="", user_agent=None)
+        for_all = self._contexts.make(facts, None, is_new_viewer=False)
+        kept = await self._contexts.answers.answer(query, lambda: self._engine.execute(operation, for_all))
+        if kept is None:
+            return None
+        if (written := _written(request)) is not None:
+            self._contexts.answers.remember(written.wish, query, answer.content_type.encode())
+        return answer.made(kept.data)
 
     async def _parse(self, request: Request) -> GraphQLRequest:
         limits = self._engine.limits
@@ -100,12 +122,15 @@ class HttpEndpoint:
         return bytes(body)
 
     async def _context(self, request: Request, answer: "Answer") -> ApiContext:
+        asked_at = self._contexts.sessions.now()
         try:
             credentials = Credentials(read_bearer(request.headers.get("authorization")), request.cookies.get(COOKIE))
             viewer, ended = await viewer_of(self._contexts.services.database, credentials)
         except BadToken as problem:
             message = "The session has ended, or the token is wrong; sign in again."
             raise refused(Kind.UNAUTHENTICATED, message, ErrorCode.UNAUTHENTICATED) from problem
+        if (written := _written(request)) is not None and not ended:
+            self._contexts.sessions.note(written.authorization, written.cookie, asked_at)
         facts = RequestFacts(
             id=answer.request_id,
             address=request.client.host if request.client else "",
@@ -144,20 +169,30 @@ class Answer:
 
     def response(self, status: int, headers: Mapping[str, str] | None = None) -> Response:
         """The answer with its extensions."""
-        extensions: dict[str, Any] = {
-            "requestId": self.request_id,
-            "serverTime": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
-            "cost": self.cost,
-        }
-        if self.session_ended:
-            extensions["sessionEnded"] = True
-        self.body["extensions"] = extensions
-        return Response(
-            orjson.dumps(self.body),
-            status_code=status,
-            headers={"cache-control": "no-store", **(headers or {})},
-            media_type=f"{self.media}; charset=utf-8",
-        )
+        self.body["extensions"] = self._extensions()
+        return self._response(orjson.dumps(self.body), status, headers)
+
+    def made(self, data: bytes) -> Response:
+        """An answer whose data are JSON already."""
+        return self._response(closed(data, self._extensions()))
+
+    @property
+    def content_type(self) -> str:
+        """The media type as the answer names it."""
+        return f"{self.media}; charset=utf-8"
+
+    def _extensions(self) -> dict[str, Any]:
+        return extensions(self.request_id, self.cost, session_ended=self.session_ended)
+
+    def _response(self, body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+        told = {"cache-control": "no-store", **(headers or {})}
+        return Response(body, status_code=status, headers=told, media_type=self.content_type)
+
+
+def _written(request: Request) -> Written | None:
+    """The request as its client wrote it, where that is known."""
+    found: Written | None = getattr(request.state, "written", None)
+    return found
 
 
 def media_type(accept: str | None) -> str | None:

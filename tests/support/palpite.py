@@ -89,8 +89,15 @@ def run_palpite(*arguments: str, seconds: float = 60.0, **settings: str) -> subp
 @contextmanager
 def started_palpite(*arguments: str, **settings: str) -> Iterator[RunningPalpite]:
     """Start a command; at the end of the block it and all that it started are killed."""
+    with started_program(*command(*arguments)[1:], **settings) as running:
+        yield running
+
+
+@contextmanager
+def started_program(*arguments: str, **settings: str) -> Iterator[RunningPalpite]:
+    """The same for any Python program of this checkout, such as `-m module`."""
     process = subprocess.Popen(
-        command(*arguments),
+        [sys.executable, *arguments],
         cwd=REPOSITORY,
         env=environment(settings),
         stdin=subprocess.DEVNULL,

@@ -1,0 +1,145 @@
+"""Answers of equal queries, executed once and kept as bytes for as long as nothing that they show has moved.
+
+Only shareable queries of one tournament (`schema.sharing`) are kept. A tick of the tournament ends them at once; a tick
+that was lost is made good by their age.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any, TypeAlias
+from uuid import UUID
+
+import orjson
+
+from domain.outbox.model import TickKind
+
+Execute: TypeAlias = Callable[[], Awaitable[dict[str, Any]]]
+"""Answers a query as if nobody were signed in."""
+Generation: TypeAlias = tuple[int, int]
+_MOVING = frozenset({TickKind.BOARD, TickKind.MATCHES})
+_MOST_REQUESTS = 2_000
+_LONGEST_REQUEST = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A shareable query: what it is equal by, and the tournament that it shows."""
+
+    key: Hashable
+    tournament_id: UUID
+    cost: int
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An answer without errors, as JSON."""
+
+    data: bytes
+    query: Query
+    generation: Generation
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is kept for a request: the data, what they cost, and the media type in which the client takes them."""
+
+    data: bytes
+    cost: int
+    media: bytes
+
+
+class SharedAnswers:
+    """One per process. It hears ticks: see `live.ports.TickListener`."""
+
+    def __init__(
+        self,
+        hears: Callable[[], bool],
+        *,
+        seconds: float,
+        most_bytes: int = 32 * 1024 * 1024,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        """`hears`: whether ticks are listened to; while they are not, nothing is kept. `seconds`: the greatest age."""
+        self._hears = hears
+        self._seconds = seconds
+        self._most_bytes = most_bytes
+        self._clock = clock
+        self._kept: OrderedDict[Hashable, Kept] = OrderedDict()
+        self._bytes = 0
+        self._flights: dict[tuple[Hashable, Generation], asyncio.Task[Kept | None]] = {}
+        self._requests: OrderedDict[Hashable, tuple[Query, bytes]] = OrderedDict()
+        self._beginnings = 0
+        self._moves: dict[UUID, int] = {}
+
+    async def answer(self, query: Query, execute: Execute) -> Kept | None:
+        """The answer: kept, or executed once for all who ask meanwhile; None when it has errors, or nothing is kept."""
+        kept = self._find(query.key)
+        if kept is not None or not self._hears():
+            return kept
+        flight = (query.key, self._generation(query.tournament_id))
+        if flight not in self._flights:
+            task = self._flights[flight] = asyncio.create_task(self._execute(query, execute))
+            task.add_done_callback(lambda _: self._flights.pop(flight))
+        # Who is cancelled does not cancel what others wait for.
+        return await asyncio.shield(self._flights[flight])
+
+    def remember(self, request: tuple[bytes, ...], query: Query, media: bytes) -> None:
+        """That a request, as its client wrote it, asks for this query in this media type."""
+        if sum(map(len, request)) <= _LONGEST_REQUEST:
+            self._requests[request] = (query, media)
+            if len(self._requests) > _MOST_REQUESTS:
+                self._requests.popitem(last=False)
+
+    def find(self, request: tuple[bytes, ...]) -> Found | None:
+        """The answer that is kept for a request as its client wrote it."""
+        wish = self._requests.get(request)
+        kept = self._find(wish[0].key) if wish is not None else None
+        return None if kept is None or wish is None else Found(kept.data, wish[0].cost, wish[1])
+
+    def tick(self, kind: str, entity_id: UUID, version: int | None) -> None:  # noqa: ARG002 -- whatever it is now
+        """Something moved."""
+        if kind in _MOVING:
+            self.moved(entity_id)
+
+    def moved(self, tournament_id: UUID) -> None:
+        """Boards or matches of a tournament moved."""
+        self._moves[tournament_id] = self._moves.get(tournament_id, 0) + 1
+
+    def subscribed(self) -> None:
+        """Listening began; ticks may have been missed before."""
+        self._beginnings += 1
+
+    def heard(self) -> None:
+        """The source of ticks answered: nothing moved."""
+
+    def _find(self, key: Hashable) -> Kept | None:
+        kept = self._kept.get(key)
+        if kept is None or not self._hears() or self._clock() >= kept.until:
+            return None
+        return kept if kept.generation == self._generation(kept.query.tournament_id) else None
+
+    def _generation(self, tournament_id: UUID) -> Generation:
+        return self._beginnings, self._moves.get(tournament_id, 0)
+
+    async def _execute(self, query: Query, execute: Execute) -> Kept | None:
+        # Taken before anything is read: what moves meanwhile makes the answer old.
+        generation, until = self._generation(query.tournament_id), self._clock() + self._seconds
+        answer = await execute()
+        if "errors" in answer:
+            return None
+        kept = Kept(orjson.dumps(answer["data"]), query, generation, until)
+        self._keep(kept)
+        return kept
+
+    def _keep(self, kept: Kept) -> None:
+        key = kept.query.key
+        before = self._kept.pop(key, None)
+        self._bytes += len(kept.data) - (len(before.data) if before is not None else 0)
+        self._kept[key] = kept
+        while self._bytes > self._most_bytes:
+            _, oldest = self._kept.popitem(last=False)
+            self._bytes -= len(oldest.data)

@@ -1,0 +1,23 @@
+"""What every answer says of itself beside its data."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+
+def extensions(request_id: str, cost: int, *, session_ended: bool = False) -> dict[str, Any]:
+    """The `extensions` of an answer over HTTP."""
+    found: dict[str, Any] = {
+        "requestId": request_id,
+        "serverTime": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+        "cost": cost,
+    }
+    if session_ended:
+        found["sessionEnded"] = True
+    return found
+
+
+def closed(data: bytes, told: dict[str, Any]) -> bytes:
+    """An answer whose data are JSON already, with its extensions."""
+    return b'{"data":%b,"extensions":%b}' % (data, orjson.dumps(told))
