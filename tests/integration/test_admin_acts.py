@@ -22,6 +22,7 @@ from tests.support.api import Api
 from tests.support.api_world import World, make_world
 from tests.support.dead_letters import fail
 from tests.support.executions import queue
+from tests.support.football import set_match
 from tests.support.graphql_client import GraphQLClient, id_of
 from tests.support.schedules import put_schedule
 
@@ -33,6 +34,7 @@ READS = {
     "execution.admin",
     "execution.read",
     "execution.watch",
+    "health.read_problem",
     "operations.watch",
     "schedule.read",
     "schedule.read_run",
@@ -73,6 +75,10 @@ WALK = {
     ),
     "replaySettlement": Walked(
         "correction.replay_settlement", lambda ids: {"tournamentId": ids["tournament"]}, "EXECUTION"
+    ),
+    "dismissHealthProblem": Walked("health.dismiss", lambda ids: {"problemId": ids["problem"]}, "MATCH"),
+    "updateTournament": Walked(
+        "tournament.update", lambda ids: {"tournamentId": ids["tournament"], "label": "Another"}, "TOURNAMENT"
     ),
 }
 
@@ -159,6 +165,9 @@ async def _ids(world: World) -> dict[str, str]:
     database = world.api.database
     letter = await fail(database, operation=Operation.SYNC_CURRENT_ROUND)
     queued = (await queue(database, operation=Operation.REBUILD_PROJECTION)).execution
+    await set_match(database, world.open, hold_reason="The result has just come in.")
+    root = await world.client(world.root)
+    (tournament,) = (await root.operation("adminTournaments")).data["tournaments"]["edges"]
     return {
         "queued": id_of("Execution", queued.id),
         "failed": id_of("Execution", letter.execution_id),
@@ -166,4 +175,5 @@ async def _ids(world: World) -> dict[str, str]:
         "schedule": id_of("Schedule", await put_schedule(database)),
         "settled": id_of("Match", world.settled),
         "tournament": world.tournament_id,
+        "problem": tournament["node"]["adminHealth"]["problems"][0]["id"],
     }

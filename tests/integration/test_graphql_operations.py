@@ -28,7 +28,7 @@ def _earlier(world: World) -> dict[str, Any]:
 # Who runs it, with what, how many different statements it takes (authenticating a member is the first of them), and how
 # often one of them may be sent a second time, because branches of an operation reach the same loader at other moments.
 READS: dict[str, tuple[str | None, Variables, int, int]] = {
-    "adminExecutions": ("root", _nothing, 6, 0),
+    "adminExecutions": ("root", _nothing, 5, 0),
     "dashboard": ("ana", _nothing, 14, 2),
     "league": ("ana", lambda world: {"id": world.league_id}, 10, 5),
     "leagueHistory": ("ana", lambda world: {"id": world.league_id, "tournament": world.tournament_id}, 5, 0),
