@@ -17,6 +17,7 @@ from domain.ingestion.model import StoredMatch
 from domain.ingestion.rules import RoundKickOffs
 from domain.ingestion.snapshot import RoundSnapshot, StandingsGroupSnapshot, TeamSnapshot
 from domain.match.model import KickOffPrecision, MatchStatus, ResultState
+from domain.match.store import close_gate
 from domain.match.tables import match_results, matches
 from domain.scoring.tables import rulesets
 from domain.tables import among
@@ -232,6 +233,7 @@ async def read_matches_for_update(
 ) -> dict[MatchId, StoredMatch]:
     """All matches of a tournament, locked in the order of their ids, as every writer locks them."""
     whole = matches.c.tournament_id == tournament_id
+    await close_gate(connection, tournament_id)
     # Locked by a statement of its own: what is read afterwards was committed before the locks were had.
     await connection.execute(select(matches.c.id).where(whole).order_by(matches.c.id).with_for_update())
     columns = [matches.c[name] for name in MATCH_COLUMNS]

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
@@ -76,6 +77,20 @@ def lock_passed(at: "ColumnElement[datetime] | None" = None) -> ColumnElement[bo
     The one condition behind both the end of guessing and the sight of others' guesses.
     """
     return func.coalesce(matches.c.lock_at <= _instant(at), false())
+
+
+def gate(tournament_id: ColumnElement[UUID]) -> ColumnElement[int]:
+    """Key of the advisory lock by which savers of guesses and writers of a tournament's matches take turns."""
+    return func.hashtextextended(func.concat("matches:", tournament_id), 0)
+
+
+async def close_gate(connection: "AsyncConnection", tournament_id: TournamentId) -> None:
+    """Wait for guesses that are being saved, and have new ones wait; before all rows of a tournament are locked.
+
+    Savers share the locks of rows, and pass by whoever waits to have one alone: in the minutes before a kick-off he
+    would wait for ever.
+    """
+    await connection.execute(select(func.pg_advisory_xact_lock(gate(literal(tournament_id, Uuid)))))
 
 
 async def has_locked(connection: "AsyncConnection", tournament_id: TournamentId) -> bool:

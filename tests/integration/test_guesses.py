@@ -15,6 +15,7 @@ from domain.guess import service, store
 from domain.guess.model import Guess, GuessInput
 from domain.guess.tables import guess_revisions, guesses
 from domain.ids import LeagueId, MatchId, MemberId
+from domain.ingestion.store import read_matches_for_update
 from domain.match.model import Goals, KickOffPrecision, MatchStatus, ResultKind
 from domain.match.tables import matches
 from domain.member.model import PlatformRole
@@ -306,7 +307,7 @@ async def test_the_write_decides_by_its_own_instant_not_by_that_of_its_transacti
     await set_match(database, soon_over, kick_off=lock_at, lock_at=lock_at)
     given = [GuessInput(match_id, 1, 0) for match_id in made.matches]
     async with database.begin() as connection:
-        await store.lock_member(connection, ana)
+        await store.lock_member(connection, ana, made.matches)
         found = await store.lock_matches(connection, ana, made.matches)
         assert [found[match_id][0].is_locked for match_id in made.matches] == [False, False]
         for _ in range(20_000):
@@ -329,6 +330,34 @@ async def test_a_kick_off_that_moves_while_a_guess_waits_is_seen(wide_database: 
         await connection.execute(update(matches).values(kick_off=now, lock_at=now))
     assert await waiting == "MATCH_LOCKED"
     assert await count_rows(wide_database) == (0, 0)
+
+
+async def test_a_change_of_matches_gets_its_turn_while_guesses_keep_coming(wide_database: PostgresDatabase) -> None:
+    """Savers share the rows, so whoever wants them alone would wait as long as there is always one more."""
+    made = await make_tournament(wide_database, matches=2)
+    ana, bea = await make_members(wide_database, 2, joins=[made])
+    turns: list[str] = []
+
+    async def ingest() -> None:
+        async with wide_database.begin() as connection:
+            await read_matches_for_update(connection, made.id)
+            turns.append("ingest")
+
+    async def guess() -> None:
+        await save(wide_database, bea, made.matches[0], 1, 0)
+        turns.append("bea")
+
+    async with wide_database.begin() as connection:
+        await store.lock_member(connection, ana, made.matches)
+        await store.lock_matches(connection, ana, made.matches)
+        ingesting = asyncio.create_task(ingest())
+        await until_one_waits(wide_database)
+        guessing = asyncio.create_task(guess())
+        await until_one_waits(wide_database, 2)
+        turns.append("ana")
+    await asyncio.gather(ingesting, guessing)
+
+    assert turns == ["ana", "ingest", "bea"]
 
 
 async def test_saves_of_one_member_at_once_come_one_after_another(wide_database: PostgresDatabase) -> None:

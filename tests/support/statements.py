@@ -30,13 +30,13 @@ def recorded_statements(database: "PostgresDatabase") -> Iterator[list[str]]:
         event.remove(engine, "before_cursor_execute", record)
 
 
-async def until_one_waits(database: "PostgresDatabase") -> None:
-    """Until a statement of this database waits for a lock."""
+async def until_one_waits(database: "PostgresDatabase", count: int = 1) -> None:
+    """Until a statement of this database waits for a lock, or so many do."""
     waiting = text(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     )
     async with database.read() as connection:
         for _ in range(20_000):
-            if (await connection.execute(waiting)).scalar_one() > 0:
+            if (await connection.execute(waiting)).scalar_one() >= count:
                 return
     pytest.fail("nothing has waited for a lock")

@@ -14,6 +14,7 @@ from domain.guess.tables import tournament_members
 from domain.ids import MatchId, TournamentId
 from domain.leaderboard.fold.store import copy
 from domain.match.model import Goals
+from domain.match.store import close_gate
 from domain.match.tables import matches
 from domain.scoring.model import Facts, ScoreBasis
 from domain.scoring.tables import FACTS
@@ -138,6 +139,7 @@ async def lock_tournament(connection: "AsyncConnection", tournament_id: Tourname
     """Keep settlements of a tournament away, then changes of its matches: the order that settlements keep too."""
     key = func.hashtextextended(f"tournament:{tournament_id}", 0)
     await connection.execute(select(func.pg_advisory_xact_lock(key)))
+    await close_gate(connection, tournament_id)
     rows = select(matches.c.id).where(matches.c.tournament_id == tournament_id).order_by(matches.c.id)
     await connection.execute(rows.with_for_update())
 
