@@ -80,7 +80,7 @@ async def test_f1_workers_killed_while_they_settle_pay_every_point_once(
     await assert_settled_once(database, len(results))
     found = await states(database)
     assert set(found.values()) <= {"COMPLETED", "FAILED"}
-    assert sum(state == "FAILED" for state in found.values()) <= len(results) // 20
+    assert sum(state == "FAILED" for state in found.values()) <= max(2, kills // 5)
     late, hit = await _settled_late(database, killed), await _hit(database)
     sys.stderr.write(f"F1 settlement: {kills} kills, {hit} of them in a settlement\n")
     assert late == []
