@@ -108,9 +108,16 @@ def id_bytes(value: bytes) -> bytes:
 
 
 def order_of_ids(ids: Ids) -> NDArray[np.intp]:
-    """The order that sorts ids; as pairs of 64-bit numbers they sort three times as fast as bytes do."""
-    halves = np.ascontiguousarray(ids).view(">u8").reshape(-1, 2).astype(np.uint64)
-    order: NDArray[np.intp] = np.lexsort((halves[:, 1], halves[:, 0]))
+    """The order that sorts ids: by their first halves, which are numbers, and the few that share one by both."""
+    halves = np.ascontiguousarray(ids).view(">u8").reshape(-1, 2)
+    heads = halves[:, 0].astype(np.uint64)
+    order: NDArray[np.intp] = np.argsort(heads)
+    ranked = heads[order]
+    is_next_equal = ranked[1:] == ranked[:-1]
+    if is_next_equal.any():
+        tied = np.append(is_next_equal, False) | np.insert(is_next_equal, 0, False)
+        some = order[tied]
+        order[tied] = some[np.lexsort((halves[some, 1], heads[some]))]
     return order
 
 

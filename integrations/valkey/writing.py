@@ -31,18 +31,22 @@ async def stage(
     ranking: "Ranking",
 ) -> list[int]:
     """Write the parts of a board under other names; the sizes of all `PARTS`, 0 for those that there are not."""
-    strings = await asyncio.to_thread(strings_of, table, ranking)
     boards = {"master_scores": ranking.settled}
     if table.live is not None:
         boards["live_scores"] = ranking
+    making = asyncio.create_task(asyncio.to_thread(strings_of, table, ranking))
+    try:
+        async with connection_for(client, key(tournament_id, "stamp")) as connection:
+            wire = _Wire(connection, patience)
+            for name, board in boards.items():
+                await wire.add(names[name], board)
+            strings = await making
+            for name in STRINGS:
+                if strings[name]:
+                    await wire.store(names[name], strings[name])
+    finally:
+        making.cancel()
     sizes = {name: len(value) for name, value in strings.items()} | {name: len(one) for name, one in boards.items()}
-    async with connection_for(client, key(tournament_id, "stamp")) as connection:
-        wire = _Wire(connection, patience)
-        for name, board in boards.items():
-            await wire.add(names[name], board)
-        for name in STRINGS:
-            if strings[name]:
-                await wire.store(names[name], strings[name])
     return [sizes.get(name, 0) for name in PARTS]
 
 

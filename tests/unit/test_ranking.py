@@ -192,3 +192,11 @@ def test_places_of_many_and_around_a_score(board: Board, strangers: list[MemberI
 @given(boards, boards)
 def test_the_digest_tells_boards_apart(one: Board, other: Board) -> None:
     assert (rank(one).digest == rank(other).digest) is (one == other)
+
+
+@given(st.lists(st.tuples(st.sampled_from([0, 1, 2**63, 2**64 - 1]), st.integers(0, 2**64 - 1)), max_size=30))
+def test_ids_are_sorted_by_their_bytes_also_where_halves_are_shared(halves: list[tuple[int, int]]) -> None:
+    found = [head.to_bytes(8, "big") + tail.to_bytes(8, "big") for head, tail in dict.fromkeys(halves)]
+    ids = np.array(found, dtype="S16")
+
+    assert ids[order_of_ids(ids)].tobytes() == b"".join(sorted(found))
