@@ -12,6 +12,7 @@ from domain.leaderboard.service import Boards
 from domain.member import service as members
 from domain.member.model import Account, Member, PlatformRole, Session
 from resolvers.loaders import Loaders
+from resolvers.roles import RoleDesk
 
 
 class RateLimiter(Protocol):
@@ -32,6 +33,7 @@ class Services:
 
     database: Database
     boards: Boards
+    roles: RoleDesk
     limiter: RateLimiter
     report_url: Callable[[str], str]
     """Makes a signed, short-lived address of a stored report from its key."""

@@ -105,8 +105,8 @@ async def board_exporter(context: Context, arguments: Mapping[str, Any]) -> None
 async def board_watcher(context: Context, arguments: Mapping[str, Any]) -> None:
     """The same for streams, which ask again and again: membership is read from the database each time."""
     key: BoardKey = arguments["key"]
-    if key.league_id is not None:
-        await _league_role(context, key.league_id)
+    if key.league_id is not None and await context.services.roles.role(key.league_id, context.member_id) is None:
+        raise NotFound("There is no such league.")
 
 
 async def _league_role(context: Context, league_id: LeagueId) -> LeagueRole:

@@ -3,6 +3,7 @@
 Each change raises the league's board version: boards and streams follow, and streams ask anew who may see them.
 """
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,16 @@ async def read(database: Database, league_id: LeagueId, membership_id: LeagueMem
     """A present membership. For a league that was read for a viewer: who may see it is not asked here."""
     async with database.read() as connection:
         return await store.read_membership(connection, league_id, membership_id)
+
+
+async def roles_of(
+    database: Database, questions: Collection[tuple[LeagueId, MemberId]]
+) -> dict[tuple[LeagueId, MemberId], LeagueRole]:
+    """The role of each of these members in the league asked for, where there is one; one statement for all."""
+    async with database.read() as connection:
+        return await store.read_roles_of(
+            connection, {league_id for league_id, _ in questions}, {member_id for _, member_id in questions}
+        )
 
 
 async def leave(database: Database, member_id: MemberId, league_id: LeagueId, request_id: str) -> None:

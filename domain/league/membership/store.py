@@ -1,5 +1,6 @@
 """SQL of who is in a league. A membership that ended stays, so that earlier boards have the members of their moment."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Row, and_, case, func, literal, select, tuple_, update
@@ -7,9 +8,9 @@ from sqlalchemy import Row, and_, case, func, literal, select, tuple_, update
 from domain.ids import LeagueId, LeagueMembershipId, MemberId
 from domain.league.model import LeagueMembership, LeagueRole, LeftCause
 from domain.league.store import count_members
-from domain.league.tables import league_members
+from domain.league.tables import league_members, leagues
 from domain.member.tables import members
-from domain.tables import Uuid
+from domain.tables import Uuid, among
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -34,6 +35,19 @@ async def members_page(
         statement = statement.where(order > tuple_(literal(place), literal(after[1]), literal(after[2], Uuid)))
     rows = await connection.execute(statement.order_by(*order).limit(first + 1))
     return [_to_membership(row) for row in rows], await count_members(connection, league_id)
+
+
+async def read_roles_of(
+    connection: "AsyncConnection", league_ids: Iterable[LeagueId], member_ids: Iterable[MemberId]
+) -> dict[tuple[LeagueId, MemberId], LeagueRole]:
+    """The roles that any of the members have in any of the leagues, of which none is deleted."""
+    statement = (
+        select(league_members.c.league_id, league_members.c.member_id, league_members.c.role)
+        .join(leagues, and_(leagues.c.id == league_members.c.league_id, leagues.c.deleted_at.is_(None)))
+        .where(among(league_members.c.league_id, league_ids), among(league_members.c.member_id, member_ids), _LIVE)
+    )
+    rows = await connection.execute(statement)
+    return {(LeagueId(row.league_id), MemberId(row.member_id)): LeagueRole(row.role) for row in rows}
 
 
 async def read_membership(

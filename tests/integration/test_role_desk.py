@@ -1,0 +1,56 @@
+"""Questions for roles that come together are one statement, and each answer is newer than its question."""
+
+import asyncio
+
+from sqlalchemy import func
+
+from domain.ids import LeagueId, MemberId, new_id
+from domain.league.model import LeagueRole
+from domain.league.tables import league_members
+from resolvers.roles import RoleDesk
+from runtime.database import PostgresDatabase
+from tests.support.football import make_league, make_member, make_members
+from tests.support.statements import recorded_statements
+
+
+async def test_many_questions_are_one_statement(database: PostgresDatabase) -> None:
+    ana = await make_member(database, "Ana")
+    crowd = await make_members(database, 200)
+    league = await make_league(database, "Office", ana, members=crowd[:100], viewers=crowd[100:110])
+    other = await make_league(database, "Other", crowd[150])
+    desk = RoleDesk(database)
+    await desk.role(league, ana)
+    with recorded_statements(database) as statements:
+        asked = [desk.role(league, member_id) for member_id in [ana, *crowd]]
+        found = await asyncio.gather(*asked, desk.role(other, crowd[150]), desk.role(LeagueId(new_id()), ana))
+
+    assert len(statements) == 1
+    assert found[:101] == [LeagueRole.ADMIN] + [LeagueRole.MEMBER] * 100
+    assert found[101:111] == [LeagueRole.VIEWER] * 10
+    assert found[111:201] == [None] * 90
+    assert found[201:] == [LeagueRole.ADMIN, None]
+
+
+async def test_who_asks_after_a_removal_hears_of_it(database: PostgresDatabase) -> None:
+    ana, bob = await make_member(database, "Ana"), await make_member(database, "Bob")
+    league = await make_league(database, "Office", ana, members=[bob])
+    desk = RoleDesk(database)
+    under_way = asyncio.ensure_future(desk.role(league, bob))
+    await asyncio.sleep(0)  # its statement may be on its way
+    async with database.begin() as connection:
+        gone = league_members.update().where(league_members.c.member_id == bob)
+        await connection.execute(gone.values(left_at=func.clock_timestamp(), left_cause="REMOVED"))
+    assert await desk.role(league, bob) is None
+    await under_way
+
+
+async def test_a_failure_reaches_whoever_asked_and_holds_nobody_up() -> None:
+    desk = RoleDesk(PostgresDatabase.create("postgresql+asyncpg://nobody@127.0.0.1:1/nothing"))
+    question = LeagueId(new_id()), MemberId(new_id())
+    for _ in range(2):
+        answers = [asyncio.ensure_future(desk.role(*question)) for _ in range(3)]
+        await asyncio.sleep(0)
+        answers[0].cancel()
+        found = await asyncio.wait_for(asyncio.gather(*answers, return_exceptions=True), 10)
+        assert isinstance(found[0], asyncio.CancelledError)
+        assert all(isinstance(answer, OSError) for answer in found[1:])
