@@ -2,15 +2,19 @@
 
 from uuid import UUID
 
-from domain.ids import LeagueId, MemberId
+from domain.errors import InvalidInput
+from domain.ids import LeagueId, MemberId, SessionId
 from domain.league import rules
 from domain.league import service as leagues
 from domain.league.model import League
 from domain.member import service as members
-from domain.member.model import Account, Member, NewSession
+from domain.member.administration import service as administration
+from domain.member.model import Account, ManagedMember, Member, NewSession, PlatformRole, Session
+from domain.member.profile import service as profile
+from domain.member.rules import is_plain
 from resolvers.context import Context, Viewer
-from resolvers.pages import Cursors, Page, cut, page_size, words
-from resolvers.permissions import allow, anyone, member
+from resolvers.pages import Cursors, Page, cut, instant, page_size, words
+from resolvers.permissions import allow, anyone, member, platform_admin
 
 
 @allow(anyone)
@@ -50,9 +54,7 @@ async def sign_out(context: Context) -> None:
     """End the session that the request came with."""
     if context.viewer is not None:
         await members.sign_out(context.database, context.viewer.session.id)
-    context.cookie.ended = True
-    context.viewer = None
-    context.renew_loaders()
+    _leave(context)
 
 
 @allow(anyone)
@@ -76,6 +78,98 @@ async def own_leagues(context: Context, *, first: int, after: str | None) -> Pag
     rows = await leagues.page_of_member(context.database, context.member_id, page_size(first), place)
     context.loaders.league.prime_many({row.id: row for row in rows})
     return cut(rows, first, after=after, cursor=lambda league: cursors.write(*rules.list_position(league)))
+
+
+@allow(member)
+async def update_profile(context: Context, *, nick_name: str | None, time_zone: str | None) -> Account:
+    """Change nick name or time zone of the viewer."""
+    account = await profile.update(
+        context.database,
+        context.member_id,
+        nick_name=nick_name,
+        time_zone=time_zone,
+        request_id=context.request.id,
+    )
+    if context.viewer is not None:
+        context.viewer = Viewer(context.viewer.session, account)
+    context.renew_loaders()
+    return account
+
+
+@allow(member)
+async def own_sessions(context: Context, *, first: int, after: str | None) -> Page[Session]:
+    """Live sessions of the viewer, latest seen first."""
+    cursors = Cursors("viewer.sessions")
+    place = cursors.read(after, instant, _session_id) if after is not None else None
+    rows = await members.sessions_page(context.database, context.member_id, first=page_size(first), after=place)
+    return cut(rows, first, after=after, cursor=lambda row: cursors.write(row.last_seen_at.isoformat(), row.id))
+
+
+@allow(member)
+async def own_session(context: Context, *, session_id: SessionId) -> Session | None:
+    """A live session of the viewer."""
+    return await members.own_session(context.database, context.member_id, session_id)
+
+
+@allow(member)
+async def revoke_session(context: Context, *, session_id: SessionId) -> SessionId:
+    """End a session of the viewer; that of this very request like signing out."""
+    await members.revoke_session(context.database, context.member_id, session_id)
+    if context.viewer is not None and context.viewer.session.id == session_id:
+        _leave(context)
+    return session_id
+
+
+@allow(platform_admin)
+async def read_managed(context: Context, *, member_id: MemberId) -> ManagedMember | None:
+    """A member as platform admins see one."""
+    return await administration.read(context.database, member_id)
+
+
+async def managed_page(context: Context, *, search: str | None, first: int, after: str | None) -> Page[ManagedMember]:
+    """Members by nick name. Only below `Query.admin`.
+
+    Raises:
+        InvalidInput: `search` holds what no name does.
+    """
+    if search is not None and not is_plain(search):
+        raise InvalidInput("`search` has no control characters.", field=("search",))
+    cursors = Cursors("admin.members", search)
+    place = cursors.read(after, words, _member_id) if after is not None else None
+    rows = await administration.page(context.database, search, first=page_size(first), after=place)
+    return cut(rows, first, after=after, cursor=lambda row: cursors.write(row.nick_name, row.id))
+
+
+@allow(platform_admin)
+async def change_platform_role(
+    context: Context, *, member_id: MemberId, role: PlatformRole, reason: str
+) -> ManagedMember:
+    """Make a member a platform admin, or no longer one."""
+    changed = await administration.change_role(
+        context.database,
+        member_id,
+        role,
+        actor_id=context.member_id,
+        reason=reason,
+        request_id=context.request.id,
+    )
+    context.renew_loaders()
+    return changed
+
+
+def _session_id(text: str) -> SessionId:
+    return SessionId(UUID(text))
+
+
+def _member_id(text: str) -> MemberId:
+    return MemberId(UUID(text))
+
+
+def _leave(context: Context) -> None:
+    """The rest of the request is asked by nobody."""
+    context.cookie.ended = True
+    context.viewer = None
+    context.renew_loaders()
 
 
 def _enter(context: Context, session: NewSession) -> NewSession:

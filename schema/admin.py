@@ -10,7 +10,9 @@ from domain.schedule.model import ScheduleStatus
 from resolvers import audit, operations
 from resolvers import dead_letter as dead_letters
 from resolvers import execution as executions
+from resolvers import member as members
 from resolvers import schedule as schedules
+from schema.admin_member import AdminMemberConnection
 from schema.audit import AuditEntryConnection, AuditFilter
 from schema.context import Info
 from schema.dead_letter import DeadLetterConnection
@@ -74,6 +76,20 @@ class Admin:
             info.context, filter.to_domain() if filter else WholeLog(), first=first, after=given(after)
         )
         return AuditEntryConnection.from_page(page)
+
+    @strawberry.field(description="Members by nick name.")
+    async def members(
+        self,
+        info: Info,
+        first: int = 25,
+        after: str | None = strawberry.UNSET,
+        search: Annotated[
+            str | None,
+            strawberry.argument(description="Beginning of the nick name, or a whole e-mail address."),
+        ] = strawberry.UNSET,
+    ) -> AdminMemberConnection:
+        page = await members.managed_page(info.context, search=given(search), first=first, after=given(after))
+        return AdminMemberConnection.from_page(page)
 
     @strawberry.field(description="Queues, providers and processes, now.")
     async def operations_status(self, info: Info) -> OperationsStatus:

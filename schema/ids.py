@@ -21,6 +21,7 @@ from domain.ids import (
     RoundId,
     RulesetId,
     ScheduleId,
+    SessionId,
     TeamId,
     TournamentId,
 )
@@ -77,6 +78,10 @@ def global_id(kind: str, *parts: object) -> strawberry.ID:
 
 def member_id(text: str) -> MemberId | None:
     return _one(text, "Member", MemberId)
+
+
+def session_id(text: str) -> SessionId | None:
+    return _one(text, "Session", SessionId)
 
 
 def tournament_id(text: str) -> TournamentId | None:

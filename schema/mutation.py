@@ -40,6 +40,7 @@ from resolvers import (
 )
 from resolvers.context import Context
 from schema import ids
+from schema.account_mutations import AccountMutations
 from schema.commands import CancelExecutionInput, RetryExecutionInput, RunOperationInput, required_execution
 from schema.context import Info
 from schema.correction import CorrectResultInput, ReplaySettlementInput, goals_of
@@ -83,7 +84,7 @@ from schema.viewer import SessionPayload, SignInInput, SignOutPayload, SignUpInp
         "nothing was changed."
     )
 )
-class Mutation(LeagueMutations):
+class Mutation(AccountMutations, LeagueMutations):
     @strawberry.mutation(
         description=(
             "Create an account with a password and sign in; a mail asks to confirm the address. Open to anyone."

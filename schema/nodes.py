@@ -15,6 +15,7 @@ from domain.ids import (
     RoundId,
     RulesetId,
     ScheduleId,
+    SessionId,
     TeamId,
     TournamentId,
 )
@@ -62,6 +63,7 @@ from resolvers import (
     tournament as tournaments,
 )
 from schema import (
+    admin_member,
     audit,
     correction,
     dead_letter,
@@ -75,6 +77,7 @@ from schema import (
     member,
     ruleset,
     schedule,
+    session_types,
     tournament,
     viewer,
 )
@@ -221,6 +224,18 @@ async def _dead_letter(info: Info, parts: Sequence[str]) -> Node | None:
     return dead_letter.DeadLetter.from_domain(found) if found else None
 
 
+async def _session(info: Info, parts: Sequence[str]) -> Node | None:
+    (part,) = _exactly(parts, 1)
+    found = await members.own_session(info.context, session_id=SessionId(uuid_part(part)))
+    return session_types.Session.from_domain(found) if found else None
+
+
+async def _admin_member(info: Info, parts: Sequence[str]) -> Node | None:
+    (part,) = _exactly(parts, 1)
+    found = await members.read_managed(info.context, member_id=MemberId(uuid_part(part)))
+    return admin_member.AdminMember.from_domain(found) if found else None
+
+
 async def _health_problem(info: Info, parts: Sequence[str]) -> Node | None:
     tournament_part, *key = parts
     found = await health_problems.read_problem(
@@ -275,6 +290,8 @@ FINDERS: Mapping[str, Finder] = {
     "Export": _export,
     "DeadLetter": _dead_letter,
     "HealthProblem": _health_problem,
+    "Session": _session,
+    "AdminMember": _admin_member,
     "Schedule": _schedule,
     "AuditEntry": _audit_entry,
     "ScheduleRun": _schedule_run,

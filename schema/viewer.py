@@ -16,7 +16,8 @@ from schema.describe import describe
 from schema.ids import global_id
 from schema.member import Member
 from schema.references import LeagueConnectionRef, MatchConnectionRef
-from schema.shared import Node, UserError, given
+from schema.session_types import SessionConnection
+from schema.shared import Node, UserError, given, refuse_removal
 
 describe(PlatformRole, "Role on the platform.", MEMBER="Plays.", ADMIN="Plays, and runs the platform.")
 
@@ -32,6 +33,11 @@ class Viewer(Node):
     has_password: bool = strawberry.field(description="Whether the account has a password.")
     platform_role: PlatformRole = strawberry.field(description="Role on the platform.")
     time_zone: str = strawberry.field(description="IANA zone that decides what `today` means.")
+
+    @strawberry.field(description="Live sessions, latest seen first.")
+    async def sessions(self, info: Info, first: int = 25, after: str | None = strawberry.UNSET) -> SessionConnection:
+        page = await resolvers.own_sessions(info.context, first=first, after=given(after))
+        return SessionConnection.from_page(page)
 
     @strawberry.field(description="Leagues that the viewer is in, by name.")
     async def leagues(self, info: Info, first: int = 25, after: str | None = strawberry.UNSET) -> LeagueConnectionRef:
@@ -118,4 +124,37 @@ class SessionPayload:
 
 @strawberry.type(description="Result of `signOut`.")
 class SignOutPayload:
+    errors: list[UserError] = strawberry.field(description="Refusals; empty on success.")
+
+
+@strawberry.input(description="Input of `updateProfile`; what is left out stays.")
+class UpdateProfileInput:
+    nick_name: str | None = strawberry.field(
+        default=strawberry.UNSET, description="Name on boards, 2 to 30 characters."
+    )
+    time_zone: str | None = strawberry.field(default=strawberry.UNSET, description="IANA zone.")
+
+    def check(self) -> None:
+        """Both have a value always.
+
+        Raises:
+            Refused: one is to be removed.
+        """
+        refuse_removal(nickName=self.nick_name, timeZone=self.time_zone)
+
+
+@strawberry.type(description="The viewer after a change.")
+class ViewerPayload:
+    viewer: Viewer | None = strawberry.field(description="Null when refused.")
+    errors: list[UserError] = strawberry.field(description="Refusals; empty on success.")
+
+
+@strawberry.input(description="Input of `revokeSession`.")
+class RevokeSessionInput:
+    session_id: strawberry.ID = strawberry.field(description="One of the viewer's own.")
+
+
+@strawberry.type(description="Result of `revokeSession`.")
+class RevokeSessionPayload:
+    revoked_session_id: strawberry.ID | None = strawberry.field(description="Id to drop from lists; null when refused.")
     errors: list[UserError] = strawberry.field(description="Refusals; empty on success.")

@@ -119,6 +119,17 @@ async def raise_version(connection: "AsyncConnection", league_id: LeagueId) -> N
     await outbox.tick(connection, TickKind.LEAGUE, league_id)
 
 
+async def raise_versions(connection: "AsyncConnection", member_id: MemberId) -> None:
+    """Count a change of how a member is shown in all leagues that the member is in, and have it told."""
+    mine = select(leagues.c.id).select_from(_memberships()).where(league_members.c.member_id == member_id)
+    locked = mine.order_by(leagues.c.id).with_for_update(key_share=True, of=leagues)
+    ids = [row.id for row in await connection.execute(locked)]
+    if ids:
+        raised = update(leagues).where(among(leagues.c.id, ids)).values(board_version=leagues.c.board_version + 1)
+        await connection.execute(raised)
+        await outbox.tick_many(connection, TickKind.LEAGUE, ids)
+
+
 # ---------------------------------------------------------------- rows
 
 

@@ -37,7 +37,21 @@ class Account:
 class Session:
     id: SessionId
     member_id: MemberId
+    user_agent: str | None
+    created_at: datetime
+    last_seen_at: datetime
+    """To the minute."""
     expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ManagedMember:
+    """A member as platform admins see one."""
+
+    id: MemberId
+    nick_name: str
+    platform_role: PlatformRole
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

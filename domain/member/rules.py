@@ -36,6 +36,12 @@ _LEAKED = frozenset(
 )
 
 
+class LastAdmin(DomainError):
+    """Somebody must run the platform."""
+
+    code = "LAST_ADMIN"
+
+
 class InvalidCredentials(DomainError):
     """Told alike for an unknown address and for a wrong password."""
 

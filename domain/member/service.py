@@ -2,13 +2,14 @@
 
 import secrets
 from collections.abc import Iterable
+from datetime import datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from domain.audit import service as audit
 from domain.audit.model import Act
 from domain.database import Database
-from domain.errors import Refused
+from domain.errors import NotFound, Refused
 from domain.ids import MemberId, SessionId, new_id
 from domain.member import rules, store
 from domain.member.model import Account, Member, NewSession, PlatformRole, Session
@@ -93,6 +94,32 @@ async def sign_in(
 async def sign_out(database: Database, session_id: SessionId) -> None:
     """End a session; ending it again changes nothing."""
     async with database.begin() as connection:
+        await store.revoke_session(connection, session_id)
+
+
+async def sessions_page(
+    database: Database, member_id: MemberId, *, first: int, after: tuple[datetime, SessionId] | None = None
+) -> list[Session]:
+    """Live sessions of a member, latest seen first: up to `first` + 1 of those behind `after`."""
+    async with database.read() as connection:
+        return await store.sessions_of(connection, member_id, first=first, after=after)
+
+
+async def own_session(database: Database, member_id: MemberId, session_id: SessionId) -> Session | None:
+    """A live session of the member."""
+    async with database.read() as connection:
+        return await store.own_session(connection, member_id, session_id)
+
+
+async def revoke_session(database: Database, member_id: MemberId, session_id: SessionId) -> None:
+    """End one of a member's sessions.
+
+    Raises:
+        NotFound: the member has no such session, or not any more.
+    """
+    async with database.begin() as connection:
+        if await store.own_session(connection, member_id, session_id) is None:
+            raise NotFound("There is no such session.", field=("sessionId",))
         await store.revoke_session(connection, session_id)
 
 

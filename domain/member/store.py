@@ -2,15 +2,16 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Row, Select, bindparam, func, insert, literal, select, text, update
+from sqlalchemy import ColumnElement, Row, Select, bindparam, func, insert, literal, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from domain.ids import MemberId, SessionId
 from domain.member.model import Account, Member, PlatformRole, Session
 from domain.member.tables import members, sessions
-from domain.tables import among, any_of
+from domain.tables import Instant, Uuid, among, any_of
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -77,6 +78,12 @@ async def set_platform_role(connection: "AsyncConnection", member_id: MemberId, 
     await connection.execute(update(members).where(members.c.id == member_id).values(platform_role=role))
 
 
+async def write_profile(connection: "AsyncConnection", account: Account) -> None:
+    """Store nick name and time zone."""
+    values = {"nick_name": account.nick_name, "time_zone": account.time_zone}
+    await connection.execute(update(members).where(members.c.id == account.id).values(values))
+
+
 async def lock_member(connection: "AsyncConnection", member_id: MemberId) -> None:
     """Let one transaction at a time change what is counted for a member, such as the leagues that the member is in."""
     statement = select(members.c.id).where(members.c.id == member_id)
@@ -134,6 +141,25 @@ async def revoke_session(connection: "AsyncConnection", session_id: SessionId) -
     )
 
 
+async def sessions_of(
+    connection: "AsyncConnection", member_id: MemberId, *, first: int, after: tuple[datetime, SessionId] | None
+) -> list[Session]:
+    """Live sessions of a member, latest seen first: up to `first` + 1 of those behind `after`."""
+    place = tuple_(sessions.c.last_seen_at, sessions.c.id)
+    statement = _live_sessions(*_SESSION).where(sessions.c.member_id == member_id)
+    if after is not None:
+        statement = statement.where(place < tuple_(literal(after[0], Instant), literal(after[1], Uuid)))
+    statement = statement.order_by(sessions.c.last_seen_at.desc(), sessions.c.id.desc()).limit(first + 1)
+    return [_to_session(row) for row in await connection.execute(statement)]
+
+
+async def own_session(connection: "AsyncConnection", member_id: MemberId, session_id: SessionId) -> Session | None:
+    """A live session of a member; None when it is not the member's, or has ended."""
+    statement = _live_sessions(*_SESSION).where(sessions.c.id == session_id, sessions.c.member_id == member_id)
+    row = (await connection.execute(statement)).one_or_none()
+    return None if row is None else _to_session(row)
+
+
 async def live_sessions(connection: "AsyncConnection", ids: Iterable[SessionId]) -> set[SessionId]:
     """Those of the sessions that have not ended."""
     rows = await connection.execute(_live_sessions(sessions.c.id).where(among(sessions.c.id, ids)))
@@ -149,7 +175,9 @@ _ACCOUNT = (
     members.c.platform_role,
     members.c.time_zone,
 )
-_SESSION = (sessions.c.id, sessions.c.member_id, sessions.c.expires_at)
+_SESSION = tuple(
+    sessions.c[name] for name in ("id", "member_id", "user_agent", "created_at", "last_seen_at", "expires_at")
+)
 
 
 def _live_sessions(*columns: Any) -> Select[Any]:
@@ -191,4 +219,6 @@ def _to_account(row: Row[Any]) -> Account:
 
 
 def _to_session(row: Row[Any]) -> Session:
-    return Session(SessionId(row.id), MemberId(row.member_id), row.expires_at)
+    return Session(
+        SessionId(row.id), MemberId(row.member_id), row.user_agent, row.created_at, row.last_seen_at, row.expires_at
+    )

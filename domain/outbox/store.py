@@ -1,5 +1,6 @@
 """Writes the outbox, and lets a relay take what is due. A relay is woken by NOTIFY; polling is the truth."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -72,6 +73,11 @@ async def put_many(connection: "AsyncConnection", messages: list[tuple[Topic, di
 async def tick(connection: "AsyncConnection", kind: TickKind, entity_id: UUID) -> None:
     """Tell, after the commit, that something which streams follow has changed."""
     await put(connection, Topic.TICK, {"kind": kind.value, "id": str(entity_id)})
+
+
+async def tick_many(connection: "AsyncConnection", kind: TickKind, ids: Iterable[UUID]) -> None:
+    """The same for many at once."""
+    await put_many(connection, [(Topic.TICK, {"kind": kind.value, "id": str(each)}) for each in ids])
 
 
 def ticks_for(kind: TickKind, changed: "ColumnElement[UUID]") -> "ReturningInsert[Any]":

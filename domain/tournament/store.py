@@ -229,6 +229,13 @@ async def joined(connection: "AsyncConnection", member_id: MemberId, ids: Iterab
     return {TournamentId(row.tournament_id) for row in await connection.execute(statement)}
 
 
+async def joined_ids(connection: "AsyncConnection", member_id: MemberId) -> list[TournamentId]:
+    """All tournaments that a member has joined, by id."""
+    statement = select(tournament_members.c.tournament_id).where(tournament_members.c.member_id == member_id)
+    rows = await connection.execute(statement.order_by(tournament_members.c.tournament_id))
+    return [TournamentId(row.tournament_id) for row in rows]
+
+
 async def join_many(
     connection: "AsyncConnection", member_id: MemberId, tournament_ids: Iterable[TournamentId]
 ) -> set[TournamentId]:

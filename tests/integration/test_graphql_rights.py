@@ -13,11 +13,12 @@ from domain.execution.model import Operation
 from domain.execution.tables import executions
 from domain.guess.tables import guesses, tournament_members
 from domain.league.tables import league_invites, league_members, leagues
+from domain.member.tables import sessions
 from domain.schedule.tables import schedules
 from domain.scoring.tables import rulesets
 from schema.build import build_schema
 from tests.support.api import Api, running_api
-from tests.support.api_world import CODE, World, make_world
+from tests.support.api_world import CODE, World, begin_session, make_world
 from tests.support.dead_letters import fail
 from tests.support.executions import queue
 from tests.support.graphql_client import id_of
@@ -73,6 +74,9 @@ QUERIES = [
     Case("node", '{ node(id: "SCHEDULE") { id } }', (NULL, NULL, NULL, NULL, NULL, OK)),
     Case("node", '{ node(id: "SCHEDULE_RUN") { id } }', (NULL, NULL, NULL, NULL, NULL, OK)),
     Case("node", '{ node(id: "PROBLEM") { id } }', _everybody(NULL)),
+    Case("admin", "{ admin { members { edges { node { id } } } } }", ADMINS),
+    Case("node", '{ node(id: "BOBS_SESSION") { id } }', (NULL, NULL, NULL, OK, NULL, NULL)),
+    Case("node", '{ node(id: "BOBS_ACCOUNT") { id } }', (NULL, NULL, NULL, NULL, NULL, OK)),
     Case("node", '{ node(id: "BOBS_VIEW") { id } }', (NULL, NULL, NULL, OK, NULL, NULL)),
     Case("node", '{ node(id: "BOBS_OPEN_GUESS") { id } }', (NULL, NULL, NULL, OK, NULL, NULL)),
     Case("node", '{ node(id: "BOBS_LOCKED_GUESS") { id } }', (NULL, OK, OK, OK, OK, OK)),
@@ -170,6 +174,17 @@ MUTATIONS = [
         "dismissHealthProblem",
         'mutation { dismissHealthProblem(input: {problemId: "PROBLEM", reason: "test"}) { errors { code } } }',
         (*ADMINS[:-1], NOT_FOUND),  # no such problem stands
+    ),
+    Case("updateProfile", 'mutation { updateProfile(input: {nickName: "Zed"}) { errors { code } } }', MEMBERS),
+    Case(
+        "revokeSession",
+        'mutation { revokeSession(input: {sessionId: "BOBS_SESSION"}) { errors { code } } }',
+        (UNAUTHENTICATED, NOT_FOUND, NOT_FOUND, OK, NOT_FOUND, NOT_FOUND),
+    ),
+    Case(
+        "changePlatformRole",
+        'mutation { changePlatformRole(input: {memberId: "BOB", role: ADMIN, reason: "test"}) { errors { code } } }',
+        ADMINS,
     ),
     Case(
         "updateTournament",
@@ -346,6 +361,10 @@ async def _ids(world: World) -> dict[str, str]:
         membership = (await connection.execute(of_bob)).scalar_one()
         invite = (await connection.execute(select(league_invites.c.id))).scalar_one()
         execution = (await connection.execute(select(executions.c.id))).scalar_one()
+    await begin_session(world.api, world.bob)
+    async with world.api.database.read() as connection:
+        of_bob = select(sessions.c.id).where(sessions.c.member_id == world.bob)
+        bobs_session = (await connection.execute(of_bob)).scalars().one()
     letter = await fail(world.api.database, operation=Operation.SYNC_CURRENT_ROUND)
     queued = await queue(world.api.database, operation=Operation.REBUILD_PROJECTION)
     schedule = await put_schedule(world.api.database)
@@ -369,6 +388,8 @@ async def _ids(world: World) -> dict[str, str]:
         "SCHEDULE_RUN": id_of("ScheduleRun", schedule, 1_767_225_600_000_000),
         "BOB": id_of("Member", world.bob),
         "PROBLEM": id_of("HealthProblem", tournament, "STALE", None, "mark"),
+        "BOBS_SESSION": id_of("Session", bobs_session),
+        "BOBS_ACCOUNT": id_of("AdminMember", world.bob),
         "BOBS_VIEW": id_of("Viewer", world.bob),
         "BOBS_OPEN_GUESS": id_of("Guess", tournament, world.open, world.bob),
         "BOBS_LOCKED_GUESS": id_of("Guess", tournament, world.locked, world.bob),

@@ -1,0 +1,1 @@
+"""Members as platform admins see them, and who is one."""
