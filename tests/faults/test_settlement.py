@@ -180,7 +180,7 @@ async def test_f3_copies_and_revisions_in_any_order_pay_the_last_one_once(
         rng.shuffle(copies)
         jobs = [*jobs, *copies]
     await broker.shutdown()
-    await all_over(database, within=600)
+    await all_over(database, within=1800)
     await until(partial(_has_skipped, crew, len(jobs) - len(jobs) // COPIES), within=600)
 
     await assert_settled(database, valkey, made.id, results, members)
