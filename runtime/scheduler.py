@@ -25,6 +25,9 @@ from tasks.sender import BrokerSender
 
 _log = structlog.get_logger(__name__)
 
+# Seconds in which what many workers tell comes together for one pass.
+_RELAY_REST = 0.005
+
 
 async def run(settings: Settings) -> None:
     """Relay, sweep and run what is due until a signal says stop."""
@@ -72,7 +75,7 @@ def _loops(
     beat = Beat(database, Process(process_name(), ProcessKind.SCHEDULER), every=settings.beat_seconds)
     return [
         keep_running("listen", partial(relay.listen, database.dedicated, wake)),
-        repeat("relay", partial(relay.relay_once, database, sender), every=poll, wake=wake),
+        repeat("relay", partial(relay.relay_once, database, sender), every=poll, wake=wake, rest=_RELAY_REST),
         repeat("members", partial(relay.raise_boards_once, database), every=poll),
         repeat("sweeper", sweep, every=settings.sweep_seconds),
         repeat("schedules", beat.after(partial(due.run_due_once, database)), every=pause),

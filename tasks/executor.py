@@ -7,7 +7,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from time import monotonic
 from typing import Any
 from uuid import UUID
@@ -18,6 +17,7 @@ from domain.clock import Clock
 from domain.database import Database
 from domain.execution import rules
 from domain.execution.lease import service as leases
+from domain.execution.lease.ends.store import Ending
 from domain.execution.lease.store import Progress
 from domain.execution.model import Counts, ExecutionState, Failure, Operation
 from domain.execution.ports import ObjectStore
@@ -25,13 +25,15 @@ from domain.execution.report import CONTENT_TYPE, missing_report, report, report
 from domain.execution.run import CancelRequested, LeaseLost, Run
 from domain.execution.trace import trace_of
 from domain.ids import ExecutionId
+from tasks.ends import Ends
 from tasks.gate import Gate
 from tasks.loops import end
 
 _log = structlog.get_logger(__name__)
 _WRITE_AGAIN_SECONDS = 0.2
+_SHORT_SECONDS = 0.05
+_STOP_AGAIN_SECONDS = 1.5  # longer than it takes to give back
 _REPORT_SECONDS = 10.0
-_GIVE_BACK_SECONDS = 1.0
 NOTHING_YET = Progress(Counts(), ())
 
 Work = Callable[[Run], Awaitable[None]]
@@ -67,12 +69,12 @@ class Executor:
         self._work = work
         self._known = {operation.value: operation for operation in work}
         self._domains = domains
-        self._owner = owner
         self._pace = pace
         self._clock = clock
         self._jitter = jitter
         self._gate = Gate(patience=pace.lease)
         self._running: set[asyncio.Task[None]] = set()
+        self._ends = Ends(database, owner=owner, lease_seconds=pace.lease)
 
     async def deliver(self, job: Mapping[str, Any]) -> None:
         """Do what a job message asks for, unless it is done or being done."""
@@ -89,7 +91,7 @@ class Executor:
 
     async def stop(self) -> None:
         """Give back what is still running, for other workers."""
-        await end(self._running, again_after=_GIVE_BACK_SECONDS + 0.5)
+        await end(self._running, again_after=_STOP_AGAIN_SECONDS)
 
     async def _tracked(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)
@@ -107,9 +109,7 @@ class Executor:
             await self._claim_and_run(execution_id, job_id)
 
     async def _claim_and_run(self, execution_id: ExecutionId, job_id: UUID | None) -> None:
-        execution = await leases.claim(
-            self._database, execution_id, owner=self._owner, lease_seconds=self._pace.lease, job_id=job_id
-        )
+        execution = await self._ends.claim(execution_id, job_id)
         if execution is None:
             _log.debug("job_skipped")
             return
@@ -120,12 +120,29 @@ class Executor:
         except LeaseLost:
             _log.warning("lease_lost", attempt=execution.attempt)
         except asyncio.CancelledError:
-            await self._give_back(run)
+            await self._ends.give_back(run.claim)
             raise
 
     async def _under_lease(self, run: Run, work: Awaitable[Any]) -> BaseException | None:
         """Wait until work ends; the answer is what it raised. Raises LeaseLost when the lease is lost before."""
         handler = asyncio.ensure_future(work)
+        try:
+            await asyncio.wait({handler}, timeout=_SHORT_SECONDS)  # most are over by then
+            if not handler.done():
+                await self._keep_until_over(run, handler)
+        finally:
+            if not handler.done():
+                handler.cancel()
+                await asyncio.gather(handler, return_exceptions=True)
+        if handler.cancelled():
+            raise asyncio.CancelledError
+        error = handler.exception()
+        if isinstance(error, LeaseLost):
+            raise error
+        return error
+
+    async def _keep_until_over(self, run: Run, handler: asyncio.Future[Any]) -> None:
+        """Renew the lease and tell progress while work goes on. Raises LeaseLost, also when nobody can be asked."""
         over = asyncio.Event()
         keeper = asyncio.create_task(self._keep(run, over))
         try:
@@ -137,17 +154,10 @@ class Executor:
             await asyncio.gather(handler, keeper, return_exceptions=True)
         if not keeper.cancelled() and (problem := keeper.exception()) is not None:
             raise problem
-        if handler.cancelled():
-            raise asyncio.CancelledError
-        error = handler.exception()
-        if isinstance(error, LeaseLost):
-            raise error
-        return error
 
     async def _keep(self, run: Run, over: asyncio.Event) -> None:
-        """Renew the lease and tell progress until the work is over. Raises LeaseLost, also when nobody can be asked."""
         told = NOTHING_YET
-        renewed = monotonic()
+        renewed = monotonic() - _SHORT_SECONDS
         while not await _is_set_within(over, min(self._pace.progress, self._pace.heartbeat)):
             progress = run.progress()
             if progress == told and monotonic() - renewed < self._pace.heartbeat:
@@ -191,9 +201,8 @@ class Executor:
         # A store may be slow: it must not cost the lease, or the whole try would be done again.
         keeping = asyncio.ensure_future(self._kept_report(run, state, failure))
         await self._under_lease(run, keeping)
-        key = keeping.result()
-        ending = partial(leases.finish, failure=failure, report_key=key, trace=trace)
-        await self._written(lambda: ending(self._database, run.claim, state, run.progress()))
+        ending = Ending(run.claim, state, run.progress(), keeping.result(), failure)
+        await self._written(lambda: self._ends.finish(ending, trace=trace))
         _log.info("execution_ended", state=state.value, attempt=run.execution.attempt)
 
     async def _kept_report(self, run: Run, state: ExecutionState, failure: Failure | None) -> str | None:
@@ -230,14 +239,6 @@ class Executor:
                 if monotonic() > give_up:
                     raise LeaseLost from error
             await asyncio.sleep(_WRITE_AGAIN_SECONDS)
-
-    async def _give_back(self, run: Run) -> None:
-        try:
-            async with asyncio.timeout(_GIVE_BACK_SECONDS):
-                await leases.give_back(self._database, run.claim)
-            _log.info("execution_given_back")
-        except Exception as error:  # noqa: BLE001 then the lease runs out
-            _log.warning("execution_not_given_back", error=repr(error))
 
     def _log_failure(self, run: Run, failure: Failure, error: BaseException, *, again: bool) -> None:
         """An error, whatever it was, only if the execution has failed by it for good."""

@@ -29,9 +29,12 @@ class Wake:
         self._event.clear()
 
 
-async def repeat(name: str, once: Callable[[], Awaitable[bool]], *, every: float, wake: Wake | None = None) -> None:
+async def repeat(
+    name: str, once: Callable[[], Awaitable[bool]], *, every: float, wake: Wake | None = None, rest: float = 0
+) -> None:
     """Do `once` for ever: again at once when it says that there is more, else when woken or after `every` seconds.
 
+    Woken, it begins no sooner than `rest` seconds after its last end: what comes close together is done together.
     After an error it waits longer each time, up to five seconds.
     """
     wake = wake or Wake()
@@ -46,6 +49,7 @@ async def repeat(name: str, once: Callable[[], Awaitable[bool]], *, every: float
             await asyncio.sleep(min(0.2 * 2**failures, 5))
             continue
         if not more:
+            await asyncio.sleep(rest)
             await wake.wait(every)
 
 

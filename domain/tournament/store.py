@@ -12,7 +12,7 @@ from domain.outbox import store as outbox
 from domain.outbox.model import TickKind
 from domain.scoring.rules import bases
 from domain.settlement.tables import member_scores
-from domain.tables import Uuid, among
+from domain.tables import Uuid, among, any_of
 from domain.tournament.model import (
     Provider,
     Round,
@@ -36,8 +36,13 @@ if TYPE_CHECKING:
 # ---------------------------------------------------------------- tournaments
 
 
+# Built once: building takes longer than running.
+_TOURNAMENTS = select(tournaments).where(any_of(tournaments.c.id, "ids"))
+_TEAMS = select(teams.c.id, teams.c.name, teams.c.short_name).where(any_of(teams.c.id, "ids"))
+
+
 async def read_tournaments(connection: "AsyncConnection", ids: Iterable[TournamentId]) -> list[Tournament]:
-    rows = await connection.execute(select(tournaments).where(among(tournaments.c.id, ids)))
+    rows = await connection.execute(_TOURNAMENTS, {"ids": list(ids)})
     return [_to_tournament(row) for row in rows]
 
 
@@ -165,8 +170,7 @@ async def round_by_slug(connection: "AsyncConnection", tournament_id: Tournament
 
 
 async def read_teams(connection: "AsyncConnection", ids: Iterable[TeamId]) -> list[Team]:
-    columns = (teams.c.id, teams.c.name, teams.c.short_name)
-    rows = await connection.execute(select(*columns).where(among(teams.c.id, ids)))
+    rows = await connection.execute(_TEAMS, {"ids": list(ids)})
     return [Team(TeamId(row.id), row.name, row.short_name, badge_url=None) for row in rows]
 
 

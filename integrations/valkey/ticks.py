@@ -1,6 +1,7 @@
 """Ticks over pub/sub: word that something has a new version. A tick may be lost; the versions stand in the database.
 
-`palpite:ticks` carries what the relay tells (`kind`, `id`). `palpite:boards` carries what the projector tells when a
+`palpite:ticks` carries what the relay tells (`kind`, `id`), but for executions: theirs are many and of no interest to
+a projector, so they have `palpite:executions`. `palpite:boards` carries what the projector tells when a
 board can be read (`kind`, `id`, `version`).
 """
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from domain.leaderboard.ports import BoardTicks
 
 TICKS = b"palpite:ticks"
+EXECUTIONS = b"palpite:executions"
 BOARDS = b"palpite:boards"
 
 _HEARD_SECONDS = 1.0
@@ -53,7 +55,8 @@ async def publish(client: "Redis", ticks: Collection[Tick]) -> None:
     pipeline = client.pipeline(transaction=False)
     for tick in ticks:
         # Spelt out, for a pipeline of a cluster has no `publish`; all of them go to the server of the channel's name.
-        pipeline.execute_command("PUBLISH", TICKS, orjson.dumps({"kind": tick.kind.value, "id": str(tick.id)}))
+        channel = EXECUTIONS if tick.kind is TickKind.EXECUTION else TICKS
+        pipeline.execute_command("PUBLISH", channel, orjson.dumps({"kind": tick.kind.value, "id": str(tick.id)}))
     await pipeline.execute()
 
 
@@ -66,7 +69,7 @@ class TickReader:
     def __init__(
         self,
         client: "Redis",
-        channels: Sequence[bytes] = (TICKS, BOARDS),
+        channels: Sequence[bytes] = (TICKS, EXECUTIONS, BOARDS),
         *,
         early: Callable[[UUID], None] | None = None,
     ) -> None:

@@ -1,7 +1,7 @@
 """The life of a try: claimed, kept, ended, or lost with its worker. Each function is one commit."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -12,6 +12,8 @@ from domain.execution import jobs, rules
 from domain.execution import store as executions
 from domain.execution.dead_letter import store as dead_letters
 from domain.execution.lease import store
+from domain.execution.lease.ends import store as ends
+from domain.execution.lease.ends.store import Ending
 from domain.execution.lease.store import Claim, Progress
 from domain.execution.model import Execution, ExecutionErrorCode, ExecutionState, Failure
 from domain.execution.ports import ObjectStore
@@ -33,7 +35,15 @@ async def claim(
 ) -> Execution | None:
     """Begin a try, which the job has led to; None when there is none to be had: taken, over, not due, or unknown."""
     async with database.read() as connection:  # a single statement
-        return await store.claim(connection, execution_id, owner=owner, lease_seconds=lease_seconds, job_id=job_id)
+        return await ends.claim(connection, execution_id, job_id, owner=owner, lease_seconds=lease_seconds)
+
+
+async def claim_many(
+    database: Database, jobs: Mapping[ExecutionId, UUID | None], *, owner: str, lease_seconds: float
+) -> tuple[dict[ExecutionId, Execution], set[ExecutionId]]:
+    """The same for many in one commit. And those that somebody has locked at this moment: only `claim` awaits them."""
+    async with database.read() as connection:
+        return await ends.claim_many(connection, jobs, owner=owner, lease_seconds=lease_seconds)
 
 
 async def lost_its_worker(database: Database, execution_id: ExecutionId) -> bool:
@@ -65,15 +75,28 @@ async def finish(
 ) -> None:
     """End the execution in a final state; a failed one becomes a dead letter with its trace. Raises LeaseLost."""
     async with database.begin() as connection:
-        ended = _ours(await store.finish(connection, claim, state, progress, failure=failure, report_key=report_key))
-        await _tell(connection, ended, trace)
+        ending = Ending(claim, state, progress, report_key, failure)
+        if not await ends.finish(connection, [ending], waits=True):
+            raise LeaseLost
+        if state is ExecutionState.FAILED:
+            (ended,) = await executions.read(connection, [claim.id])
+            await _bury(connection, ended, trace)
+
+
+async def finish_many(database: Database, endings: Sequence[Ending]) -> set[ExecutionId]:
+    """End executions otherwise than as failed, in one commit; which ones.
+
+    Left out are those whose lease is lost, and those that are locked at this moment, which only `finish` awaits.
+    """
+    async with database.begin() as connection:
+        return await ends.finish(connection, endings, waits=False)
 
 
 async def retry_later(database: Database, claim: Claim, progress: Progress, *, failure: Failure, delay: float) -> None:
     """Have another try begin after `delay` seconds, unless it is to be cancelled. Raises LeaseLost."""
     async with database.begin() as connection:
         queued = await store.requeue(connection, claim, progress, failure=failure, delay=delay)
-        await _tell(connection, _ours(queued), None)
+        await _tell(connection, _ours(queued))
 
 
 async def give_back(database: Database, claim: Claim) -> None:
@@ -82,7 +105,7 @@ async def give_back(database: Database, claim: Claim) -> None:
     Raises LeaseLost.
     """
     async with database.begin() as connection:
-        await _tell(connection, _ours(await store.give_back(connection, claim)), None)
+        await _tell(connection, _ours(await store.give_back(connection, claim)))
 
 
 async def take_from_lost_workers(database: Database, reports: ObjectStore, clock: Clock) -> list[Execution]:
@@ -138,7 +161,7 @@ async def _end_lost(
         if problem is not None and ended.finished_at is not None:
             step = missing_report(await store.next_position(connection, ended.id), problem, at=ended.finished_at)
             await store.add_step(connection, ended.id, step)
-        await _tell(connection, ended, None)
+        await _tell(connection, ended)
     return ended, problem
 
 
@@ -157,15 +180,20 @@ def _after_loss(execution: Execution, failure: Failure) -> ExecutionState:
     return ExecutionState.QUEUED if again else ExecutionState.FAILED
 
 
-async def _tell(connection: "AsyncConnection", execution: Execution, trace: str | None) -> None:
+async def _tell(connection: "AsyncConnection", execution: Execution) -> None:
     """Say what follows the end of a try, in its transaction: another job, a dead letter, or nothing more."""
     if execution.state is ExecutionState.QUEUED:
         await jobs.announce_again(connection, execution)
         return
     if execution.state is ExecutionState.FAILED:
-        job_id = await store.job_of_try(connection, execution.id)
-        await dead_letters.write(connection, execution, jobs.message_of_try(execution, job_id), trace)
+        await _bury(connection, execution, None)
     await jobs.tell(connection, execution)
+
+
+async def _bury(connection: "AsyncConnection", failed: Execution, trace: str | None) -> None:
+    """Keep a dead letter of a failed execution."""
+    job_id = await store.job_of_try(connection, failed.id)
+    await dead_letters.write(connection, failed, jobs.message_of_try(failed, job_id), trace)
 
 
 async def _keep_report(

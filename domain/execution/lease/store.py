@@ -1,4 +1,6 @@
-"""SQL of the lease: claim, renew, finish, give back. Every write names the fence that the claim was given.
+"""SQL of the lease: renew, give back, take away; its two ends are in `ends/store.py`.
+
+Every write names the fence that the claim was given.
 
 A transaction that writes for an execution holds a shared advisory lock on it (`hold`); whoever takes the execution
 away needs that lock alone, so the fence never moves under an open transaction, and heartbeats and cancels need not
@@ -19,7 +21,6 @@ from sqlalchemy import (
     bindparam,
     case,
     cast,
-    delete,
     func,
     literal,
     null,
@@ -27,15 +28,14 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import JSONB
 
 from domain.execution.effect import Effect, to_json
 from domain.execution.model import Counts, Execution, ExecutionState, ExecutionStep, Failure
 from domain.execution.store import COLUMNS, IS_KNOWN, to_execution
 from domain.execution.tables import execution_steps, executions
 from domain.ids import ExecutionId
-from domain.outbox import store as outbox
-from domain.outbox.model import TickKind
+from domain.tables import Uuid
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
@@ -44,59 +44,27 @@ if TYPE_CHECKING:
 _ADVISORY_CLASS = 0x45584543
 _NO_LEASE = {"lease_owner": None, "lease_until": None}
 _NO_ERROR = {"error_code": None, "error_message": None}
-_COUNTS = tuple(asdict(Counts()))
-_STEP_COLUMNS = ("name", "state", "total", "created", "updated", "unchanged", "failed", "note", "started_at")
+_STEP_COLUMNS = (
+    "name",
+    "state",
+    "total",
+    "created",
+    "updated",
+    "unchanged",
+    "failed",
+    "note",
+    "started_at",
+    "finished_at",
+)
 
-# Built once, for each execution runs them: building takes longer than running.
-_CLAIMED = (
-    update(executions)
-    .where(
-        executions.c.id == bindparam("wanted"),
-        executions.c.state == ExecutionState.QUEUED,
-        executions.c.not_before <= func.clock_timestamp(),
-        executions.c.attempt < executions.c.max_attempts,
-        IS_KNOWN,
-    )
-    .values(
-        state=ExecutionState.IN_PROGRESS,
-        version=executions.c.version + 1,
-        attempt=executions.c.attempt + 1,
-        fence=executions.c.fence + 1,
-        lease_owner=bindparam("owner"),
-        lease_until=func.clock_timestamp() + func.make_interval(0, 0, 0, 0, 0, 0, bindparam("seconds", type_=Float)),
-        job_id=bindparam("job"),
-        started_at=func.coalesce(executions.c.started_at, func.clock_timestamp()),
-        **_NO_ERROR,
-        **asdict(Counts()),
-    )
-    .returning(*COLUMNS)
-    .cte("claimed")
-)
-# With what belongs to it: steps of an earlier try go, and followers are told. One round trip, and its own commit.
-_CLAIM = (
-    select(*_CLAIMED.c, outbox.WAKE)
-    .add_cte(delete(execution_steps).where(execution_steps.c.execution_id.in_(select(_CLAIMED.c.id))).cte("gone"))
-    .add_cte(outbox.ticks_for(TickKind.EXECUTION, _CLAIMED.c.id).cte("told"))
-)
-_FINISH = (
-    update(executions)
-    .where(
-        executions.c.id == bindparam("claimed"),
-        executions.c.fence == bindparam("held"),
-        executions.c.state == ExecutionState.IN_PROGRESS,
-    )
-    .values(
-        state=bindparam("final"),
-        version=executions.c.version + 1,
-        finished_at=func.clock_timestamp(),
-        report_key=bindparam("report"),
-        error_code=bindparam("code"),
-        error_message=bindparam("words"),
-        **_NO_LEASE,
-        **{name: bindparam(f"number_{name}") for name in _COUNTS},
-    )
-    .returning(*COLUMNS)
-)
+# Hand-written, for what SQLAlchemy 2.0 writes of ON CONFLICT it compiles anew each time.
+_WRITE_STEPS = text(
+    f"INSERT INTO execution_steps (execution_id, position, {', '.join(_STEP_COLUMNS)})"  # noqa: S608 -- our own names
+    f" SELECT :of, position, {', '.join(_STEP_COLUMNS)}"
+    " FROM jsonb_populate_recordset(NULL::execution_steps, :steps)"
+    " ON CONFLICT (execution_id, position)"
+    f" DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _STEP_COLUMNS)}"
+).bindparams(bindparam("of", type_=Uuid), bindparam("steps", type_=JSONB))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,20 +87,6 @@ async def now(connection: "AsyncConnection") -> datetime:
     """The present instant by the database's clock."""
     at: datetime = (await connection.execute(select(func.clock_timestamp()))).scalar_one()
     return at
-
-
-async def claim(
-    connection: "AsyncConnection",
-    execution_id: ExecutionId,
-    *,
-    owner: str,
-    lease_seconds: float,
-    job_id: UUID | None = None,
-) -> Execution | None:
-    """Take a queued execution that is due, begin a try and tell its followers; None when there is nothing to take."""
-    values = {"wanted": execution_id, "owner": owner, "seconds": lease_seconds, "job": job_id}
-    row = (await connection.execute(_CLAIM, values)).first()
-    return None if row is None else to_execution(row)
 
 
 async def job_of_try(connection: "AsyncConnection", execution_id: ExecutionId) -> UUID | None:
@@ -166,7 +120,7 @@ async def write_progress(
         **asdict(progress.counts),
     )
     if changed is not None:
-        await _write_steps(connection, claim, progress.steps)
+        await write_steps(connection, claim.id, progress.steps)
     return changed
 
 
@@ -175,39 +129,13 @@ async def write_effect(connection: "AsyncConnection", claim: Claim, effect: Effe
     return await _change(connection, claim, version=executions.c.version + 1, effect=to_json(effect)) is not None
 
 
-async def finish(
-    connection: "AsyncConnection",
-    claim: Claim,
-    state: ExecutionState,
-    progress: Progress,
-    *,
-    failure: Failure | None,
-    report_key: str | None,
-) -> Execution | None:
-    """End the execution; None when the lease is lost."""
-    values = {
-        "claimed": claim.id,
-        "held": claim.fence,
-        "final": state,
-        "report": report_key,
-        "code": None if failure is None else failure.code,
-        "words": None if failure is None else failure.message,
-        **{f"number_{name}": number for name, number in asdict(progress.counts).items()},
-    }
-    row = (await connection.execute(_FINISH, values)).first()
-    ended = None if row is None else to_execution(row)
-    if ended is not None:
-        await _write_steps(connection, claim, progress.steps)
-    return ended
-
-
 async def requeue(
     connection: "AsyncConnection", claim: Claim, progress: Progress, *, failure: Failure, delay: float
 ) -> Execution | None:
     """Have another try begin after `delay` seconds, unless it is to be cancelled; None when the lease is lost."""
     queued = await _change(connection, claim, **_queued(delay), **_error(failure), **asdict(progress.counts))
     if queued is not None:
-        await _write_steps(connection, claim, progress.steps)
+        await write_steps(connection, claim.id, progress.steps)
     return queued
 
 
@@ -279,7 +207,7 @@ async def _end_steps(connection: "AsyncConnection", execution: Execution) -> Non
 
 async def add_step(connection: "AsyncConnection", execution_id: ExecutionId, step: ExecutionStep) -> None:
     """Add a step to an execution that is over."""
-    await connection.execute(insert(execution_steps), _step_row(execution_id, step))
+    await write_steps(connection, execution_id, [step])
 
 
 async def next_position(connection: "AsyncConnection", execution_id: ExecutionId) -> int:
@@ -290,26 +218,20 @@ async def next_position(connection: "AsyncConnection", execution_id: ExecutionId
     return int((await connection.execute(last)).scalar_one()) + 1
 
 
-async def _write_steps(connection: "AsyncConnection", claim: Claim, steps: Sequence[ExecutionStep]) -> None:
-    if not steps:
-        return
-    rows = [_step_row(claim.id, step) for step in steps]
-    statement = insert(execution_steps)
-    changes = {name: statement.excluded[name] for name in (*_STEP_COLUMNS, "finished_at")}
-    await connection.execute(
-        statement.on_conflict_do_update(index_elements=["execution_id", "position"], set_=changes), rows
-    )
+async def write_steps(connection: "AsyncConnection", execution_id: ExecutionId, steps: Sequence[ExecutionStep]) -> None:
+    """Write how far steps are, whether or not they were there."""
+    if steps:
+        await connection.execute(_WRITE_STEPS, {"of": execution_id, "steps": [_to_json(step) for step in steps]})
 
 
-def _step_row(execution_id: ExecutionId, step: ExecutionStep) -> dict[str, Any]:
+def _to_json(step: ExecutionStep) -> dict[str, Any]:
     return {
-        "execution_id": execution_id,
         "position": step.position,
         "name": step.name,
         "state": step.state,
         "note": step.note,
-        "started_at": step.started_at,
-        "finished_at": step.finished_at,
+        "started_at": None if step.started_at is None else step.started_at.isoformat(),
+        "finished_at": None if step.finished_at is None else step.finished_at.isoformat(),
         **asdict(step.counts),
     }
 

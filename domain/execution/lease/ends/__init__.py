@@ -1,0 +1,1 @@
+"""Subject: the two ends of a try."""
