@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from domain.guess.tables import guesses
 from domain.ids import ExecutionId, MatchId, SettlementId, TournamentId
 from domain.match.model import Goals, ResultState
 from domain.match.tables import matches
-from domain.scoring.model import Facts, GuessFact, ScoreBasis
+from domain.scoring.model import Facts, ScoreBasis
 from domain.scoring.tables import FACTS
 from domain.settlement.model import ScoreVersionKind, Settlement
 from domain.settlement.rules import (
@@ -123,6 +123,17 @@ async def supersede(connection: "AsyncConnection", settlement_id: SettlementId, 
     )
 
 
+# All in one go: row by row, three dozen of them took a tenth of the time of a match of ten thousand guesses.
+_INSERT_SCORELINES = text(
+    f"""INSERT INTO settlement_scorelines (settlement_id, basis, home, away, {", ".join(FACTS)}, guesses)
+SELECT :settlement_id, * FROM unnest(
+    CAST(:basis AS text[]), CAST(:home AS smallint[]), CAST(:away AS smallint[]),
+    {", ".join(f"CAST(:{fact} AS boolean[])" for fact in FACTS)}, CAST(:guesses AS integer[])
+)
+"""  # noqa: S608 - the names of our own columns
+)
+
+
 async def insert_settlement(
     connection: "AsyncConnection",
     settlement: Settlement,
@@ -136,8 +147,7 @@ async def insert_settlement(
     row = _settlement_row(settlement) | {"status_at": status_at, "execution_id": execution_id}
     await connection.execute(insert(settlements).values(row))
     if lines:
-        rows = [_scoreline_row(settlement.id, line) for line in lines]
-        await connection.execute(insert(settlement_scorelines), rows)
+        await connection.execute(_INSERT_SCORELINES, {"settlement_id": settlement.id, **_columns(lines)})
     await connection.execute(insert(score_versions).values(_version_row(settlement, kind)))
     key = idempotency_key(settlement.match_id, status_at)
     await connection.execute(
@@ -255,10 +265,15 @@ def _scoreline(row: "RowMapping") -> Scoreline:
     return Scoreline(ScoreBasis(row["basis"]), Goals(row["home"], row["away"]), _facts(row), row["guesses"])
 
 
-def _scoreline_row(settlement_id: SettlementId, line: Scoreline) -> dict[str, Any]:
-    right = {fact.value.lower(): bool(is_right) for fact, is_right in zip(GuessFact, line.facts, strict=True)}
-    goals = {"home": line.goals.home, "away": line.goals.away}
-    return {"settlement_id": settlement_id, "basis": line.basis, **goals, **right, "guesses": line.guesses}
+def _columns(lines: Sequence[Scoreline]) -> dict[str, list[Any]]:
+    right = {fact: [bool(line.facts[n]) for line in lines] for n, fact in enumerate(FACTS)}
+    return {
+        "basis": [line.basis.value for line in lines],
+        "home": [line.goals.home for line in lines],
+        "away": [line.goals.away for line in lines],
+        **right,
+        "guesses": [line.guesses for line in lines],
+    }
 
 
 def _settlement_row(settlement: Settlement) -> dict[str, Any]:
