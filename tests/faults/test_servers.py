@@ -15,12 +15,13 @@ from domain.match.model import Goals
 from runtime.database import PostgresDatabase
 from runtime.embedded.valkey import EmbeddedValkey
 from tests.support.campaign import seeded, times
+from tests.support.corrections import assert_proven
 from tests.support.cut_proxy import postgres_through_proxy
 from tests.support.executions import ended, moving, read_one, until
 from tests.support.football import MadeTournament, make_members, make_tournament, pass_lock, put_guess
 from tests.support.oracles import assert_effects_once, assert_none_lost, assert_settled_once, states
 from tests.support.servers import TestPostgres, running_postgres, temporary_data
-from tests.support.settlement import accept, assert_balanced, expected_facts
+from tests.support.settlement import accept, expected_facts
 from tests.support.workers import REAL, Workers, all_over, queue_acts, workers
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ async def test_f2_a_connection_cut_at_any_byte_settles_each_match_once(
     assert set((await states(database)).values()) == {"COMPLETED"}
     await assert_none_lost(database, await states(database))
     await assert_settled_once(database, len(used))
-    await assert_balanced(database, made.id)
+    await assert_proven(database, made.id)
     assert await _scores(database) == await expected_facts(database, dict.fromkeys(used, Goals(2, 1)), members)
 
 
