@@ -5,7 +5,7 @@ import sys
 
 from bench.report import machine
 
-ALL = ("start", "execution", "accept", "delivery", "ingestion", "asof", "projection")
+ALL = ("start", "execution", "accept", "delivery", "ingestion", "asof", "projection", "boards", "http_boards")
 
 
 def main() -> int:

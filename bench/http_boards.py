@@ -33,8 +33,8 @@ from tests.support.settlement import play
 
 MEMBERS, MATCHES, SETTLED, LIVE = 1_000, 20, 6, 3
 VIEWERS = 64
-LINES = 16
-ROUNDS = 5
+LINES, SLOW_LINES = 16, 2
+ROUNDS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,8 @@ class _Server:
     process: psutil.Process
     lines: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = field(default_factory=list)
     took: list[float] = field(default_factory=list)
+    width: int = LINES
+    """How many connections ask at once."""
 
     @property
     def us(self) -> float:
@@ -92,17 +94,17 @@ async def _figures(
 ) -> Sequence[Figure]:
     bare, ours, plain = servers["bare"], servers["ours"], servers["plain"]
     same = [_request(live, world.tokens[0])]
-    new = [_request(live | {"variables": {**live["variables"], "n": n}}, world.tokens[0]) for n in range(4_000)]
+    new = [_request(live | {"variables": {**live["variables"], "n": n}}, world.tokens[0]) for n in range(200 * ROUNDS)]
     viewers = [_request(board, token) for token in world.tokens]
     first, personal = _twin(ours), _twin(ours)
     plain_first, plain_personal = _twin(plain), _twin(plain)
     for number in range(ROUNDS):
         await _run(bare, same, 3_000)
         await _run(ours, same, 3_000)
-        await _run(first, new[number * 300 :], 300)
-        await _run(plain_first, same, 60)
-        await _run(personal, viewers, 300)
-        await _run(plain_personal, viewers, 60)
+        await _run(first, new[number * 200 :], 100)
+        await _run(plain_first, same, 30)
+        await _run(personal, viewers, 100)
+        await _run(plain_personal, viewers, 30)
     return [
         _figure("a board that is asked for again, against the bare bytes", ours, bare, 1.6, f"{size:,} bytes"),
         _figure("a board asked for the first time, against plain strawberry", first, plain_first, 0.4, ""),
@@ -117,17 +119,17 @@ def _figure(name: str, ours: _Server, peer: _Server, bound: float, detail: str) 
 
 def _twin(server: _Server) -> _Server:
     """The same process, for another kind of request."""
-    return _Server(server.port, server.process)
+    return _Server(server.port, server.process, width=SLOW_LINES)
 
 
 # ---------------------------------------------------------------- the world
 
 
-async def _make_world(addresses: dict[str, str]) -> _World:
+async def _make_world(addresses: dict[str, str], members: int = MEMBERS) -> _World:
     await upgrade(addresses["DATABASE_URL"])
     database = PostgresDatabase.create(addresses["DATABASE_URL"])
     made = await make_tournament(database, matches=MATCHES, rounds=2)
-    found = await make_members(database, MEMBERS, joins=[made])
+    found = await make_members(database, members, joins=[made])
     async with database.begin() as connection:
         for match_id in made.matches[: SETTLED + LIVE]:
             await connection.execute(GUESSES, {"tournament_id": made.id, "match_id": match_id})
@@ -194,8 +196,8 @@ def _request(body: dict[str, Any], token: str) -> bytes:
 
 async def _run(server: _Server, requests: Sequence[bytes], count: int) -> None:
     """Note what each of `count` answers took of the server's processor, on several connections kept open."""
-    server.lines = server.lines or [await _connect(server.port) for _ in range(LINES)]
-    await _ask(server, requests, LINES)
+    server.lines = server.lines or [await _connect(server.port) for _ in range(server.width)]
+    await _ask(server, requests, server.width)
     before = _computed(server.process)
     await _ask(server, requests, count)
     server.took.append((_computed(server.process) - before) / count * 1e6)
