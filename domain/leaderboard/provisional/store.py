@@ -48,7 +48,9 @@ def is_provisional() -> "ColumnElement[bool]":
 def told() -> "ColumnElement[Any]":
     """What `to_live` reads, of all provisional matches of a group in one value; null when there are none."""
     columns = [*(matches.c[name] for name in _TOLD), *(matches.c[name] for name in _score_columns())]
-    pairs = [item for column in columns for item in (literal_column(f"'{column.name}'"), column)]
+    pairs: list[ColumnElement[Any]] = []
+    for column in columns:
+        pairs += (literal_column(f"'{column.name}'"), column)
     return func.jsonb_agg(func.jsonb_build_object(*pairs), type_=JSONB).filter(is_provisional())
 
 
