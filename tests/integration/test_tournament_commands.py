@@ -1,5 +1,6 @@
 """What admins change of tournaments: label, status, source and ruleset; faults are told together, changes audited."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from domain.errors import NotFound, Refused
 from domain.ids import RulesetId, TournamentId, new_id
 from domain.league.link.store import tournaments_of
 from domain.league.model import LeagueTournamentStatus
+from domain.match.tables import matches
 from domain.outbox.tables import outbox
 from domain.tournament import commands
 from domain.tournament.model import Provider, Tournament, TournamentChange, TournamentSource, TournamentStatus
@@ -18,6 +20,7 @@ from domain.tournament.service import read_tournaments
 from tests.support.api_world import World
 from tests.support.football import make_league, make_member, make_tournament
 from tests.support.graphql_client import GraphQLClient, id_of
+from tests.support.ingester import Ingester, counts_of, two_rounds
 from tests.support.statements import recorded_statements
 
 if TYPE_CHECKING:
@@ -115,6 +118,28 @@ async def test_all_faults_are_told_together_and_nothing_is_changed(database: "Po
     assert unknown.value.field == ("tournamentId",)
     assert (await read_tournaments(database, [made.id]))[made.id] == before
     assert await acts(database) == []
+
+
+async def test_from_another_source_its_matches_are_found_again(database: "PostgresDatabase") -> None:
+    ingester, told = Ingester(database), two_rounds()
+    tournament = await ingester.whole(told)
+    before = await stored(database)
+    moved = tuple(replace(match, key=f"elsewhere/{match.key}") for match in told.matches)
+    ingester.tell(replace(told, competition="mirror", matches=moved))
+
+    await change(database, tournament, source=TournamentSource(Provider.OPENFOOTBALL, "mirror", told.season))
+    await ingester.matches(tournament)
+
+    assert await stored(database) == before
+    ingester.provider.snapshots.pop((told.competition, told.season))
+    assert counts_of(await ingester.matches(tournament)) == (0, 0, len(before), 0)
+
+
+async def stored(database: "PostgresDatabase") -> list[tuple[Any, ...]]:
+    """All matches there are, and since when they are missed."""
+    columns = (matches.c.id, matches.c.home_label, matches.c.away_label, matches.c.missing_since)
+    async with database.read() as connection:
+        return [tuple(row) for row in await connection.execute(select(*columns).order_by(matches.c.id))]
 
 
 # ---------------------------------------------------------------- the API

@@ -5,7 +5,7 @@ from typing import Any
 
 from domain.clock import utc_now
 from domain.execution import service
-from domain.execution.lease import store as lease
+from domain.execution.lease import service as lease
 from domain.execution.model import Command, ExecutionState, ExecutionTrigger, Operation, Target
 from domain.execution.run import Run, Step
 from runtime.database import PostgresDatabase
@@ -22,8 +22,7 @@ async def run_now(
     command = Command(operation, target or Target(), params or {})
     async with database.begin() as connection:
         accepted = await service.accept(connection, command, trigger=ExecutionTrigger.SYSTEM, request_id="test")
-    async with database.begin() as connection:
-        claimed = await lease.claim(connection, accepted.execution.id, owner="test", lease_seconds=60)
+    claimed = await lease.claim(database, accepted.execution.id, owner="test", lease_seconds=60)
     assert claimed is not None, "another worker has the execution"
     run = Run(claimed, database, utc_now)
     try:
@@ -34,10 +33,7 @@ async def run_now(
 
 
 async def _give_up(database: PostgresDatabase, run: Run) -> None:
-    async with database.begin() as connection:
-        await lease.finish(
-            connection, run.claim, ExecutionState.CANCELLED, run.progress(), failure=None, report_key=None
-        )
+    await lease.finish(database, run.claim, ExecutionState.CANCELLED, run.progress(), failure=None, report_key=None)
 
 
 def last_step(run: Run) -> Step:
