@@ -112,9 +112,9 @@ async def test_a_settlement_is_whole_or_not_there_wherever_it_crashes(
 
     first = await ends(2, 1)
     assert first[-1] == "COMMIT"
-    assert len([statement for statement in first if statement.startswith(("INSERT", "UPDATE"))]) >= 7
-    corrected = await ends(2, 2)
-    assert len(corrected) > len(first)
+    for table in ("member_scores", "settlement_scorelines", "score_versions", "idempotency_keys", "outbox"):
+        assert any(table in statement for statement in first), table
+    await ends(2, 2)
     assert any("member_scores" in statement for statement in await ends(2, 2, "REPLAY"))
     await void(database, match_id)
     await settle_through_crashes(database, match_id, kind)
