@@ -34,6 +34,7 @@ from tests.support.settlement import play
 MEMBERS, MATCHES, SETTLED, LIVE = 1_000, 20, 6, 3
 VIEWERS = 64
 LINES, SLOW_LINES = 16, 2
+Line = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 ROUNDS = 3
 
 
@@ -54,7 +55,6 @@ class _Server:
 
     port: int
     process: psutil.Process
-    lines: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = field(default_factory=list)
     took: list[float] = field(default_factory=list)
     width: int = LINES
     """How many connections ask at once."""
@@ -196,24 +196,26 @@ def _request(body: dict[str, Any], token: str) -> bytes:
 
 async def _run(server: _Server, requests: Sequence[bytes], count: int) -> None:
     """Note what each of `count` answers took of the server's processor, on several connections kept open."""
-    server.lines = server.lines or [await _connect(server.port) for _ in range(server.width)]
-    await _ask(server, requests, server.width)
+    lines = [await _connect(server.port) for _ in range(server.width)]
+    await _ask(lines, requests, server.width)
     before = _computed(server.process)
-    await _ask(server, requests, count)
+    await _ask(lines, requests, count)
     server.took.append((_computed(server.process) - before) / count * 1e6)
+    for _, writer in lines:
+        writer.close()
 
 
-async def _ask(server: _Server, requests: Sequence[bytes], count: int) -> None:
+async def _ask(lines: Sequence[Line], requests: Sequence[bytes], count: int) -> None:
     numbers = iter(range(count))
 
-    async def work(line: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> None:
+    async def work(line: Line) -> None:
         for number in numbers:
             await _exchange(line, requests[number % len(requests)])
 
-    await asyncio.gather(*map(work, server.lines))
+    await asyncio.gather(*map(work, lines))
 
 
-async def _exchange(line: tuple[asyncio.StreamReader, asyncio.StreamWriter], request: bytes) -> bytes:
+async def _exchange(line: Line, request: bytes) -> bytes:
     reader, writer = line
     writer.write(request)
     head = (await reader.readuntil(b"\r\n\r\n")).lower()
@@ -231,7 +233,7 @@ async def _one(port: int, request: bytes) -> bytes:
     return body
 
 
-async def _connect(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def _connect(port: int) -> Line:
     """A connection, once the process is ready."""
     async with asyncio.timeout(60):
         while True:
