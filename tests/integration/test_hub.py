@@ -12,7 +12,7 @@ from sqlalchemy import update
 from domain.clock import utc_now
 from domain.errors import Forbidden, NotFound, Unauthenticated
 from domain.execution import service as executions
-from domain.execution.lease import store as lease
+from domain.execution.lease import service as lease
 from domain.execution.model import Command, Execution, ExecutionState, ExecutionTrigger, Operation, Target
 from domain.execution.run import Run
 from domain.ids import ExecutionId, MemberId, TournamentId, new_id
@@ -35,6 +35,7 @@ from tests.support.football import (
     set_match,
 )
 from tests.support.live import TICKS_ONLY, Process, api_process, finish, relay, until
+from tests.support.settlement import finish as end_run
 
 E = TypeVar("E")
 
@@ -565,17 +566,10 @@ async def queue(database: PostgresDatabase, cup: MadeTournament, match: int = 0)
 
 
 async def claim(database: PostgresDatabase, execution_id: ExecutionId) -> Execution:
-    async with database.begin() as connection:
-        claimed = await lease.claim(connection, execution_id, owner="test", lease_seconds=60)
-        await outbox.tick(connection, TickKind.EXECUTION, execution_id)
+    claimed = await lease.claim(database, execution_id, owner="test", lease_seconds=60)
     assert claimed is not None
     return claimed
 
 
 async def end(database: PostgresDatabase, execution: Execution) -> None:
-    run = Run(execution, database, utc_now)
-    async with database.begin() as connection:
-        await lease.finish(
-            connection, run.claim, ExecutionState.COMPLETED, run.progress(), failure=None, report_key=None
-        )
-        await outbox.tick(connection, TickKind.EXECUTION, execution.id)
+    await end_run(Run(execution, database, utc_now))
