@@ -12,6 +12,7 @@ from domain.tournament.store import raise_versions
 from domain.tournament.tables import rounds, tournaments
 from tests.support.api import Api
 from tests.support.api_world import World, make_world
+from tests.support.football import make_league, make_tournament
 from tests.support.graphql_client import GraphQLClient, id_of
 from tests.support.settlement import play
 
@@ -304,6 +305,41 @@ async def test_cursors_are_of_their_board_moment_and_direction(world: World) -> 
     for variables in foreign:
         answer = await client.run(ROWS, {"id": world.tournament_id, **variables})
         assert answer.codes == ["INVALID_INPUT"], variables
+
+
+LEAGUE_ROWS = """
+query ($id: ID!, $tournament: ID, $round: ID, $after: String) {
+  league(id: $id) {
+    leaderboard(tournamentId: $tournament, roundId: $round) {
+      rows(first: 1, after: $after) { boardMoved edges { node { position } } pageInfo { endCursor } }
+    }
+  }
+}
+"""
+
+
+async def test_boards_of_elsewhere_are_refused(world: World) -> None:
+    database = world.api.database
+    other = await make_tournament(database, matches=1)
+    foreign_round, foreign = id_of("Round", other.rounds[0]), id_of("Tournament", other.id)
+    second = await make_league(database, "Family", world.ana, plays=[world.tournament])
+    ana, eve = await world.client(world.ana), await world.client(world.eve)
+    refused = [
+        await ana.run(ROWS, {"id": world.tournament_id, "round": foreign_round}),
+        await ana.run(LEAGUE_ROWS, {"id": world.league_id, "tournament": foreign}),
+        await ana.run(LEAGUE_ROWS, {"id": world.league_id, "round": foreign_round}),
+        await ana.run(LEAGUE_ROWS, {"id": world.league_id, "tournament": foreign, "round": world.round_id(0)}),
+        await ana.run(LEAGUE_ROWS, {"id": world.league_id, "tournament": world.league_id}),
+    ]
+    outside = await eve.run(LEAGUE_ROWS, {"id": world.league_id})
+    page = await ana.run(LEAGUE_ROWS, {"id": world.league_id})
+    cursor = page.data["league"]["leaderboard"]["rows"]["pageInfo"]["endCursor"]
+    of_other_league = await ana.run(LEAGUE_ROWS, {"id": id_of("League", second), "after": cursor})
+    of_total = await ana.run(LEAGUE_ROWS, {"id": world.league_id, "tournament": world.tournament_id, "after": cursor})
+
+    assert [answer.codes for answer in refused] == [["NOT_FOUND"]] * len(refused)
+    assert outside.data == {"league": None}
+    assert [of_other_league.codes, of_total.codes] == [["INVALID_INPUT"]] * 2
 
 
 async def test_an_outdated_cursor_goes_on_and_says_so_but_not_on_a_past_board(world: World) -> None:
