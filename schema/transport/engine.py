@@ -6,6 +6,7 @@ from collections.abc import AsyncIterable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
 from graphql import (
     DocumentNode,
     ExecutionResult,
@@ -200,7 +201,9 @@ def _query(request: GraphQLRequest, node: OperationDefinitionNode, sharing: Shar
     tournament_id = ids.tournament_id(shown) if shown is not None else None
     if tournament_id is None:
         return None
-    return Query(sharing.key(request.operation_name, request.variables, None), tournament_id, cost)
+    # All of the variables: only streams are equal whatever `after` says.
+    variables = orjson.dumps(request.variables, option=orjson.OPT_SORT_KEYS)
+    return Query((sharing.document, request.operation_name, variables), tournament_id, cost)
 
 
 def _not_here(kind: OperationType) -> str:

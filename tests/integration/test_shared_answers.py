@@ -201,6 +201,24 @@ async def test_each_viewer_gets_his_own_row(world: World) -> None:
     assert rows == {world.ana: {"Ana"}, world.bob: {"Bob"}, world.vic: {"Vic"}, world.eve: {None}, None: {None}}
 
 
+async def test_every_variable_makes_another_query_cursors_too(world: World) -> None:
+    client = await world.client(None)
+    document = """query ($id: ID!, $first: Int, $after: String) {
+        tournament(id: $id) { leaderboard { rows(first: $first, after: $after) { edges { cursor node { position } } } } }
+    }"""
+
+    async def positions(**variables: Any) -> tuple[list[int], str]:
+        answer = await client.run(document, {"id": world.tournament_id, **variables})
+        edges = answer.data["tournament"]["leaderboard"]["rows"]["edges"]
+        return [edge["node"]["position"] for edge in edges], edges[-1]["cursor"]
+
+    top, cursor = await positions(first=2)
+    rest = [await positions(first=2, after=cursor) for _ in range(2)]
+
+    assert (top, [found for found, _ in rest]) == ([1, 2], [[3, 4], [3, 4]])
+    assert (await positions())[0] == [1, 2, 3, 4, 5, 6]
+
+
 async def test_errors_are_not_kept(world: World) -> None:
     client = await world.client(None)
     asked = {"id": world.tournament_id, "round": "nonsense"}
