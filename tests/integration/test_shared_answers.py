@@ -204,7 +204,9 @@ async def test_each_viewer_gets_his_own_row(world: World) -> None:
 async def test_every_variable_makes_another_query_cursors_too(world: World) -> None:
     client = await world.client(None)
     document = """query ($id: ID!, $first: Int, $after: String) {
-        tournament(id: $id) { leaderboard { rows(first: $first, after: $after) { edges { cursor node { position } } } } }
+        tournament(id: $id) {
+            leaderboard { rows(first: $first, after: $after) { edges { cursor node { position } } } }
+        }
     }"""
 
     async def positions(**variables: Any) -> tuple[list[int], str]:
