@@ -81,17 +81,23 @@ class Context:
     is_new_viewer: bool = False
     """Whether the viewer was read for this very operation, and not when a socket was opened."""
     cookie: CookieChange = field(default_factory=CookieChange)
-    loaders: Loaders = field(init=False)
+    _loaders: Loaders | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        self.renew_loaders()
         if self.viewer is not None and self.is_new_viewer:
             account = self.viewer.account
             self.loaders.member.prime(account.id, Member(account.id, account.nick_name))
 
+    @property
+    def loaders(self) -> Loaders:
+        """Made when they are first needed: a stream that is shared has a context, and never needs them."""
+        if self._loaders is None:
+            self._loaders = Loaders(self.services.database, self.viewer.account.id if self.viewer else None)
+        return self._loaders
+
     def renew_loaders(self) -> None:
         """Forget what was read."""
-        self.loaders = Loaders(self.services.database, self.viewer.account.id if self.viewer else None)
+        self._loaders = None
 
     @property
     def database(self) -> Database:

@@ -124,16 +124,20 @@ class Rendering:
         """`asked` is of the operation that came first; no viewer is taken from it."""
         self._engine = engine
         self._operation = operation
+        self._asked = asked
         self._shape = source.shape
-        facts = RequestFacts(id=asked.request.id, address="", user_agent=None, can_set_cookies=False)
-        self._context = ApiContext(services=asked.services, request=facts, viewer=None, hub=asked.hub)
-        self._executor: Executor[Any] | None = None
+        self._prepared: tuple[ApiContext, Executor[Any]] | None = None
 
     async def __call__(self, event: Any) -> bytes:
         """The payload of an event."""
-        if self._executor is None:
-            self._executor = self._engine.executor(self._operation, self._context)
-        self._context.renew_loaders()
-        result = execute_subscription_event(self._executor.build_per_event_executor(self._shape(event)))
+        context, executor = self._prepared = self._prepared or self._prepare()
+        context.renew_loaders()
+        result = execute_subscription_event(executor.build_per_event_executor(self._shape(event)))
         found: ExecutionResult = await result if isawaitable(result) else result
-        return orjson.dumps(self._engine.answer(found, self._context))
+        return orjson.dumps(self._engine.answer(found, context))
+
+    def _prepare(self) -> tuple[ApiContext, Executor[Any]]:
+        asked = self._asked
+        facts = RequestFacts(id=asked.request.id, address="", user_agent=None, can_set_cookies=False)
+        context = ApiContext(services=asked.services, request=facts, viewer=None, hub=asked.hub)
+        return context, self._engine.executor(self._operation, context)
