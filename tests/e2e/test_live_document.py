@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import shutil
+import signal
 import sys
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Sequence
@@ -44,12 +45,13 @@ async def running(
     document.write_text(recipe("graphql"))
     board = orjson.dumps({"tournamentId": world.tournament_id}).decode()
     given = {"PALPITE_URL": f"http://{address}", "BOARD": board, "DOCUMENT": str(document), **more}
-    process = await asyncio.create_subprocess_exec(*command, env={**os.environ, **given}, stdout=PIPE)
+    environment = {**os.environ, **given}
+    process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=PIPE, start_new_session=True)
     assert process.stdout is not None
     try:
         yield process.stdout
     finally:
-        process.kill()
+        os.killpg(process.pid, signal.SIGKILL)  # a shell's command too, which holds the pipe
         await process.wait()
 
 
