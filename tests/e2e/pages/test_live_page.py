@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import psutil
@@ -10,7 +9,7 @@ import pytest
 from playwright.async_api import Page, Route, WebSocketRoute, expect
 
 from runtime.browser import until
-from tests.support.browser import RunningDemo, running_demo, watched_page
+from tests.support.browser import RunningDemo, watched_page
 
 pytestmark = [pytest.mark.timeout(400), pytest.mark.xdist_group("demo")]
 
@@ -47,12 +46,6 @@ PAGE_AND_API = """
 """.replace("ROWS", ROWS.strip())
 
 
-@pytest.fixture(scope="module")
-def demo() -> Iterator[RunningDemo]:
-    with running_demo() as running:
-        yield running
-
-
 async def version(page: Page) -> int:
     return int(await page.locator("[data-version]").inner_text())
 
@@ -76,7 +69,7 @@ async def test_rows_change_without_a_reload_and_equal_the_api(demo: RunningDemo)
         await open_live(page, demo.address)
         before = {row["id"]: row for row in await page.evaluate(ROWS)}
         assert len(before) == 50
-        await wait_for_news(page, versions=20)
+        await wait_for_news(page, versions=20, seconds=120)
         after = {row["id"]: row for row in await page.evaluate(ROWS)}
         both = before.keys() & after.keys()
         assert any(after[row]["points"] > before[row]["points"] for row in both)

@@ -1,14 +1,13 @@
 """GraphiQL and the other pages in a browser: queries and subscriptions run, and no request leaves the machine."""
 
 import re
-from collections.abc import Iterator
 
 import httpx2
 import pytest
 from playwright.async_api import Page, expect
 
 from runtime.browser import until
-from tests.support.browser import RunningDemo, running_demo, watched_page
+from tests.support.browser import RunningDemo, watched_page
 from tests.support.graphql_client import read_operation
 
 pytestmark = [pytest.mark.timeout(400), pytest.mark.xdist_group("demo")]
@@ -20,12 +19,6 @@ EXAMPLES = [
 
 STORED_TAB = "JSON.parse(localStorage.getItem('graphiql:tabState'))?.activeTabIndex"
 TALL = {"viewport": {"width": 1280, "height": 4000}}  # the editors draw only the lines in view
-
-
-@pytest.fixture(scope="module")
-def demo() -> Iterator[RunningDemo]:
-    with running_demo("watch") as running:
-        yield running
 
 
 async def open_graphiql(page: Page, address: str) -> None:
