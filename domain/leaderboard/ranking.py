@@ -34,6 +34,7 @@ Ids: TypeAlias = NDArray[np.bytes_]
 Integers: TypeAlias = NDArray[np.int64]
 
 OUTCOME, GOAL_DIFFERENCE, EXACT = (Facts._fields.index(name) for name in ("outcome", "goal_difference", "exact"))
+_KEY_BITS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +122,19 @@ def order_of_ids(ids: Ids) -> NDArray[np.intp]:
     return order
 
 
+def best_first(packed: Integers) -> NDArray[np.intp]:
+    """The order that sorts scores descending, level ones as they come.
+
+    As a rule a score and its place fit into one number, and numbers are sorted several times as fast as places by them.
+    """
+    places = len(packed).bit_length()
+    if not len(packed) or int(packed.max() - packed.min()).bit_length() + places > _KEY_BITS:
+        return np.argsort(-packed, kind="stable")
+    keys = (packed.max() - packed).astype(np.uint64) << np.uint64(places) | np.arange(len(packed), dtype=np.uint64)
+    keys.sort()
+    return (keys & np.uint64((1 << places) - 1)).astype(np.intp)
+
+
 def read_copy(data: bytes, columns: int = len(Facts._fields)) -> tuple[Ids, Integers]:
     """Members, ascending, with their facts, from PostgreSQL's binary COPY of rows (uuid, `columns` integers)."""
     column = [("size", ">i4"), ("value", ">i4")]
@@ -129,7 +143,9 @@ def read_copy(data: bytes, columns: int = len(Facts._fields)) -> tuple[Ids, Inte
     rows = np.frombuffer(data, dtype=row, offset=head, count=(len(data) - head - tail) // row.itemsize)
     ids = np.ascontiguousarray(rows["id"])
     order = order_of_ids(ids)
-    return ids[order], rows["values"]["value"][order].astype(np.int64)
+    # Whole rows of plain numbers are moved several times as fast as those of a record.
+    values = rows["values"]["value"].astype(np.int32)
+    return ids[order], values.take(order, axis=0).astype(np.int64)
 
 
 def weigh(facts: Integers, weights: Weights) -> Integers:
@@ -161,7 +177,7 @@ class Ranking:
 
     def __init__(self, ids: Ids, packed: Integers) -> None:
         """`ids` ascending; `packed` in the same order."""
-        order = np.argsort(-packed, kind="stable")
+        order = best_first(packed)
         self.ids: Ids = ids[order]
         self.packed: Integers = packed[order]
         self._by_id = ids

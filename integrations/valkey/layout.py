@@ -129,11 +129,11 @@ def _live_order(settled: "Ranking", live: "Ranking") -> bytes:
 
 
 def _to_bytes(facts: "Mapping[ScoreBasis, NDArray[Any]]", order: "NDArray[np.intp]") -> bytes:
-    return b"".join(part[order].astype(_FACT).tobytes() for part in facts.values())
+    return b"".join(part.astype(_FACT).take(order, axis=0).tobytes() for part in facts.values())
 
 
 def _to_facts(
     value: bytes | None, bases: list[ScoreBasis], by_id: "NDArray[np.intp]"
 ) -> dict[ScoreBasis, "NDArray[np.uint16]"]:
     blocks = np.frombuffer(value or b"", dtype=_FACT).reshape(len(bases), len(by_id), _FACTS)
-    return {basis: block[by_id] for basis, block in zip(bases, blocks, strict=True)}
+    return {basis: block.take(by_id, axis=0) for basis, block in zip(bases, blocks, strict=True)}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from domain.clock import utc_now
 from domain.ids import MemberId
 from domain.leaderboard.model import RankCriterion, RankedRow
-from domain.leaderboard.ranking import Ranking, ScoreTable, Stamp, order_of_ids, to_ids, weigh
+from domain.leaderboard.ranking import Ranking, ScoreTable, Stamp, best_first, order_of_ids, to_ids, weigh
 from domain.leaderboard.rules import MAX_COUNTER, MAX_POINTS, Score, pack, unpack
 from domain.scoring.model import ScoreBasis, Weights
 
@@ -170,6 +170,14 @@ def test_ids_sort_as_their_bytes_do(ids: list[UUID]) -> None:
     Random(1).shuffle(ids)
     array = np.array([value.bytes for value in ids], dtype="S16")
     assert [ids[n] for n in order_of_ids(array)] == sorted(ids, key=lambda value: value.bytes)
+
+
+@given(st.integers(0, 5000), st.integers(1, 2**53 - 1), st.integers(0, 2**32))
+def test_scores_sort_best_first_and_level_ones_stay_as_they_come(count: int, highest: int, seed: int) -> None:
+    packed = np.random.default_rng(seed).integers(0, highest, count, endpoint=True)
+    packed[count // 2 :: 3] = highest
+    packed[::5] = 0
+    assert best_first(packed).tolist() == sorted(range(count), key=lambda place: -packed[place])
 
 
 @given(boards, st.lists(st.uuids().map(MemberId), max_size=5), st.builds(Score, few, few, few, few))
