@@ -80,8 +80,14 @@ class Projection(Protocol):
         """Keep a league's board and members for other processes, for a while; never an older one over a newer."""
         ...
 
-    async def write(self, tournament_id: TournamentId, table: ScoreTable, ranking: Ranking) -> bool:
-        """Replace the whole board at once; False when a later state of the same epoch is there already."""
+    async def write(
+        self, tournament_id: TournamentId, table: ScoreTable, ranking: Ranking, *, held: Stamp | None = None
+    ) -> bool:
+        """Replace the whole board at once; False when a later state of the same epoch is there already.
+
+        `held`: the state that is there, and is trusted: its settled part stays if it is the same. Without it, whatever
+        is there is written over.
+        """
         ...
 
     async def differences(self, tournament_id: TournamentId, table: ScoreTable, ranking: Ranking) -> list[str] | None:

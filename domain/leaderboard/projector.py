@@ -25,11 +25,16 @@ _log = logging.getLogger(__name__)
 
 
 async def project(
-    database: Database, projection: Projection, tournament_id: TournamentId, guesses: LockedGuesses | None = None
+    database: Database,
+    projection: Projection,
+    tournament_id: TournamentId,
+    guesses: LockedGuesses | None = None,
+    held: Stamp | None = None,
 ) -> int | None:
     """Write a tournament's board as it is now; the answer is its version, None when there is no such tournament.
 
-    `guesses`: those of live matches that are known already, for who calls again and again.
+    `guesses`: those of live matches that are known already, for who calls again and again. `held`: see
+    `Projection.write`.
 
     Raises ProjectionUnavailable.
     """
@@ -37,7 +42,7 @@ async def project(
     if loaded is None:
         return None
     version, table, ranking = loaded
-    await projection.write(tournament_id, table, ranking)
+    await projection.write(tournament_id, table, ranking, held=held)
     return version
 
 
@@ -149,7 +154,7 @@ class _Projector:
             await begin_epoch(self._database, present=UUID(state.epoch), reason=reason)
         version: int | None = state.version
         if stamp is None or (stamp.epoch, stamp.board_version) != (state.epoch, state.version):
-            version = await project(self._database, self._projection, tournament_id, self._guesses)
+            version = await project(self._database, self._projection, tournament_id, self._guesses, stamp)
         if version is not None:
             await self._projection.announce(tournament_id, version)
 

@@ -6,7 +6,7 @@ arrays come from.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from typing import Literal, TypeAlias
@@ -48,6 +48,8 @@ class Stamp:
     members: int
     live: int = 0
     """Matches whose provisional points are there beside the settled ones."""
+    digest: str = field(default="", compare=False)
+    """Of the settled part, when it was read from the projection: equal for parts that are the same."""
 
     def is_same_state(self, other: "Stamp") -> bool:
         """Whether both name one state of the database, whenever they were made."""
@@ -130,9 +132,11 @@ def best_first(packed: Integers) -> NDArray[np.intp]:
     places = len(packed).bit_length()
     if not len(packed) or int(packed.max() - packed.min()).bit_length() + places > _KEY_BITS:
         return np.argsort(-packed, kind="stable")
-    keys = (packed.max() - packed).astype(np.uint64) << np.uint64(places) | np.arange(len(packed), dtype=np.uint64)
+    keys: NDArray[np.uint64] = (packed.max() - packed).astype(np.uint64) << np.uint64(places)
+    keys |= np.arange(len(packed), dtype=np.uint64)
     keys.sort()
-    return (keys & np.uint64((1 << places) - 1)).astype(np.intp)
+    keys &= np.uint64((1 << places) - 1)
+    return keys.astype(np.intp)
 
 
 def read_copy(data: bytes, columns: int = len(Facts._fields)) -> tuple[Ids, Integers]:

@@ -6,7 +6,7 @@ Those of a tournament share a hash tag (the braces are literal), so no command a
     tournament:{id}:order          string: member ids in that order, 16 bytes each, so that a page is a piece of it
     tournament:{id}:distinct       string: the distinct packed scores, and how many members are better (`groups.py`)
     tournament:{id}:facts          string: the members' facts in that order, five 16-bit numbers each, a block a basis
-    tournament:{id}:stamp          string: which state of the database all of these hold
+    tournament:{id}:stamp          string: which state of the database all of these hold, and a digest of these four
 
 While points are provisional, beside them:
 
@@ -18,6 +18,7 @@ While points are provisional, beside them:
 
 from collections.abc import Mapping
 from datetime import datetime
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,7 +39,10 @@ PARTS = (*SORTED_SETS, *STRINGS)
 ID_SIZE = 16
 LIVE_ENTRY = np.dtype([("id", "V16"), ("settled", "<i8")])
 
-_WORDS = 7
+SETTLED = ("master_scores", "order", "distinct", "facts")
+"""The parts without provisional points."""
+
+_WORDS = 8
 _FACTS = len(Facts._fields)
 _FACT = np.dtype("<u2")
 
@@ -65,8 +69,18 @@ def strings_of(table: ScoreTable, ranking: "Ranking") -> dict[str, bytes]:
     return found
 
 
-def stamp_to_bytes(stamp: Stamp, bases: Mapping[ScoreBasis, Any]) -> bytes:
-    """Words, so that a script can compare them: epoch and board version come first."""
+def digest_of(strings: Mapping[str, bytes], bases: Mapping[ScoreBasis, Any]) -> str:
+    """Of the settled part; the sorted set follows from the strings."""
+    digest = blake2b(",".join(bases).encode(), digest_size=16)
+    for name in SETTLED:
+        value = strings.get(name, b"")
+        digest.update(len(value).to_bytes(8))
+        digest.update(value)
+    return digest.hexdigest()
+
+
+def stamp_to_bytes(stamp: Stamp, bases: Mapping[ScoreBasis, Any], digest: str) -> bytes:
+    """Words, so that a script can compare them: epoch and board version come first, the digest last."""
     words = (
         stamp.epoch,
         stamp.board_version,
@@ -75,6 +89,7 @@ def stamp_to_bytes(stamp: Stamp, bases: Mapping[ScoreBasis, Any]) -> bytes:
         stamp.members,
         stamp.live,
         ",".join(bases),
+        digest,
     )
     return " ".join(map(str, words)).encode()
 
@@ -84,10 +99,10 @@ def to_stamp(value: Any) -> Stamp | None:
     found = _words(value)
     if found is None:
         return None
-    epoch, board_version, settled_version, computed_at, members, live, _ = found
+    epoch, board_version, settled_version, computed_at, members, live, _, digest = found
     try:
         computed = datetime.fromisoformat(computed_at)
-        return Stamp(epoch, int(settled_version), int(board_version), computed, int(members), int(live))
+        return Stamp(epoch, int(settled_version), int(board_version), computed, int(members), int(live), digest)
     except ValueError:
         return None
 
@@ -97,7 +112,7 @@ def to_table(stamp: Stamp, stamped: bytes, order: Any, facts: Any, live_facts: A
     words = _words(stamped)
     if words is None or _size(order) != ID_SIZE * stamp.members:
         return None
-    bases = [ScoreBasis(name) for name in words[-1].split(",")]
+    bases = [ScoreBasis(name) for name in words[-2].split(",")]
     size = _FACT.itemsize * _FACTS * stamp.members * len(bases)
     if _size(facts) != size or _size(live_facts) != (size if stamp.live else 0):
         return None

@@ -13,7 +13,7 @@ from domain.leaderboard.ranking import Ids, Ranking, ScoreTable, Stamp
 from domain.outbox.model import Tick, TickKind
 from integrations.valkey import scripts
 from integrations.valkey.comparison import board_differences
-from integrations.valkey.layout import PARTS, key, stamp_to_bytes, to_stamp
+from integrations.valkey.layout import PARTS, key, to_stamp
 from integrations.valkey.leagues import LeagueKeys
 from integrations.valkey.patience import Patience, raise_unless_refused
 from integrations.valkey.reading import BoardReader
@@ -115,16 +115,26 @@ class ValkeyProjection:
 
     # ------------------------------------------------------------ writing
 
-    async def write(self, tournament_id: TournamentId, table: ScoreTable, ranking: Ranking) -> bool:
+    async def write(
+        self, tournament_id: TournamentId, table: ScoreTable, ranking: Ranking, *, held: Stamp | None = None
+    ) -> bool:
         """Write the board into staged keys, then put all of them in place at once."""
+        found = await self._replace(tournament_id, table, ranking, held)
+        if found < 0:  # what was to stay has gone meanwhile
+            found = await self._replace(tournament_id, table, ranking, None)
+        return found > 0
+
+    async def _replace(
+        self, tournament_id: TournamentId, table: ScoreTable, ranking: Ranking, held: Stamp | None
+    ) -> int:
+        """What `SWAP` answers."""
         token = uuid4().hex
         staged = {name: key(tournament_id, f"staged:{token}:{name}") for name in PARTS}
         async with self._patience.exchange(once=False):
-            sizes = await stage(self._client, self._patience, tournament_id, staged, table, ranking)
+            made = await stage(self._client, self._patience, tournament_id, staged, table, ranking, held)
             keys = [key(tournament_id, name) for name in ("stamp", *PARTS)]
-            state: list[bytes | int] = [stamp_to_bytes(table.stamp, table.facts), *sizes]
-            swapping = self._swap(keys=[*keys, *staged.values()], args=state)
-            return bool(await self._patience.in_time(cast("Awaitable[Any]", swapping)))
+            swapping = self._swap(keys=[*keys, *staged.values()], args=[made.stamp, *made.sizes])
+            return int(await self._patience.in_time(cast("Awaitable[Any]", swapping)))
 
     async def differences(self, tournament_id: TournamentId, table: ScoreTable, ranking: Ranking) -> list[str] | None:
         async with self._patience.exchange(once=False):

@@ -3,7 +3,9 @@
 SWAP = """
 -- Put a staged board in place, unless a later state of the same epoch is there. Another epoch is always replaced.
 -- KEYS: stamp, then the parts (two sorted sets, then strings), then the same staged
--- ARGV: stamp (it begins with epoch and board version), then the sizes of the parts
+-- ARGV: stamp (epoch and board version first, the digest of the settled part last), then the sizes of the parts;
+-- behind a "=" that of a part which is to stay as it is
+-- Answers 1, or 0 when a later state is there, or -1 when what was to stay has gone.
 local parts = #ARGV - 1
 local present = redis.pcall('GET', KEYS[1])
 if type(present) == 'table' then  -- of another type
@@ -16,9 +18,22 @@ elseif present then
         return 0
     end
 end
+local digest = type(present) == 'string' and string.match(present, '(%S+)$')
+local is_kept = {}
+for n = 1, parts do
+    local size = string.match(ARGV[1 + n], '^=(%d+)$')
+    if size then
+        is_kept[n] = true
+        local found = redis.pcall(n <= 2 and 'ZCARD' or 'STRLEN', KEYS[1 + n])
+        if digest ~= string.match(ARGV[1], '(%S+)$') or found ~= tonumber(size) then
+            redis.call('UNLINK', unpack(KEYS, parts + 2))
+            return -1
+        end
+    end
+end
 -- What was staged may have vanished meanwhile, such as in a flush.
 for n = 1, parts do
-    if redis.call(n <= 2 and 'ZCARD' or 'STRLEN', KEYS[parts + 1 + n]) ~= tonumber(ARGV[1 + n]) then
+    if not is_kept[n] and redis.call(n <= 2 and 'ZCARD' or 'STRLEN', KEYS[parts + 1 + n]) ~= tonumber(ARGV[1 + n]) then
         return redis.error_reply('NOTSTAGED the staged board is not complete')
     end
 end
@@ -27,7 +42,7 @@ for n = 1, parts do
     if redis.call('EXISTS', staged) == 1 then
         redis.call('RENAME', staged, place)
         redis.call('PERSIST', place)
-    else
+    elseif not is_kept[n] then
         redis.call('UNLINK', place)
     end
 end

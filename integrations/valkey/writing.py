@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from domain.ids import TournamentId
 from domain.leaderboard.ranking import ScoreTable
 from integrations.valkey.client import connection_for
-from integrations.valkey.layout import PARTS, STRINGS, key, strings_of
+from integrations.valkey.layout import PARTS, SETTLED, STRINGS, digest_of, key, stamp_to_bytes, strings_of
 from integrations.valkey.packing import zadd_blocks
 from integrations.valkey.patience import Patience
 
@@ -15,11 +16,20 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
     from redis.asyncio.connection import AbstractConnection
 
-    from domain.leaderboard.ranking import Ranking
+    from domain.leaderboard.ranking import Ranking, Stamp
 
 STAGED_SECONDS = 300
 """How long what a projector left half-written stays."""
 _PIECE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """What the swap is told."""
+
+    stamp: bytes
+    sizes: list[bytes]
+    """Of all `PARTS`, 0 for those that there are not; behind a "=" those of parts which stay as they are."""
 
 
 async def stage(
@@ -29,25 +39,36 @@ async def stage(
     names: Mapping[str, str],
     table: ScoreTable,
     ranking: "Ranking",
-) -> list[int]:
-    """Write the parts of a board under other names; the sizes of all `PARTS`, 0 for those that there are not."""
+    held: "Stamp | None",
+) -> Staged:
+    """Write the parts of a board under other names, but for the settled ones if those of `held` are the same."""
     boards = {"master_scores": ranking.settled}
     if table.live is not None:
         boards["live_scores"] = ranking
-    making = asyncio.create_task(asyncio.to_thread(strings_of, table, ranking))
+    making = asyncio.create_task(asyncio.to_thread(_strings, table, ranking))
+    kept: tuple[str, ...] = ()
     try:
+        if held is not None and held.settled_version == table.stamp.settled_version:
+            kept = SETTLED if (await making)[1] == held.digest else ()
         async with connection_for(client, key(tournament_id, "stamp")) as connection:
             wire = _Wire(connection, patience)
             for name, board in boards.items():
-                await wire.add(names[name], board)
-            strings = await making
+                if name not in kept:
+                    await wire.add(names[name], board)
+            strings, digest = await making
             for name in STRINGS:
-                if strings[name]:
+                if strings[name] and name not in kept:
                     await wire.store(names[name], strings[name])
     finally:
         making.cancel()
     sizes = {name: len(value) for name, value in strings.items()} | {name: len(one) for name, one in boards.items()}
-    return [sizes.get(name, 0) for name in PARTS]
+    told = [b"%b%d" % (b"=" if name in kept else b"", sizes.get(name, 0)) for name in PARTS]
+    return Staged(stamp_to_bytes(table.stamp, table.facts, digest), told)
+
+
+def _strings(table: ScoreTable, ranking: "Ranking") -> tuple[dict[str, bytes], str]:
+    strings = strings_of(table, ranking)
+    return strings, digest_of(strings, table.facts)
 
 
 class _Wire:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
@@ -17,9 +18,10 @@ from redis.asyncio import Redis
 from domain.ids import MemberId, TournamentId, new_id
 from domain.leaderboard.ports import ProjectionUnavailable
 from domain.leaderboard.projector import project, rebuild_projection, run_projector
-from domain.leaderboard.ranking import Ranking, ScoreTable, Stamp, to_ids
+from domain.leaderboard.provisional.overlay import LiveRanking
+from domain.leaderboard.ranking import Ranking, ScoreTable, Stamp, to_ids, weigh
 from domain.leaderboard.rules import Score, pack
-from domain.scoring.model import ScoreBasis
+from domain.scoring.model import ScoreBasis, Weights
 from domain.tournament.model import TournamentMode, TournamentStatus
 from domain.tournament.store import raise_versions
 from integrations.valkey import writing
@@ -237,6 +239,66 @@ async def test_readers_never_see_half_a_version(
 
     await asyncio.gather(write(), read(), read())
     assert len(seen) > 1
+
+
+# ---------------------------------------------------------------- what stays
+
+
+def with_live(board: tuple[ScoreTable, Ranking], goals: int) -> tuple[ScoreTable, Ranking]:
+    """The board while everybody has an outcome and `goals` exact scores more, provisionally."""
+    table, ranking = board
+    facts = table.facts[BASIS] + np.array([1, 0, 0, 0, goals])
+    live = LiveRanking.beside(ranking, table.ids, weigh(facts, Weights(1, 0, 0, 0, 1)))
+    return replace(table, stamp=replace(table.stamp, live=1), live={BASIS: facts}), live
+
+
+async def sorted_writes(valkey: Redis) -> int:
+    found: int = (await valkey.info("commandstats")).get("cmdstat_zadd", {}).get("calls", 0)
+    return found
+
+
+async def test_a_goal_leaves_the_settled_part_as_it_is(
+    valkey: Redis, projection: ValkeyProjection, tournament_id: TournamentId
+) -> None:
+    settled = board_of(scores_of(700))
+    await projection.write(tournament_id, *with_live(settled, 0))
+    for version, members, calls in ((2, 700, 3), (3, 699, 6)):
+        held = (await projection.stamps([tournament_id]))[tournament_id]
+        table, ranking = with_live(board_of(scores_of(members)), version)
+        table = replace(table, stamp=replace(table.stamp, board_version=version))
+        before = await sorted_writes(valkey)
+
+        assert await projection.write(tournament_id, table, ranking, held=held)
+
+        assert await sorted_writes(valkey) - before == calls, "of live points; then somebody has left"
+        assert await projection.differences(tournament_id, table, ranking) == []
+        assert {await valkey.ttl(name) for name in await names_of(valkey)} == {-1}
+
+
+@pytest.mark.parametrize("damage", ["missing", "another type", "shorter", "unstamped"])
+async def test_what_was_to_stay_and_has_gone_is_written(
+    valkey: Redis, projection: ValkeyProjection, tournament_id: TournamentId, damage: str
+) -> None:
+    for name in ("master_scores", "order", "distinct", "facts"):
+        table, ranking = with_live(board_of(scores_of(40)), 1)
+        await projection.write(tournament_id, table, ranking)
+        held = (await projection.stamps([tournament_id]))[tournament_id]
+        match damage:
+            case "shorter" if name != "master_scores":
+                await valkey.set(key(tournament_id, name), b"what?")
+            case "shorter":
+                await valkey.zremrangebyrank(key(tournament_id, name), 0, 0)
+            case "unstamped":
+                await valkey.delete(key(tournament_id, "stamp"))
+            case _:
+                await valkey.delete(key(tournament_id, name))
+        if damage == "another type":
+            await valkey.lpush(key(tournament_id, name), b"what?")
+
+        assert await projection.write(tournament_id, table, ranking, held=held)
+
+        assert await projection.differences(tournament_id, table, ranking) == []
+        assert not [name for name in await names_of(valkey) if b"staged" in name]
 
 
 # ---------------------------------------------------------------- what may have happened to Valkey
