@@ -101,8 +101,9 @@ class Cohort(Generic[K, S, N, D]):
 
     def woken(self, seat: Seat[K, S, N, D]) -> None:
         """From a seat."""
+        if not self._woken:
+            self._wake.set()
         self._woken.append(seat)
-        self._wake.set()
 
     def left(self, seat: Seat[K, S, N, D]) -> None:
         """From a seat."""
@@ -180,18 +181,18 @@ class Cohort(Generic[K, S, N, D]):
         await self._send(frames)
 
     async def _send(self, frames: list[tuple[Seat[K, S, N, D], Sequence[object]]]) -> None:
+        rendered = self._rendered
         for number, (seat, events) in enumerate(frames, 1):
-            payloads = [self._known(event) or await self._payload(event) for event in events]
+            payloads = []
+            for event in events:
+                known = rendered.get(id(event))
+                payloads.append(known[1] if known is not None else await self._payload(event))
             if not seat.has_left:
                 seat.sink.put(payloads)
             if number % _SLICE == 0:
                 await asyncio.sleep(0)
         while len(self._rendered) > 16:
             del self._rendered[next(iter(self._rendered))]
-
-    def _known(self, event: object) -> bytes | None:
-        found = self._rendered.get(id(event))
-        return found[1] if found is not None else None
 
     async def _payload(self, event: object) -> bytes:
         payload = await self._render(event)

@@ -68,11 +68,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def write(self, messages: Sequence[Message]) -> None:
         """Frames that nothing else interleaves: uvicorn leaves no part of a frame unwritten between calls."""
-        parts: list[bytes] = []
-        for message in messages:
-            parts.append(_header(sum(map(len, message))))
-            parts.extend(message)
-        self.transport.write(b"".join(parts))
+        self.transport.write(b"".join([_frame(message) for message in messages]))
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -98,10 +94,12 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.loop.call_later(_FAREWELL, self.transport.abort)
 
 
-def _header(length: int) -> bytes:
-    """The header of a whole text frame of a server."""
+def _frame(message: Message) -> bytes:
+    """The whole text frame of a server, with its header."""
+    text = b"".join(message)
+    length = len(text)
     if length < 126:
-        return bytes((_TEXT, length))
+        return bytes((_TEXT, length)) + text
     if length < 65_536:
-        return b"\x81\x7e" + length.to_bytes(2)
-    return b"\x81\x7f" + length.to_bytes(8)
+        return b"\x81\x7e" + length.to_bytes(2) + text
+    return b"\x81\x7f" + length.to_bytes(8) + text

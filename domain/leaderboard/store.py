@@ -2,9 +2,10 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ARRAY, and_, column, exists, func, literal, null, or_, select, text, true
+from sqlalchemy import ARRAY, and_, bindparam, column, exists, func, literal, null, or_, select, text, true
 
 from domain.database import Database
 from domain.ids import LeagueId, TournamentId
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, FromClause, Row, Select
     from sqlalchemy.ext.asyncio import AsyncConnection
 
+_NAMES = ("league_id", "tournament_id", "round_id")
+"""The parts of a board's key."""
+
 COUNTED = (LeagueTournamentStatus.ACTIVE, LeagueTournamentStatus.COMPLETED)
 
 
@@ -48,8 +52,8 @@ async def epoch(connection: "AsyncConnection") -> str:
 
 async def read_state(connection: "AsyncConnection", key: BoardKey) -> BoardState | None:
     """None when there is no such board: a league that does not play the tournament, a round of another one."""
-    statement = _tournament_state(key) if key.league_id is None else _league_state(key, key.league_id)
-    found = (await connection.execute(statement)).all()
+    given = {name: value for name in _NAMES if (value := getattr(key, name)) is not None}
+    found = (await connection.execute(_board_state(frozenset(given)), given)).all()
     if not found:
         return None
     parts = tuple(_part(row) for row in found if row.id is not None)
@@ -66,11 +70,15 @@ async def read_state(connection: "AsyncConnection", key: BoardKey) -> BoardState
 
 async def versions(connection: "AsyncConnection", keys: Sequence[BoardKey]) -> dict[BoardKey, int]:
     """Stream versions of many boards, by one statement; boards that do not exist are left out."""
-    names = ("league_id", "tournament_id", "round_id")
-    ids = [literal([getattr(key, name) for key in keys], ARRAY(Uuid)) for name in names]
+    ids = {name: [getattr(key, name) for key in keys] for name in _NAMES}
+    return {keys[place - 1]: version for place, version in await connection.execute(_versions(), ids)}
+
+
+@cache
+def _versions() -> "Select[Any]":
     asked = (
-        func.unnest(*ids)
-        .table_valued(*(column(name, Uuid) for name in names), with_ordinality="n")
+        func.unnest(*(bindparam(name, type_=ARRAY(Uuid)) for name in _NAMES))
+        .table_valued(*(column(name, Uuid) for name in _NAMES), with_ordinality="n")
         .render_derived("asked")
     )
     links = (
@@ -80,7 +88,7 @@ async def versions(connection: "AsyncConnection", keys: Sequence[BoardKey]) -> d
         .scalar_subquery()
     )
     played = tournaments.alias()
-    statement = (
+    return (
         select(
             asked.c.n,
             func.coalesce(leagues.c.board_version, 0) + func.coalesce(played.c.board_version, links),
@@ -96,7 +104,6 @@ async def versions(connection: "AsyncConnection", keys: Sequence[BoardKey]) -> d
             or_(leagues.c.id.is_not(None), played.c.id.is_not(None)),
         )
     )
-    return {keys[place - 1]: version for place, version in await connection.execute(statement)}
 
 
 async def league_version(connection: "AsyncConnection", league_id: LeagueId) -> int | None:
@@ -116,22 +123,29 @@ async def boards_in_play(connection: "AsyncConnection") -> dict[TournamentId, tu
     return {TournamentId(row.id): (str(row.epoch), row.board_version) for row in await connection.execute(statement)}
 
 
-def _tournament_state(key: BoardKey) -> "Select[Any]":
+@cache
+def _board_state(given: frozenset[str]) -> "Select[Any]":
+    """For keys with these parts, which are its parameters: built anew each time, it would take longer than running."""
+    return _league_state(given) if "league_id" in given else _tournament_state(given)
+
+
+def _tournament_state(given: frozenset[str]) -> "Select[Any]":
     own = (tournaments.c.ruleset_id, literal(0), true(), null(), null())
-    return _state(*own, tournaments, key).join(installation, true()).where(_is_asked(key))
+    return _state(*own, tournaments, given).join(installation, true()).where(_is_asked(given))
 
 
-def _league_state(key: BoardKey, league_id: LeagueId) -> "Select[Any]":
+def _league_state(given: frozenset[str]) -> "Select[Any]":
     link = league_tournaments
     is_present = link.c.removed_at.is_(None)
-    is_one = key.tournament_id is not None or key.round_id is not None
+    is_one = len(given) > 1
     played = leagues.outerjoin(link, link.c.league_id == leagues.c.id).outerjoin(
         tournaments, tournaments.c.id == link.c.tournament_id
     )
     columns = (leagues.c.board_version, link.c.status.in_(COUNTED), link.c.added_at, link.c.removed_at)
-    statement = _state(link.c.ruleset_id, *columns, played, key)
-    statement = statement.join(installation, true()).where(leagues.c.id == league_id, leagues.c.deleted_at.is_(None))
-    return statement.where(_is_asked(key), is_present) if is_one else statement.order_by(tournaments.c.id)
+    statement = _state(link.c.ruleset_id, *columns, played, given)
+    is_it = leagues.c.id == bindparam("league_id")
+    statement = statement.join(installation, true()).where(is_it, leagues.c.deleted_at.is_(None))
+    return statement.where(_is_asked(given), is_present) if is_one else statement.order_by(tournaments.c.id)
 
 
 def _state(
@@ -141,9 +155,9 @@ def _state(
     added_at: "ColumnElement[Any]",
     removed_at: "ColumnElement[Any]",
     source: "FromClause",
-    key: BoardKey,
+    given: frozenset[str],
 ) -> "Select[Any]":
-    current, counts = rounds.alias("current_round"), _match_counts(key)
+    current, counts = rounds.alias("current_round"), _match_counts(given)
     return (
         select(
             tournaments.c.id,
@@ -169,7 +183,7 @@ def _state(
     )
 
 
-def _match_counts(key: BoardKey) -> Any:
+def _match_counts(given: frozenset[str]) -> Any:
     """Matches of a board; void ones count nowhere, and those whose score this board lacks wait."""
     counts_regulation = and_(
         rulesets.c.basis == ScoreBasis.REGULATION, tournaments.c.mode != TournamentMode.REGULAR_SEASON
@@ -185,18 +199,19 @@ def _match_counts(key: BoardKey) -> Any:
         .select_from(matches.outerjoin(settlements, (settlements.c.match_id == matches.c.id) & is_active()))
         .where(matches.c.tournament_id == tournaments.c.id, matches.c.result_state != ResultState.VOID)
     )
-    if key.round_id is not None:
-        statement = statement.where(matches.c.round_id == key.round_id)
+    if "round_id" in given:
+        statement = statement.where(matches.c.round_id == bindparam("round_id"))
     return statement.lateral("counts")
 
 
-def _is_asked(key: BoardKey) -> "ColumnElement[bool]":
+def _is_asked(given: frozenset[str]) -> "ColumnElement[bool]":
     """Which tournament a key names: directly, or by its round, or by both when they agree."""
     conditions = []
-    if key.tournament_id is not None:
-        conditions.append(tournaments.c.id == key.tournament_id)
-    if key.round_id is not None:
-        conditions.append(exists().where(rounds.c.id == key.round_id, rounds.c.tournament_id == tournaments.c.id))
+    if "tournament_id" in given:
+        conditions.append(tournaments.c.id == bindparam("tournament_id"))
+    if "round_id" in given:
+        is_it = rounds.c.id == bindparam("round_id")
+        conditions.append(exists().where(is_it, rounds.c.tournament_id == tournaments.c.id))
     return and_(*conditions)
 
 
