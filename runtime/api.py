@@ -23,7 +23,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from domain.clock import utc_now
 from domain.errors import DomainError
 from domain.execution.ports import ObjectStore
-from domain.ids import new_id
+from domain.ids import new_id, new_name
 from domain.leaderboard.service import Boards
 from domain.member import service as members
 from integrations.valkey.client import connect
@@ -166,7 +166,7 @@ def _application(settings: Settings, parts: _Parts) -> Starlette:
         routes=_routes(settings, parts),
         middleware=[
             Middleware(CountRequests, metrics=parts.metrics),
-            Middleware(RequestIds, new_id=lambda: new_id().hex),
+            Middleware(RequestIds, new_id=new_name),
             Middleware(Shortcut, answers=parts.contexts.answers, sessions=parts.contexts.sessions),
         ],
         exception_handlers={404: pages.not_found},

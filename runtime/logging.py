@@ -77,8 +77,12 @@ def log_context(
         "domain": domain,
         "operation": operation,
     }
-    with structlog.contextvars.bound_contextvars(**{key: value for key, value in given.items() if value is not None}):
+    # Not `bound_contextvars`, which goes through everything that is bound: every request pays for this.
+    before = structlog.contextvars.bind_contextvars(**{key: value for key, value in given.items() if value is not None})
+    try:
         yield
+    finally:
+        structlog.contextvars.reset_contextvars(**before)
 
 
 def hide_secrets(_: object, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:

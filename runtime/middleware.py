@@ -3,10 +3,10 @@
 import logging
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import chain
 from typing import TYPE_CHECKING
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 
 from runtime.logging import log_context
@@ -19,13 +19,13 @@ _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _MOST_HEADERS = 100
 _HEADER_BYTES = 16 * 1024
 # Pages set their own policy; everything else is no page and may load nothing.
-_SAFE = {
-    "x-content-type-options": "nosniff",
-    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
-    "x-frame-options": "DENY",
-    "referrer-policy": "no-referrer",
-    "cross-origin-opener-policy": "same-origin",
-}
+_SAFE = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+)
 
 
 class RequestIds:
@@ -49,7 +49,7 @@ class RequestIds:
             await self._answer(scope, receive, send, request_id)
 
     def _id(self, scope: "Scope") -> str:
-        given = Headers(scope=scope).get("x-request-id", "")
+        given = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"x-request-id"), "")
         return given if _SANE_ID.fullmatch(given) else self._new_id()
 
     async def _answer(self, scope: "Scope", receive: "Receive", send: "Send", request_id: str) -> None:
@@ -59,10 +59,7 @@ class RequestIds:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["x-request-id"] = request_id
-                for name, value in _SAFE.items():
-                    headers.setdefault(name, value)
+                message["headers"] = _completed(message.get("headers", ()), request_id)
             elif message["type"] == "websocket.accept":
                 status = 101
             await send(message)
@@ -78,19 +75,29 @@ class RequestIds:
     @staticmethod
     def _note(scope: "Scope", status: int, seconds: float) -> None:
         """Paths only: what follows in an address may be private."""
+        level = logging.DEBUG if scope["path"] in {"/healthz", "/readyz", "/metrics"} else logging.INFO
+        if not _log.isEnabledFor(level):
+            return
         fields = {
             "method": scope.get("method", "WEBSOCKET"),
             "path": _shown(scope["path"]),
             "status": status,
             "seconds": round(seconds, 4),
         }
-        level = logging.DEBUG if scope["path"] in {"/healthz", "/readyz", "/metrics"} else logging.INFO
         _log.log(level, "request", extra=fields)
+
+
+def _completed(headers: Iterable[tuple[bytes, bytes]], request_id: str) -> list[tuple[bytes, bytes]]:
+    """With the id, and with the safe headers that are not there; as bytes, for every answer pays for it."""
+    found = list(headers)
+    names = {name for name, _ in found}
+    safe = (header for header in _SAFE if header[0] not in names)
+    return [*found, (b"x-request-id", request_id.encode()), *safe]
 
 
 def _is_too_much(scope: "Scope") -> bool:
     headers = scope["headers"]
-    return len(headers) > _MOST_HEADERS or sum(len(name) + len(value) for name, value in headers) > _HEADER_BYTES
+    return len(headers) > _MOST_HEADERS or len(b"".join(chain.from_iterable(headers))) > _HEADER_BYTES
 
 
 def _shown(path: str) -> str:

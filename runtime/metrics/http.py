@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING
 
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -32,7 +33,10 @@ class CountRequests:
 
     def __init__(self, app: "ASGIApp", metrics: Metrics, clock: Callable[[], float] = time.perf_counter) -> None:
         self._app = app
-        self._metrics = metrics
+        self._sockets = metrics.sockets
+        # Finding a child by its labels costs more than counting; there are few, see `_label`.
+        self._requests = cache(metrics.requests.labels)
+        self._seconds = cache(metrics.request_seconds.labels)
         self._clock = clock
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
@@ -40,7 +44,7 @@ class CountRequests:
         if scope["type"] == "http":
             await self._request(scope, receive, send)
         elif scope["type"] == "websocket":
-            with self._metrics.sockets.track_inprogress():
+            with self._sockets.track_inprogress():
                 await self._app(scope, receive, send)
         else:
             await self._app(scope, receive, send)
@@ -58,8 +62,8 @@ class CountRequests:
             await self._app(scope, receive, noting)
         finally:
             path = _label(scope)
-            self._metrics.requests.labels(_method(scope["method"]), path, str(status)).inc()
-            self._metrics.request_seconds.labels(path).observe(self._clock() - started)
+            self._requests(_method(scope["method"]), path, str(status)).inc()
+            self._seconds(path).observe(self._clock() - started)
 
 
 def _label(scope: "Scope") -> str:

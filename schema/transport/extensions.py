@@ -20,4 +20,4 @@ def extensions(request_id: str, cost: int, *, session_ended: bool = False) -> di
 
 def closed(data: bytes, told: dict[str, Any]) -> bytes:
     """An answer whose data are JSON already, with its extensions."""
-    return b'{"data":%b,"extensions":%b}' % (data, orjson.dumps(told))
+    return b"".join((b'{"data":', data, b',"extensions":', orjson.dumps(told), b"}"))

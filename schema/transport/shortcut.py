@@ -2,10 +2,10 @@
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from schema.transport.answers import SharedAnswers
+from schema.transport.begun import Ended, begin
 from schema.transport.extensions import closed, extensions
 from schema.transport.sessions import KnownSessions
 
@@ -14,14 +14,13 @@ if TYPE_CHECKING:
 
 PATH = "/graphql"
 _PATIENCE = 1.0
-"""Seconds for a body to come before it goes the long way, where slow ones are dealt with."""
+"""Seconds for each part of a body to come before it goes the long way, where slow ones are dealt with."""
 _MOST_MESSAGES = 2
 """A server hands a short body over at once, and may tell its end apart."""
 _NAMES = frozenset({b"accept", b"content-type", b"content-encoding", b"authorization", b"cookie"})
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(NamedTuple):
     """A request as its client wrote it: all that decides whether and how it is answered."""
 
     wish: tuple[bytes, ...]
@@ -83,12 +82,20 @@ async def _short_body(receive: "Receive") -> "tuple[list[Message], bytes | None]
     """What was received, and the body if that is all of it; None when it is slow, long or broken off."""
     received: list[Message] = []
     with suppress(TimeoutError):
-        async with asyncio.timeout(_PATIENCE):
-            while len(received) < _MOST_MESSAGES:
-                received.append(await receive())
-                if received[-1]["type"] == "http.request" and not received[-1].get("more_body"):
-                    return received, b"".join(message.get("body", b"") for message in received)
+        while len(received) < _MOST_MESSAGES:
+            received.append(await _soon(receive))
+            if received[-1]["type"] == "http.request" and not received[-1].get("more_body"):
+                return received, b"".join([message.get("body", b"") for message in received])
     return received, None
+
+
+async def _soon(receive: "Receive") -> "Message":
+    """The next message; a timer is only set when it is not there yet."""
+    receiving = begin(receive())
+    if isinstance(receiving, Ended):
+        return receiving.value
+    async with asyncio.timeout(_PATIENCE):
+        return await receiving
 
 
 def _again(received: "list[Message]", receive: "Receive") -> "Receive":

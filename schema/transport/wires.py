@@ -4,9 +4,11 @@ The server lends it under `EXTENSION` in the scope's extensions: an object that 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Generator, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from time import monotonic
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
+
+from schema.transport.begun import Begun, Ended, begin
 
 EXTENSION = "palpite.wire"
 
@@ -70,16 +72,15 @@ class AsgiWire:
 
     def write(self, messages: Sequence[Message]) -> None:
         for number, message in enumerate(messages, 1):
-            sending = cast("Coroutine[Any, Any, None]", self._send(self._pack(b"".join(message))))
             try:
-                waits_for = sending.send(None)
-            except StopIteration:
-                continue
+                sending = begin(self._send(self._pack(b"".join(message))))
             except Exception:  # noqa: BLE001 -- the peer is gone, which is told to whoever receives
                 self.is_open = False
                 return
+            if isinstance(sending, Ended):
+                continue
             self.blocked_at = monotonic()
-            self._task = asyncio.create_task(self._finish(_Begun(sending, waits_for), messages[number:]))
+            self._task = asyncio.create_task(self._finish(sending, messages[number:]))
             return
 
     def cut(self, code: int, reason: str) -> None:  # noqa: ARG002 -- nothing more can be said by ASGI
@@ -87,7 +88,7 @@ class AsgiWire:
         if self._task is not None:
             self._task.cancel()
 
-    async def _finish(self, sending: "_Begun", rest: Sequence[Message]) -> None:
+    async def _finish(self, sending: Begun[None], rest: Sequence[Message]) -> None:
         try:
             await sending
             for message in rest:
@@ -98,41 +99,6 @@ class AsgiWire:
             self._task = None
             self.blocked_at = None
             self.on_ready()
-
-
-class _Begun:
-    """A coroutine that was run until it waited, to be awaited to its end."""
-
-    def __init__(self, coroutine: Coroutine[Any, Any, None], waits_for: Any) -> None:
-        self._coroutine = coroutine
-        self._waits_for = waits_for
-
-    def __await__(self) -> Generator[Any, Any, None]:
-        waits_for = self._waits_for
-        while True:
-            try:
-                answer = yield waits_for
-            except BaseException as problem:  # noqa: BLE001 -- handed on, a cancellation too
-                step = _thrown(self._coroutine, problem)
-            else:
-                step = _sent(self._coroutine, answer)
-            if step is None:
-                return
-            (waits_for,) = step
-
-
-def _sent(coroutine: Coroutine[Any, Any, None], answer: Any) -> tuple[Any] | None:
-    try:
-        return (coroutine.send(answer),)
-    except StopIteration:
-        return None
-
-
-def _thrown(coroutine: Coroutine[Any, Any, None], problem: BaseException) -> tuple[Any] | None:
-    try:
-        return (coroutine.throw(problem),)
-    except StopIteration:
-        return None
 
 
 def _nothing() -> None:
