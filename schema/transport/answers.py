@@ -22,6 +22,8 @@ Generation: TypeAlias = tuple[int, int]
 _MOVING = frozenset({TickKind.BOARD, TickKind.MATCHES})
 _MOST_REQUESTS = 2_000
 _LONGEST_REQUEST = 16 * 1024
+_RENEWED_AT = 0.75
+"""Part of its age after which an answer is executed anew by one who asks; the others have it meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class Query:
     cost: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Kept:
     """An answer without errors, as JSON."""
 
@@ -41,6 +43,8 @@ class Kept:
     query: Query
     generation: Generation
     until: float
+    renewed_at: float
+    """When the next one who asks executes it anew: `until` once somebody was told to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,7 @@ class SharedAnswers:
     async def answer(self, query: Query, execute: Execute) -> Kept | None:
         """The answer: kept, or executed once for all who ask meanwhile; None when it has errors, or nothing is kept."""
         kept = self._find(query.key)
-        if kept is not None or not self._hears():
+        if not self._hears() or (kept is not None and kept.renewed_at < kept.until):
             return kept
         flight = (query.key, self._generation(query.tournament_id))
         if flight not in self._flights:
@@ -95,10 +99,15 @@ class SharedAnswers:
                 self._requests.popitem(last=False)
 
     def find(self, request: tuple[bytes, ...]) -> Found | None:
-        """The answer that is kept for a request as its client wrote it."""
+        """The answer that is kept for a request as its client wrote it; None also for the one who is to renew it."""
         wish = self._requests.get(request)
         kept = self._find(wish[0].key) if wish is not None else None
-        return None if kept is None or wish is None else Found(kept.data, wish[0].cost, wish[1])
+        if kept is None or wish is None:
+            return None
+        if kept.renewed_at <= self._clock():
+            kept.renewed_at = kept.until
+            return None
+        return Found(kept.data, wish[0].cost, wish[1])
 
     def tick(self, kind: str, entity_id: UUID, version: int | None) -> None:  # noqa: ARG002 -- whatever it is now
         """Something moved."""
@@ -127,11 +136,12 @@ class SharedAnswers:
 
     async def _execute(self, query: Query, execute: Execute) -> Kept | None:
         # Taken before anything is read: what moves meanwhile makes the answer old.
-        generation, until = self._generation(query.tournament_id), self._clock() + self._seconds
+        generation, now = self._generation(query.tournament_id), self._clock()
         answer = await execute()
         if "errors" in answer:
             return None
-        kept = Kept(orjson.dumps(answer["data"]), query, generation, until)
+        until, renewed_at = now + self._seconds, now + self._seconds * _RENEWED_AT
+        kept = Kept(orjson.dumps(answer["data"]), query, generation, until, renewed_at)
         self._keep(kept)
         return kept
 

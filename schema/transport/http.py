@@ -82,8 +82,8 @@ class HttpEndpoint:
             shared = await self._shared(request, operation, operation.query, answer, context)
             if shared is not None:
                 return shared
-        if operation.kind is OperationType.MUTATION and (written := _written(request)) is not None:
-            self._contexts.sessions.forget(written.authorization, written.cookie)  # it may end it
+        if operation.kind is OperationType.MUTATION:
+            self._forget_session(request)  # it may end it
         answer.body.update(await self._engine.execute(operation, context))
         return answer.response(200)
 
@@ -127,9 +127,12 @@ class HttpEndpoint:
             credentials = Credentials(read_bearer(request.headers.get("authorization")), request.cookies.get(COOKIE))
             viewer, ended = await viewer_of(self._contexts.services.database, credentials)
         except BadToken as problem:
+            self._forget_session(request)
             message = "The session has ended, or the token is wrong; sign in again."
             raise refused(Kind.UNAUTHENTICATED, message, ErrorCode.UNAUTHENTICATED) from problem
-        if (written := _written(request)) is not None and not ended:
+        if ended:
+            self._forget_session(request)
+        elif (written := _written(request)) is not None:
             self._contexts.sessions.note(written.authorization, written.cookie, asked_at)
         facts = RequestFacts(
             id=answer.request_id,
@@ -141,6 +144,10 @@ class HttpEndpoint:
         answer.cookie, answer.session_ended = context.cookie, ended
         context.cookie.ended = ended
         return context
+
+    def _forget_session(self, request: Request) -> None:
+        if (written := _written(request)) is not None:
+            self._contexts.sessions.forget(written.authorization, written.cookie)
 
     def _refuse_foreign_pages(self, request: Request, operation: Operation) -> None:
         """A page elsewhere must not act with, or set, a visitor's cookie. Tokens are never sent by a browser itself."""

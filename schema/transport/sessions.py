@@ -6,6 +6,8 @@ from hashlib import sha256
 from time import monotonic
 
 _MOST = 20_000
+_RENEWED_AT = 0.75
+"""Part of the time after which one request asks anew, so that those beside it need not all ask when it is over."""
 
 
 class KnownSessions:
@@ -17,24 +19,29 @@ class KnownSessions:
     def __init__(self, *, seconds: float, clock: Callable[[], float] = monotonic) -> None:
         self._seconds = seconds
         self._clock = clock
-        self._until: OrderedDict[bytes, float] = OrderedDict()
+        self._known: OrderedDict[bytes, tuple[float, float]] = OrderedDict()
+        """Until when each is known, and from when on the next one asks anew."""
 
     def note(self, authorization: bytes, cookie: bytes, asked_at: float) -> None:
         """That a request with these headers may be answered, by what the database said when it was asked."""
-        self._until[_name(authorization, cookie)] = asked_at + self._seconds
-        if len(self._until) > _MOST:
-            self._until.popitem(last=False)
+        until, renewed_at = asked_at + self._seconds, asked_at + self._seconds * _RENEWED_AT
+        self._known[_name(authorization, cookie)] = until, renewed_at
+        if len(self._known) > _MOST:
+            self._known.popitem(last=False)
 
     def forget(self, authorization: bytes, cookie: bytes) -> None:
         """Ask the database again."""
-        self._until.pop(_name(authorization, cookie), None)
+        self._known.pop(_name(authorization, cookie), None)
 
     def are_good(self, authorization: bytes, cookie: bytes) -> bool:
-        """Whether these headers are known to be good; without any nobody need be known."""
+        """Whether these headers are known to be good; without any nobody need be known. One asks anew."""
         if not authorization and not cookie:
             return True
-        until = self._until.get(_name(authorization, cookie))
-        return until is not None and self._clock() < until
+        name, now = _name(authorization, cookie), self._clock()
+        until, renewed_at = self._known.get(name, (now, now))
+        if renewed_at <= now < until:
+            self._known[name] = until, until
+        return now < renewed_at
 
     def now(self) -> float:
         """The time on the clock that sessions are known by."""

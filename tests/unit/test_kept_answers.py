@@ -1,0 +1,81 @@
+"""Kept answers and known sessions are renewed by one who asks, before their time is over, and never outlive it."""
+
+from typing import Any
+from uuid import UUID, uuid4
+
+from schema.transport.answers import Query, SharedAnswers
+from schema.transport.sessions import KnownSessions
+
+REQUEST, MEDIA = (b"body",), b"application/json"
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Source:
+    """Numbers its executions."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    async def __call__(self) -> dict[str, Any]:
+        self.count += 1
+        return {"data": self.count}
+
+
+async def test_an_answer_is_renewed_by_one_while_the_others_have_it() -> None:
+    clock, source = Clock(), Source()
+    answers, query = SharedAnswers(lambda: True, seconds=2, clock=clock), _query(uuid4())
+    await answers.answer(query, source)
+    answers.remember(REQUEST, query, MEDIA)
+    clock.now += 1.4
+    assert _data(answers) == b"1"
+    clock.now += 0.2
+    assert [_data(answers) for _ in range(3)] == [None, b"1", b"1"]
+
+    kept = await answers.answer(query, source)
+
+    assert kept is not None
+    assert (kept.data, source.count) == (b"2", 2)
+    clock.now += 1.4
+    assert _data(answers) == b"2"
+
+
+async def test_an_answer_that_nobody_renews_ends_in_time() -> None:
+    clock, source = Clock(), Source()
+    answers, query = SharedAnswers(lambda: True, seconds=2, clock=clock), _query(uuid4())
+    await answers.answer(query, source)
+    answers.remember(REQUEST, query, MEDIA)
+    clock.now += 1.9
+    assert [_data(answers) for _ in range(2)] == [None, b"1"]
+    clock.now += 0.1
+
+    assert [_data(answers) for _ in range(2)] == [None, None]
+
+
+def test_a_session_is_asked_for_anew_by_one_and_ends_in_time() -> None:
+    clock = Clock()
+    sessions = KnownSessions(seconds=2, clock=clock)
+    sessions.note(b"token", b"", clock.now)
+    clock.now += 1.4
+    assert sessions.are_good(b"token", b"")
+    clock.now += 0.2
+    assert [sessions.are_good(b"token", b"") for _ in range(3)] == [False, True, True]
+    clock.now += 0.4
+
+    assert [sessions.are_good(b"token", b"") for _ in range(2)] == [False, False]
+    assert not sessions.are_good(b"another", b"")
+
+
+def _query(tournament_id: UUID) -> Query:
+    return Query("document", tournament_id, cost=1)
+
+
+def _data(answers: SharedAnswers) -> bytes | None:
+    found = answers.find(REQUEST)
+    return found.data if found is not None else None
