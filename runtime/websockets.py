@@ -25,6 +25,8 @@ _BUFFERED = 32 * 1024
 _FAREWELL = 1.0
 """Seconds that a peer which takes nothing has for taking the close frame."""
 _TEXT = 0x81
+_OPEN = State.OPEN
+"""Asked twice for each message, and a member of an enumeration is slow to look up."""
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
@@ -62,7 +64,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self.handshake_complete
             and not self.close_sent
             and not self.disconnected
-            and self.conn.state is State.OPEN
+            and self.conn.state is _OPEN
             and not self.transport.is_closing()
         )
 
@@ -80,7 +82,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.on_ready()
 
     def cut(self, code: int, reason: str) -> None:
-        if not self.disconnected and not self.close_sent and self.conn.state is State.OPEN:
+        if not self.disconnected and not self.close_sent and self.conn.state is _OPEN:
             self.conn.send_close(code, reason)
             self.transport.write(b"".join(self.conn.data_to_send()))
             self.close_sent = True

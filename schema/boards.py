@@ -58,7 +58,7 @@ class RowBatch:
         movement: Mapping[MemberId, int | None] | None = None,
         members: Mapping[MemberId, Member] | None = None,
     ) -> None:
-        """What is given needs no reading: events of streams bring it with them."""
+        """What is given needs no reading, and no task for each field: events of streams bring it with them."""
         self.board = board
         self.head = head or board.head
         self.members = members
@@ -67,24 +67,30 @@ class RowBatch:
         self._movement = movement
         self._reads: dict[str, asyncio.Task[Any]] = {}
 
-    async def guessed_matches(self, member_id: MemberId) -> int:
+    def guessed_matches(self, member_id: MemberId) -> int | Awaitable[int]:
         """Settled matches that a member had guessed."""
         if self._guessed_matches is not None:
             return self._guessed_matches.get(member_id, 0)
-        found = await self._once("guessed", lambda: self.board.guessed_matches([row.member_id for row in self._rows]))
-        return found.get(member_id, 0)
+        return self._read_guessed_matches(member_id)
 
-    async def movement(self, member_id: MemberId) -> int | None:
+    def movement(self, member_id: MemberId) -> int | Awaitable[int | None] | None:
         """Ranks gained or lost since the current round began."""
         if self._movement is not None:
             return self._movement.get(member_id)
-        found = await self._once("movement", lambda: self.board.movement(self._rows))
-        return found.get(member_id)
+        return self._read_movement(member_id)
 
     async def history(self, member_id: MemberId) -> tuple[PastRound, ...]:
         """How a member stood after each round."""
         found = await self._once("history", lambda: self.board.history([row.member_id for row in self._rows]))
         return found.get(member_id, ())
+
+    async def _read_guessed_matches(self, member_id: MemberId) -> int:
+        found = await self._once("guessed", lambda: self.board.guessed_matches([row.member_id for row in self._rows]))
+        return found.get(member_id, 0)
+
+    async def _read_movement(self, member_id: MemberId) -> int | None:
+        found = await self._once("movement", lambda: self.board.movement(self._rows))
+        return found.get(member_id)
 
     async def _once(self, what: str, read: Callable[[], Awaitable[Mapping[MemberId, T]]]) -> Mapping[MemberId, T]:
         if what not in self._reads:

@@ -1,5 +1,6 @@
 """Leaderboards and their rows."""
 
+from collections.abc import Awaitable
 from datetime import datetime
 from typing import Annotated, Self
 
@@ -129,24 +130,24 @@ class LeaderboardRow(Node):
     goal_differences: int = strawberry.field(description="Right goal differences, provisional ones included.")
     outcomes: int = strawberry.field(description="Right outcomes, provisional ones included.")
 
-    @strawberry.field(description="The member.")
-    async def member(self, info: Info) -> Member:
-        known = self.batch.members or {}
-        found = known.get(self.source.member_id) or await info.context.loaders.member.load(self.source.member_id)
-        return Member.from_domain(there(found))
+    @strawberry.field(description="The member.", graphql_type=Member)
+    def member(self, info: Info) -> Member | Awaitable[Member]:
+        known = (self.batch.members or {}).get(self.source.member_id)
+        return self._loaded_member(info) if known is None else Member.from_domain(known)
 
-    @strawberry.field(description="Settled matches that the member had guessed.")
-    async def guessed_matches(self) -> int:
-        return await self.batch.guessed_matches(self.source.member_id)
+    @strawberry.field(description="Settled matches that the member had guessed.", graphql_type=int)
+    def guessed_matches(self) -> int | Awaitable[int]:
+        return self.batch.guessed_matches(self.source.member_id)
 
     @strawberry.field(
         description=(
             "Ranks gained (above 0) or lost since the current round began; null when the member was not "
             "ranked then, on past boards, and on a round's."
-        )
+        ),
+        graphql_type=int | None,
     )
-    async def movement(self) -> int | None:
-        return await self.batch.movement(self.source.member_id)
+    def movement(self) -> int | Awaitable[int | None] | None:
+        return self.batch.movement(self.source.member_id)
 
     @strawberry.field(
         description=(
@@ -156,6 +157,9 @@ class LeaderboardRow(Node):
     )
     async def history(self) -> list[RowHistory]:
         return [RowHistory.from_domain(after) for after in await self.batch.history(self.source.member_id)]
+
+    async def _loaded_member(self, info: Info) -> Member:
+        return Member.from_domain(there(await info.context.loaders.member.load(self.source.member_id)))
 
     @classmethod
     def from_domain(cls, row: domain.RankedRow, batch: RowBatch) -> Self:
