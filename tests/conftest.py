@@ -1,16 +1,24 @@
 """Fixtures that every test may use: databases, Valkey, connections. Servers start when the first test asks."""
 
 from collections.abc import AsyncIterator, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
+    from xdist.scheduler import LoadScopeScheduling
 
     from runtime.database import PostgresDatabase
     from tests.support.queues import Queue
     from tests.support.servers import TestPostgres
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> "LoadScopeScheduling":
+    """Which worker runs which test."""
+    from tests.support.spread import Spread
+
+    return Spread(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from domain.audit import service as audit
 from domain.audit.model import Act
-from domain.guess.store import restore_guesses, swap_guesses
+from domain.guess.amendment.store import restore_guesses, swap_guesses
 from domain.ids import MatchId
 from domain.ingestion.model import StoredMatch
 from domain.settlement.result.service import resettle

@@ -18,7 +18,7 @@ from runtime.embedded.postgres import EmbeddedPostgres
 from tests.support.memory import data_in_memory
 from tests.support.palpite import RunningPalpite, started_palpite
 
-pytestmark = [pytest.mark.timeout(400), pytest.mark.xdist_group("demo")]
+pytestmark = pytest.mark.timeout(400)
 
 SEASON = Path(__file__).parents[2] / "integrations" / "openfootball" / "seasons" / "2024-25" / "en.1.json"
 

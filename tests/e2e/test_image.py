@@ -24,7 +24,7 @@ from tests.support.servers import temporary_data
 if TYPE_CHECKING:
     from domain.execution.model import Execution
 
-pytestmark = [pytest.mark.timeout(400), pytest.mark.xdist_group("image")]
+pytestmark = pytest.mark.timeout(400)
 
 OURS = ("migrate", "api", "worker", "scheduler")
 SEASON = {"provider": "OPENFOOTBALL", "competition": "en.1", "season": "2024-25"}

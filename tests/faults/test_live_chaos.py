@@ -33,7 +33,7 @@ from tests.support.stage import HOST, Stage, running_stage
 if TYPE_CHECKING:
     from domain.ids import MatchId
 
-pytestmark = [pytest.mark.timeout(2 * 3600), pytest.mark.xdist_group("chaos")]
+pytestmark = pytest.mark.timeout(2 * 3600)
 
 CLIENTS, PRIVATE = 20, 8
 """In all, and of these on the league's board."""

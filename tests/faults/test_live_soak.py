@@ -26,7 +26,7 @@ from tests.support.stage import HOST, Api, running_stage
 if TYPE_CHECKING:
     from domain.ids import TournamentId
 
-pytestmark = [pytest.mark.timeout(2 * 3600), pytest.mark.xdist_group("soak")]
+pytestmark = pytest.mark.timeout(2 * 3600)
 
 SPARE = 5
 """So many tasks and descriptors more than before are pools that have grown."""

@@ -36,6 +36,7 @@ READS = {
     "execution.watch",
     "health.read_problem",
     "operations.watch",
+    "member.read_managed",
     "schedule.read",
     "schedule.read_run",
 }
@@ -77,6 +78,9 @@ WALK = {
         "correction.replay_settlement", lambda ids: {"tournamentId": ids["tournament"]}, "EXECUTION"
     ),
     "dismissHealthProblem": Walked("health.dismiss", lambda ids: {"problemId": ids["problem"]}, "MATCH"),
+    "changePlatformRole": Walked(
+        "member.change_platform_role", lambda ids: {"memberId": ids["member"], "role": "ADMIN"}, "MEMBER"
+    ),
     "updateTournament": Walked(
         "tournament.update", lambda ids: {"tournamentId": ids["tournament"], "label": "Another"}, "TOURNAMENT"
     ),
@@ -175,5 +179,6 @@ async def _ids(world: World) -> dict[str, str]:
         "schedule": id_of("Schedule", await put_schedule(database)),
         "settled": id_of("Match", world.settled),
         "tournament": world.tournament_id,
+        "member": id_of("Member", world.ana),
         "problem": tournament["node"]["adminHealth"]["problems"][0]["id"],
     }

@@ -217,9 +217,9 @@ async def test_the_operation_takes_a_fixed_number_of_statements(api: Api, times:
 
     nodes = [edge["node"] for edge in answer.data["admin"]["auditLog"]["edges"]]
     assert len(nodes) == times
-    # Session, role, page; members, tournaments, rounds, matches, executions: each kind of object once.
-    assert len(set(statements)) == 8, "\n".join(statements)
-    assert len(statements) == 8
+    # Session with the role, page; members, tournaments, rounds, matches, executions: each kind of object once.
+    assert len(set(statements)) == 7, "\n".join(statements)
+    assert len(statements) == 7
 
 
 async def test_subjects_are_shown_but_leagues_and_what_is_gone(api: Api) -> None:

@@ -16,7 +16,7 @@ from domain.execution.effect import MOST_CHANGES, ScoreChange
 from domain.execution.lease import service as lease
 from domain.execution.model import ExecutionErrorCode, ExecutionState
 from domain.execution.service import read_executions
-from domain.guess.store import swap_guesses
+from domain.guess.amendment.store import swap_guesses
 from domain.ids import MatchId, MemberId, new_id
 from domain.match.model import Goals, ResultKind
 from domain.match.tables import match_results, matches

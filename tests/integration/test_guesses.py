@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from domain.errors import DomainError, NotFound, Refused
 from domain.guess import service, store
+from domain.guess.amendment import store as amendment
 from domain.guess.model import Guess, GuessInput
 from domain.guess.tables import guess_revisions, guesses
 from domain.ids import LeagueId, MatchId, MemberId
@@ -482,11 +483,11 @@ async def put_saves(
         await connection.execute(insert(guesses).values(rows[-1]))
 
 
-async def move_lock(database: PostgresDatabase, match_id: MatchId, lock_at: datetime) -> store.Restored:
+async def move_lock(database: PostgresDatabase, match_id: MatchId, lock_at: datetime) -> amendment.Restored:
     async with database.begin() as connection:
         moved = update(matches).where(matches.c.id == match_id)
         await connection.execute(moved.values(kick_off=lock_at, lock_at=lock_at))
-        return await store.restore_guesses(connection, match_id, lock_at)
+        return await amendment.restore_guesses(connection, match_id, lock_at)
 
 
 async def test_an_earlier_kick_off_lets_the_last_save_before_it_count(database: PostgresDatabase) -> None:
@@ -504,7 +505,7 @@ async def test_an_earlier_kick_off_lets_the_last_save_before_it_count(database: 
     await put_saves(database, made, edge, [(before, 6, 0), (lock_at, 7, 0)])
     await put_guess(database, made, made.matches[1], late, 9, 9)
 
-    assert await move_lock(database, match_id, lock_at) == store.Restored(restored=2, removed=1)
+    assert await move_lock(database, match_id, lock_at) == amendment.Restored(restored=2, removed=1)
     kept = {member: await own(database, member, match_id) for member in (in_time, mixed, late, edge, none)}
     assert {
         member: (guess.goals, guess.revision, guess.saved_at, guess.late_goals) for member, guess in kept.items()
@@ -523,7 +524,7 @@ async def test_an_earlier_kick_off_lets_the_last_save_before_it_count(database: 
     }
     assert len(await revisions(database, guess_revisions.c.match_id == match_id)) == 8
     async with database.begin() as connection:
-        assert await store.restore_guesses(connection, match_id, lock_at) == store.Restored(0, 0)
+        assert await amendment.restore_guesses(connection, match_id, lock_at) == amendment.Restored(0, 0)
 
 
 async def test_swapped_sides_swap_the_guesses(database: PostgresDatabase) -> None:
@@ -535,7 +536,7 @@ async def test_swapped_sides_swap_the_guesses(database: PostgresDatabase) -> Non
     await save(database, bea, match_id, 1, 1)
     await save(database, cid, other, 4, 2)
     async with database.begin() as connection:
-        assert await store.swap_guesses(connection, match_id) == 2
+        assert await amendment.swap_guesses(connection, match_id) == 2
     swapped = await own(database, ana, match_id)
     assert (swapped.goals, swapped.saved_at, swapped.late_goals) == (Goals(0, 3), head.saved_at, None)
     assert (await own(database, bea, match_id)).goals == Goals(1, 1)
@@ -543,7 +544,7 @@ async def test_swapped_sides_swap_the_guesses(database: PostgresDatabase) -> Non
     # Saving goes on, and a second swap undoes the first.
     assert (await save(database, ana, match_id, 5, 4)).revision == swapped.revision + 1
     async with database.begin() as connection:
-        await store.swap_guesses(connection, match_id)
+        await amendment.swap_guesses(connection, match_id)
     assert (await own(database, ana, match_id)).goals == Goals(4, 5)
 
 
@@ -556,7 +557,7 @@ async def test_an_earlier_kick_off_after_a_swap_finds_the_swapped_save(database:
     await put_saves(database, made, ana, [(lock_at - HOUR, 1, 0), (lock_at + HOUR / 2, 3, 2)])
     for _ in range(swaps):
         async with database.begin() as connection:
-            await store.swap_guesses(connection, match_id)
+            await amendment.swap_guesses(connection, match_id)
     await move_lock(database, match_id, lock_at)
     guess = await own(database, ana, match_id)
     expected = (Goals(0, 1), Goals(2, 3)) if swaps == 1 else (Goals(1, 0), Goals(3, 2))
@@ -572,7 +573,7 @@ async def test_a_swap_after_a_restored_guess_keeps_what_counts(database: Postgre
     await put_saves(database, made, late, [(lock_at + HOUR / 2, 8, 7)])
     await move_lock(database, match_id, lock_at)
     async with database.begin() as connection:
-        assert await store.swap_guesses(connection, match_id) == 1
+        assert await amendment.swap_guesses(connection, match_id) == 1
     assert (await own(database, ana, match_id)).goals == Goals(0, 1)
     assert (await own(database, ana, match_id)).late_goals == Goals(2, 3)
     assert (await own(database, late, match_id)).goals is None

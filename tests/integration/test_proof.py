@@ -14,7 +14,7 @@ from domain.correction.model import StalePreview
 from domain.correction.proof.model import DifferenceKind, TooNarrow
 from domain.correction.proof.service import verify_all, verify_one
 from domain.errors import NotFound
-from domain.guess.store import swap_guesses
+from domain.guess.amendment.store import swap_guesses
 from domain.guess.tables import guesses
 from domain.ids import MatchId, MemberId, TournamentId, new_id
 from domain.match.model import Goals

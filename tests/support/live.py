@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -42,9 +42,9 @@ class CountingBoards(Boards):
 
     opened = 0
 
-    async def open(self, key: "BoardKey") -> "OpenBoard | None":
+    async def open(self, key: "BoardKey", **named: Any) -> "OpenBoard | None":
         self.opened += 1
-        return await super().open(key)
+        return await super().open(key, **named)
 
 
 @dataclass(frozen=True)

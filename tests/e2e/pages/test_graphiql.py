@@ -10,7 +10,7 @@ from runtime.browser import until
 from tests.support.browser import RunningDemo, watched_page
 from tests.support.graphql_client import read_operation
 
-pytestmark = [pytest.mark.timeout(400), pytest.mark.xdist_group("demo")]
+pytestmark = pytest.mark.timeout(400)
 
 EXAMPLES = [
     *("Tournaments", "LiveBoard", "MyDashboard", "SaveGuess", "MyLeagues", "AdminExecutions"),

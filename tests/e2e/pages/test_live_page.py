@@ -12,7 +12,7 @@ from playwright.async_api import Page, Route, WebSocketRoute, expect
 from runtime.browser import until
 from tests.support.browser import RunningDemo, watched_page
 
-pytestmark = [pytest.mark.timeout(400), pytest.mark.xdist_group("demo")]
+pytestmark = pytest.mark.timeout(400)
 
 ROWS = """
 [...document.querySelectorAll("tbody tr")].map((row) => ({

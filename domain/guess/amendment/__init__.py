@@ -1,0 +1,1 @@
+"""Subject: saved guesses whose match turns out to be another."""
