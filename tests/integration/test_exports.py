@@ -176,7 +176,8 @@ async def test_no_name_is_a_formula_to_a_spreadsheet(world: World, name: str) ->
 def test_names_of_all_kinds_come_back_and_an_empty_board_is_a_file() -> None:
     names = ["Ana, Bob", 'the "best"', "Jürgen", "a'b", "العربية", "1-0"]
     rows = [
-        ExportedRow(RankedRow(member(n), n, 1, 1, 6, None, 0, 0, 0, 0), name, 0, None) for n, name in enumerate(names)
+        ExportedRow(RankedRow(member(n), n, 1, 1, 6, None, *(0, 0, 0, 0), 1, 0), name, 0, None)
+        for n, name in enumerate(names)
     ]
     text = CsvWriter().begin() + CsvWriter().rows(rows)
     writer = JsonWriter()

@@ -29,7 +29,7 @@ def _earlier(world: World) -> dict[str, Any]:
 # often one of them may be sent a second time, because branches of an operation reach the same loader at other moments.
 READS: dict[str, tuple[str | None, Variables, int, int]] = {
     "adminExecutions": ("root", _nothing, 5, 0),
-    "dashboard": ("ana", _nothing, 14, 2),
+    "dashboard": ("ana", _nothing, 13, 2),
     "league": ("ana", lambda world: {"id": world.league_id}, 10, 5),
     "leagueHistory": ("ana", lambda world: {"id": world.league_id, "tournament": world.tournament_id}, 5, 0),
     "leagueInvite": (None, lambda _: {"code": CODE}, 1, 0),
@@ -37,11 +37,11 @@ READS: dict[str, tuple[str | None, Variables, int, int]] = {
     "leagueLeaderboard, earlier": ("ana", lambda world: {"id": world.league_id, **_earlier(world)}, 7, 2),
     "liveScoreboard": (None, lambda world: {"id": world.tournament_id}, 8, 0),
     "match": ("ana", lambda world: {"id": id_of("Match", world.settled)}, 13, 0),
-    "myGuesses": ("ana", lambda world: {"tournament": world.tournament_id}, 12, 1),
+    "myGuesses": ("ana", lambda world: {"tournament": world.tournament_id}, 11, 1),
     "myGuesses, in a league": (
         "ana",
         lambda world: {"tournament": world.tournament_id, "league": world.league_id, "states": ["FINALIZED"]},
-        12,
+        11,
         1,
     ),
     "rulesets": (None, _nothing, 1, 0),
