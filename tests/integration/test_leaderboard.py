@@ -520,33 +520,6 @@ async def test_a_board_is_answered_from_the_database_while_the_projection_is_beh
     assert (await opened(boards, tournament_id=made.id)).head.source is BoardSource.PROJECTION
 
 
-async def test_who_watches_waits_for_the_projection_but_not_twice_in_vain(
-    database: "PostgresDatabase", valkey: Redis
-) -> None:
-    made, _, _ = await season(database, settled=2)
-    board_key, projection = BoardKey(tournament_id=made.id), ValkeyProjection(valkey)
-    boards = await projected(database, valkey, made.id)
-    await play(database, made.matches[2], 1, 0)
-
-    async with asyncio.TaskGroup() as group:
-        watching = group.create_task(boards.open(board_key, patient=True))
-        asked = await boards.open(board_key)
-        assert not watching.done()
-        await project(database, projection, made.id)
-    found = watching.result()
-    assert asked is not None
-    assert found is not None
-    assert (asked.head.source, found.head.source) == (BoardSource.DATABASE, BoardSource.PROJECTION)
-    assert (asked.head.version, asked.head.settled_matches) == (found.head.version, 3)
-
-    await play(database, made.matches[3], 1, 0)
-    for longest in (10.0, 1.0):
-        async with asyncio.timeout(longest):
-            late = await boards.open(board_key, patient=True)
-        assert late is not None
-        assert (late.head.source, late.head.settled_matches) == (BoardSource.DATABASE, 4)
-
-
 async def test_a_leagues_board_returns_to_the_projection_once_it_is_back(
     database: "PostgresDatabase", valkey: Redis
 ) -> None:
