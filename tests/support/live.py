@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import orjson
 
@@ -42,9 +42,9 @@ class CountingBoards(Boards):
 
     opened = 0
 
-    async def open(self, key: "BoardKey", **named: Any) -> "OpenBoard | None":
+    async def open(self, key: "BoardKey") -> "OpenBoard | None":
         self.opened += 1
-        return await super().open(key, **named)
+        return await super().open(key)
 
 
 @dataclass(frozen=True)
