@@ -18,7 +18,7 @@ from runtime.embedded.postgres import EmbeddedPostgres
 from tests.support.memory import data_in_memory
 from tests.support.palpite import RunningPalpite, started_palpite
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(700)
 
 SEASON = Path(__file__).parents[2] / "integrations" / "openfootball" / "seasons" / "2024-25" / "en.1.json"
 
@@ -84,10 +84,10 @@ WHERE l.basis = 'AFTER_EXTRA_TIME' AND l.outcome AND s.superseded_version IS NUL
 
 def test_the_final_board_is_what_the_file_and_the_guesses_come_to(data: Path, url: str) -> None:
     with started_palpite("demo", "--once", "--speed", "max", "--port", "0", "--data", str(data)) as demo:
-        demo.wait_for_line(lambda line: "Live board" in line, seconds=120)
+        demo.wait_for_line(lambda line: "Live board" in line, seconds=300)
         wait_until_settled(url, 60, seconds=90)
         kill_worker(demo)
-        demo.wait_for_line(lambda line: line.startswith("The season is over"), seconds=180)
+        demo.wait_for_line(lambda line: line.startswith("The season is over"), seconds=300)
         shown = [demo.wait_for_line(lambda line: line.endswith("points"), seconds=10) for _ in range(5)]
         assert demo.process.wait(timeout=20) == 0
 

@@ -15,7 +15,7 @@ from tests.support.gql_clients import Session, operation, over_http, over_socket
 from tests.support.memory import data_in_memory
 from tests.support.palpite import RunningPalpite, run_palpite, started_palpite
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(400)
 
 SHIPPED = Path(*seasons.__path__)
 LATE = {"provider": "OPENFOOTBALL", "competition": "worldcup", "season": "2022"}
@@ -46,7 +46,7 @@ def accepted(payload: dict[str, Any]) -> dict[str, Any]:
 
 async def followed(socket: Session, execution: dict[str, Any]) -> list[dict[str, Any]]:
     """What the stream tells of an execution, to its end."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         return [
             event["executionUpdates"]
             async for event in socket.subscribe(operation("executionUpdates", ids=[execution["id"]]))
