@@ -113,6 +113,7 @@ async def test_a_client_that_takes_nothing_is_closed_with_1013_and_others_do_not
             await play(api.database, world.locked, 7, 0)
             assert (await quick.data())["leaderboardUpdates"]["__typename"] == "LeaderboardDelta"
             await asyncio.wait_for(_until_cut(slow), 15)
+            await quick.subscribe("2", BOARDS, board={"tournamentId": world.tournament_id}, first=5)
             assert await quick.receive() is not None
 
 
