@@ -105,8 +105,9 @@ def rank_parts(members: Ids | None, parts: Sequence[PartFacts]) -> Ranking:
     settled, live = [], []
     for part in parts:
         members, facts = read_copy(part.data)
-        settled.append(weigh(facts, part.weights))
-        live.append(weigh(add_live(members, facts, part.judged), part.weights))
+        scores = weigh(facts, part.weights)
+        settled.append(scores)
+        live.append(weigh(add_live(members, facts, part.judged), part.weights) if part.judged else scores)
     ids = to_ids([]) if members is None else members
     ranking = Ranking.of(ids, add(ids, settled))
     if not any(part.judged for part in parts):
