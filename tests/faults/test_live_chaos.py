@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx2
 import pytest
+from asyncpg import PostgresError
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -61,7 +62,8 @@ class Football:
     async def play(self) -> None:
         """Goals and final whistles, one after the other, until cancelled."""
         while True:
-            with suppress(SQLAlchemyError, OSError, TimeoutError):
+            # A connection that is refused while the server starts is asyncpg's own error.
+            with suppress(SQLAlchemyError, PostgresError, OSError, TimeoutError):
                 await self._event()
             await asyncio.sleep(self._rng.uniform(0.05, 0.3))
 

