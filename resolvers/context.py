@@ -7,6 +7,7 @@ from typing import Protocol
 from domain.clock import Clock
 from domain.database import Database
 from domain.errors import Unauthenticated
+from domain.execution.desk import CommandDesk
 from domain.ids import MemberId
 from domain.leaderboard.service import Boards
 from domain.member import service as members
@@ -34,6 +35,7 @@ class Services:
     database: Database
     boards: Boards
     roles: RoleDesk
+    commands: CommandDesk
     limiter: RateLimiter
     report_url: Callable[[str], str]
     """Makes a signed, short-lived address of a stored report from its key."""

@@ -26,8 +26,8 @@ async def watch(context: Context) -> None:
 @allow(platform_admin)
 async def run(context: Context, *, command: Command, reason: str) -> Accepted:
     """Queue an operation; answers with its execution, or with an equal one that is live."""
-    return await executions.run_operation(
-        context.database, command, actor_id=context.member_id, reason=reason, request_id=context.request.id
+    return await context.services.commands.run(
+        command, actor_id=context.member_id, reason=reason, request_id=context.request.id
     )
 
 

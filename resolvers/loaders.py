@@ -1,7 +1,7 @@
 """Reads many objects of a kind in one statement, however many fields ask for them one by one."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from strawberry.dataloader import DataLoader
 
@@ -50,61 +50,85 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
+class _Kind(Generic[K, V]):
+    """A loader of one kind, made when an operation first asks for it: most ask for few of them."""
+
+    def __init__(self, read: "Callable[[Loaders, list[K]], Awaitable[Mapping[K, V]]]") -> None:
+        self._read = read
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, loaders: "Loaders", owner: type) -> DataLoader[K, V | None]:
+        async def load(keys: list[K]) -> list[V | None]:
+            found = await self._read(loaders, keys)
+            return [found.get(key) for key in keys]
+
+        loader: DataLoader[K, V | None] = DataLoader(load_fn=load)
+        loaders.__dict__[self._name] = loader  # found there from now on
+        return loader
+
+
+def _of_all(service: Callable[[Database, list[K]], Awaitable[Mapping[K, V]]]) -> _Kind[K, V]:
+    return _Kind(lambda loaders, keys: service(loaders.database, keys))
+
+
+def _of_viewer(service: Callable[[Database, MemberId, list[K]], Awaitable[Mapping[K, V]]]) -> _Kind[K, V]:
+    """Without a viewer there is nothing."""
+
+    async def read(loaders: "Loaders", keys: list[K]) -> Mapping[K, V]:
+        return {} if loaders.viewer_id is None else await service(loaders.database, loaders.viewer_id, keys)
+
+    return _Kind(read)
+
+
+async def _joined(database: Database, viewer_id: MemberId, ids: list[TournamentId]) -> Mapping[TournamentId, bool]:
+    found = await tournaments.joined(database, viewer_id, ids)
+    return {tournament_id: tournament_id in found for tournament_id in ids}
+
+
+async def _judgements(loaders: "Loaders", keys: list[Key]) -> Mapping[Key, Judgement]:
+    return await explanation.judgements(loaders.database, loaders.viewer_id, keys)
+
+
+async def _scoreline_counts(
+    database: Database, _: MemberId, ids: list[MatchId]
+) -> Mapping[MatchId, list[ScorelineCount]]:
+    return await guesses.scoreline_counts(database, ids)
+
+
+async def _platform_roles(database: Database, ids: list[MemberId]) -> Mapping[MemberId, PlatformRole]:
+    roles = {member_id: await members.platform_role(database, member_id) for member_id in ids}
+    return {member_id: role for member_id, role in roles.items() if role is not None}
+
+
 class Loaders:
     """One loader a kind. They remember, so they live no longer than an operation or one event of a stream."""
 
     def __init__(self, database: Database, viewer_id: MemberId | None) -> None:
-        async def joined(ids: list[TournamentId]) -> Mapping[TournamentId, bool]:
-            found = await tournaments.joined(database, viewer_id, ids) if viewer_id is not None else set()
-            return {tournament_id: tournament_id in found for tournament_id in ids}
+        self.database = database
+        self.viewer_id = viewer_id
 
-        async def own_guesses(ids: list[MatchId]) -> Mapping[MatchId, Guess]:
-            return await guesses.read_own(database, viewer_id, ids) if viewer_id is not None else {}
-
-        async def judgements(keys: list[Key]) -> Mapping[Key, Judgement]:
-            return await explanation.judgements(database, viewer_id, keys)
-
-        async def scoreline_counts(ids: list[MatchId]) -> Mapping[MatchId, list[ScorelineCount]]:
-            return await guesses.scoreline_counts(database, ids) if viewer_id is not None else {}
-
-        async def own_leagues(ids: list[LeagueId]) -> Mapping[LeagueId, League]:
-            return await leagues.read(database, viewer_id, ids) if viewer_id is not None else {}
-
-        async def platform_roles(ids: list[MemberId]) -> Mapping[MemberId, PlatformRole]:
-            roles = {member_id: await members.platform_role(database, member_id) for member_id in ids}
-            return {member_id: role for member_id, role in roles.items() if role is not None}
-
-        def read(service: Callable[[Database, list[K]], Awaitable[Mapping[K, V]]]) -> DataLoader[K, V | None]:
-            return _loader(lambda ids: service(database, ids))
-
-        self.member: DataLoader[MemberId, Member | None] = read(members.read_members)
-        self.tournament: DataLoader[TournamentId, Tournament | None] = read(tournaments.read_tournaments)
-        self.rounds: DataLoader[TournamentId, list[Round] | None] = read(tournaments.rounds_of)
-        self.standings: DataLoader[TournamentId, list[StandingsGroup] | None] = read(tournaments.standings_of)
-        self.joined: DataLoader[TournamentId, bool | None] = _loader(joined)
-        self.round: DataLoader[RoundId, Round | None] = read(tournaments.read_rounds)
-        self.team: DataLoader[TeamId, Team | None] = read(tournaments.read_teams)
-        self.ruleset: DataLoader[RulesetId, Ruleset | None] = read(rulesets.read_rulesets)
-        self.judgement: DataLoader[Key, Judgement | None] = _loader(judgements)
-        self.results: DataLoader[TournamentId, Results | None] = read(form.read)
-        self.scoreline_counts: DataLoader[MatchId, list[ScorelineCount] | None] = _loader(scoreline_counts)
-        self.match: DataLoader[MatchId, Match | None] = read(matches.read_matches)
-        self.settlement: DataLoader[MatchId, Settlement | None] = read(settlements.read_settlements)
-        self.own_guess: DataLoader[MatchId, Guess | None] = _loader(own_guesses)
-        self.league: DataLoader[LeagueId, League | None] = _loader(own_leagues)
-        self.league_tournaments: DataLoader[LeagueId, list[LeagueTournament] | None] = read(leagues.tournaments_of)
-        self.execution: DataLoader[ExecutionId, Execution | None] = read(executions.read_executions)
-        self.dead_letter: DataLoader[DeadLetterId, DeadLetter | None] = read(dead_letters.read)
-        self.steps: DataLoader[ExecutionId, list[ExecutionStep] | None] = read(executions.read_steps)
-        self.schedule: DataLoader[ScheduleId, Schedule | None] = read(schedules.read_schedules)
-        self.platform_role: DataLoader[MemberId, PlatformRole | None] = _loader(platform_roles)
-        self.health: DataLoader[TournamentId, TournamentHealth | None] = read(health.read)
-        self.last_run: DataLoader[ScheduleId, ScheduleRun | None] = read(schedules.last_runs)
-
-
-def _loader(read: Callable[[list[K]], Awaitable[Mapping[K, V]]]) -> DataLoader[K, V | None]:
-    async def load(keys: list[K]) -> list[V | None]:
-        found = await read(keys)
-        return [found.get(key) for key in keys]
-
-    return DataLoader(load_fn=load)
+    member: _Kind[MemberId, Member] = _of_all(members.read_members)
+    tournament: _Kind[TournamentId, Tournament] = _of_all(tournaments.read_tournaments)
+    rounds: _Kind[TournamentId, list[Round]] = _of_all(tournaments.rounds_of)
+    standings: _Kind[TournamentId, list[StandingsGroup]] = _of_all(tournaments.standings_of)
+    joined: _Kind[TournamentId, bool] = _of_viewer(_joined)
+    round: _Kind[RoundId, Round] = _of_all(tournaments.read_rounds)
+    team: _Kind[TeamId, Team] = _of_all(tournaments.read_teams)
+    ruleset: _Kind[RulesetId, Ruleset] = _of_all(rulesets.read_rulesets)
+    judgement: _Kind[Key, Judgement] = _Kind(_judgements)
+    results: _Kind[TournamentId, Results] = _of_all(form.read)
+    scoreline_counts: _Kind[MatchId, list[ScorelineCount]] = _of_viewer(_scoreline_counts)
+    match: _Kind[MatchId, Match] = _of_all(matches.read_matches)
+    settlement: _Kind[MatchId, Settlement] = _of_all(settlements.read_settlements)
+    own_guess: _Kind[MatchId, Guess] = _of_viewer(guesses.read_own)
+    league: _Kind[LeagueId, League] = _of_viewer(leagues.read)
+    league_tournaments: _Kind[LeagueId, list[LeagueTournament]] = _of_all(leagues.tournaments_of)
+    execution: _Kind[ExecutionId, Execution] = _of_all(executions.read_executions)
+    dead_letter: _Kind[DeadLetterId, DeadLetter] = _of_all(dead_letters.read)
+    steps: _Kind[ExecutionId, list[ExecutionStep]] = _of_all(executions.read_steps)
+    schedule: _Kind[ScheduleId, Schedule] = _of_all(schedules.read_schedules)
+    platform_role: _Kind[MemberId, PlatformRole] = _of_all(_platform_roles)
+    health: _Kind[TournamentId, TournamentHealth] = _of_all(health.read)
+    last_run: _Kind[ScheduleId, ScheduleRun] = _of_all(schedules.last_runs)

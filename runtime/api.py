@@ -22,6 +22,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from domain.clock import utc_now
 from domain.errors import DomainError
+from domain.execution.desk import CommandDesk
 from domain.execution.ports import ObjectStore
 from domain.ids import new_id, new_name
 from domain.leaderboard.service import Boards
@@ -130,6 +131,7 @@ async def _open_parts(settings: Settings, stack: AsyncExitStack) -> _Parts:
         database=database,
         boards=boards,
         roles=RoleDesk(database),
+        commands=CommandDesk(database),
         limiter=Limiter(valkey, limits_of(settings)),
         report_url=links.url,
         public_url=settings.public_url,

@@ -14,7 +14,7 @@ from domain.execution.lease.ends.store import Ending
 from domain.execution.lease.store import Claim
 from domain.execution.model import Execution, ExecutionState
 from domain.ids import ExecutionId
-from tasks.together import Left, Together
+from domain.together import Left, Together
 
 _log = structlog.get_logger(__name__)
 _GIVE_BACK_SECONDS = 1.0

@@ -1,6 +1,6 @@
 """The audit log: acts are recorded in the transaction of what they did, so there is never one without the other."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,13 @@ if TYPE_CHECKING:
 
 async def record(connection: "AsyncConnection", act: Act) -> None:
     """Record an act: of its actor, else of the system, else of an operator at the command line."""
-    await store.add(connection, act)
+    await store.add(connection, [act])
+
+
+async def record_many(connection: "AsyncConnection", acts: Sequence[Act]) -> None:
+    """Record several acts in one statement."""
+    if acts:
+        await store.add(connection, acts)
 
 
 async def page(

@@ -1,6 +1,6 @@
 """SQL of the audit log: lines are added and read, nothing else."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -19,21 +19,9 @@ _COLUMNS = tuple(column for column in audit_log.c if column.name != "actor_kind"
 _ADD = insert(audit_log).inline()  # built once; its new id is not asked for
 
 
-async def add(connection: "AsyncConnection", act: Act) -> None:
-    """Add one line to the log, in the caller's transaction."""
-    row = {
-        "actor_id": act.actor_id,
-        "actor_kind": _kind(act),
-        "action": act.action,
-        "subject_kind": act.subject_kind,
-        "subject_id": act.subject_id,
-        "reason": act.reason,
-        "request_id": act.request_id,
-        "execution_id": act.execution_id,
-        "before": act.before,
-        "after": act.after,
-    }
-    await connection.execute(_ADD, row)
+async def add(connection: "AsyncConnection", acts: Sequence[Act]) -> None:
+    """Add a line each to the log, in the caller's transaction."""
+    await connection.execute(_ADD, [_new_row(act) for act in acts])
 
 
 async def page(
@@ -52,6 +40,21 @@ async def page(
 async def read(connection: "AsyncConnection", ids: Iterable[int]) -> list[AuditEntry]:
     statement = select(*_COLUMNS).where(among(audit_log.c.id, ids))
     return [_to_entry(row) for row in await connection.execute(statement)]
+
+
+def _new_row(act: Act) -> dict[str, Any]:
+    return {
+        "actor_id": act.actor_id,
+        "actor_kind": _kind(act),
+        "action": act.action,
+        "subject_kind": act.subject_kind,
+        "subject_id": act.subject_id,
+        "reason": act.reason,
+        "request_id": act.request_id,
+        "execution_id": act.execution_id,
+        "before": act.before,
+        "after": act.after,
+    }
 
 
 def _conditions(wanted: AuditFilter) -> "list[ColumnElement[bool]]":

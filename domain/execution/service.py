@@ -8,12 +8,11 @@ from uuid import UUID
 
 from domain.audit import service as audit
 from domain.audit.model import Act
-from domain.audit.rules import checked_reason
 from domain.database import Database
 from domain.errors import Fault, NotFound, Unavailable, WrongState
 from domain.execution import jobs, rules, store
 from domain.execution.model import Command, Execution, ExecutionFilter, ExecutionStep, ExecutionTrigger
-from domain.execution.store import Origin
+from domain.execution.store import Asked, Origin
 from domain.ids import ExecutionId, MemberId, RulesetId, ScheduleId
 from domain.scoring.store import read_rulesets
 
@@ -47,13 +46,14 @@ async def accept(
 
     Raises WrongState while the same operation lives on the same target with other parameters.
     """
-    target = await store.complete_target(connection, command.target)
+    (target,) = await store.complete_targets(connection, [command.target])
     if target is None:
         raise NotFound("What the command is about does not exist.")
     origin = Origin(trigger, request_id, actor_id, reason, schedule_id)
-    accepted = (await _accept(connection, [replace(command, target=target)], origin))[0]
+    asked = Asked(replace(command, target=target), origin)
+    accepted = await _accept_one(connection, asked)
     if trigger is ExecutionTrigger.ADMIN and schedule_id is None:  # else the schedule's command records it
-        await audit.record(connection, _act(action, command, accepted, origin))
+        await audit.record(connection, _act(action, asked, accepted))
     return accepted
 
 
@@ -62,7 +62,30 @@ async def accept_many(connection: "AsyncConnection", commands: Sequence[Command]
 
     Targets are complete (with their tournament) and exist; no two commands are about the same thing.
     """
-    return await _accept(connection, commands, Origin(ExecutionTrigger.SYSTEM, request_id))
+    origin = Origin(ExecutionTrigger.SYSTEM, request_id)
+    outcomes = await _accept(connection, [Asked(command, origin) for command in commands]) if commands else []
+    return [_raised(outcome) for outcome in outcomes]
+
+
+async def accept_together(connection: "AsyncConnection", asked: Sequence[Asked]) -> list[Accepted | None]:
+    """Queue what admins ask for, and record each in the audit log, in as few statements as for one.
+
+    None stands for what cannot be accepted, and for what is about the same as one before it.
+    """
+    keys: list[str | None] = []
+    wanted: dict[str, Asked] = {}
+    targets = await store.complete_targets(connection, [one.command.target for one in asked])
+    for one, target in zip(asked, targets, strict=True):
+        key = None
+        if target is not None and await unknown_ruleset(connection, one.command) is None:
+            complete = replace(one, command=replace(one.command, target=target))
+            key = rules.operation_key(complete.command)
+            key = key if wanted.setdefault(key, complete) is complete else None
+        keys.append(key)
+    outcomes = dict(zip(wanted, await _accept(connection, list(wanted.values())), strict=True)) if wanted else {}
+    accepted = {key: found for key, found in outcomes.items() if isinstance(found, Accepted)}
+    await audit.record_many(connection, [_act("runOperation", wanted[key], found) for key, found in accepted.items()])
+    return [None if key is None else accepted.get(key) for key in keys]
 
 
 async def accept_again(
@@ -73,28 +96,7 @@ async def accept_again(
     Raises WrongState while the same operation lives on the same target with other parameters.
     """
     origin = Origin(ExecutionTrigger.ADMIN, request_id, actor_id, reason, retry_of=old.id)
-    return (await _accept(connection, [Command(old.operation, old.target, old.params)], origin))[0]
-
-
-async def run_operation(
-    database: Database, command: Command, *, actor_id: MemberId, reason: str, request_id: str
-) -> Accepted:
-    """The command of an admin.
-
-    Raises InvalidInput for a reason that is too short or too long, NotFound for an unknown target, and WrongState.
-    """
-    reason = checked_reason(reason)
-    async with database.begin() as connection:
-        if (fault := await unknown_ruleset(connection, command)) is not None:
-            raise NotFound(fault.message, field=fault.field)
-        return await accept(
-            connection,
-            command,
-            trigger=ExecutionTrigger.ADMIN,
-            request_id=request_id,
-            actor_id=actor_id,
-            reason=reason,
-        )
+    return await _accept_one(connection, Asked(Command(old.operation, old.target, old.params), origin))
 
 
 async def unknown_ruleset(connection: "AsyncConnection", command: Command) -> Fault | None:
@@ -141,39 +143,51 @@ async def page(
         return await store.page(connection, wanted, first + 1, place)
 
 
-async def _accept(connection: "AsyncConnection", commands: Sequence[Command], origin: Origin) -> list[Accepted]:
-    keys = [rules.operation_key(command) for command in commands]
-    waiting = dict(zip(keys, commands, strict=True))
-    accepted: dict[str, Accepted] = {}
+async def _accept_one(connection: "AsyncConnection", asked: Asked) -> Accepted:
+    return _raised((await _accept(connection, [asked]))[0])
+
+
+def _raised(outcome: Accepted | WrongState) -> Accepted:
+    if isinstance(outcome, WrongState):
+        raise outcome
+    return outcome
+
+
+async def _accept(connection: "AsyncConnection", asked: Sequence[Asked]) -> list[Accepted | WrongState]:
+    """All of them from one kind of trigger, and no two about the same thing."""
+    keys = [rules.operation_key(one.command) for one in asked]
+    waiting = dict(zip(keys, asked, strict=True))
+    outcomes: dict[str, Accepted | WrongState] = {}
     for _ in range(_TRIES):
-        for key, execution in (await store.find_equal(connection, list(waiting), origin.trigger)).items():
-            accepted[key] = _equal(waiting.pop(key), execution)
-        for execution in await _insert(connection, list(waiting.values()), origin):
+        for key, execution in (await store.find_equal(connection, list(waiting), asked[0].origin.trigger)).items():
+            outcomes[key] = _equal(waiting.pop(key).command, execution)
+        for execution in await _insert(connection, list(waiting.values())):
             key = rules.operation_key(Command(execution.operation, execution.target, execution.params))
-            accepted[key] = Accepted(execution, False)
+            outcomes[key] = Accepted(execution, False)
             del waiting[key]
         if not waiting:
-            return [accepted[key] for key in keys]
+            return [outcomes[key] for key in keys]
     raise Unavailable("The same command is being run again and again at this moment; try again.")
 
 
-async def _insert(connection: "AsyncConnection", commands: list[Command], origin: Origin) -> list[Execution]:
-    if not commands:
+async def _insert(connection: "AsyncConnection", asked: list[Asked]) -> list[Execution]:
+    if not asked:
         return []
-    queued = await store.insert_many(connection, commands, origin)
+    queued = await store.insert_many(connection, asked)
     await jobs.announce(connection, queued)
     return queued
 
 
-def _equal(command: Command, execution: Execution) -> Accepted:
+def _equal(command: Command, execution: Execution) -> Accepted | WrongState:
     if execution.params != command.params:
-        raise WrongState(
+        return WrongState(
             f"{execution.operation} of the same target is {execution.state} with other parameters; wait for its end."
         )
     return Accepted(execution, True)
 
 
-def _act(action: str, command: Command, accepted: Accepted, origin: Origin) -> Act:
+def _act(action: str, asked: Asked, accepted: Accepted) -> Act:
+    command, origin = asked.command, asked.origin
     return Act(
         action=action,
         actor_id=origin.actor_id,

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
-from sqlalchemy import Select, bindparam, func, or_, select, true, update
+from sqlalchemy import Select, func, or_, select, true, update
 
 from domain.execution import effect, rules
 from domain.execution.model import (
@@ -22,7 +23,7 @@ from domain.execution.model import (
     Target,
 )
 from domain.execution.tables import execution_steps, executions
-from domain.ids import ExecutionId, MemberId, ScheduleId, new_id
+from domain.ids import ExecutionId, MemberId, ScheduleId, TournamentId, new_id
 from domain.match.tables import matches
 from domain.tables import among, any_of, constant, insert_or_nothing
 from domain.tournament.tables import rounds, tournaments
@@ -42,9 +43,12 @@ IS_LIVE = executions.c.state.in_([constant(state) for state in LIVE])
 # Built once, for each command runs them: building takes longer than running.
 _NOW = dict.fromkeys(("not_before", "enqueued_at", "queued_at"), func.statement_timestamp())
 _INSERT = insert_or_nothing(executions).values(_NOW).returning(*COLUMNS)
-_MATCH = select(matches.c.tournament_id).where(matches.c.id == bindparam("wanted"))
-_ROUND = select(rounds.c.tournament_id).where(rounds.c.id == bindparam("wanted"))
-_TOURNAMENT = select(tournaments.c.id.label("tournament_id")).where(tournaments.c.id == bindparam("wanted"))
+_MATCHES = select(matches.c.id, matches.c.tournament_id).where(any_of(matches.c.id, "wanted"))
+_ROUNDS = select(rounds.c.id, rounds.c.tournament_id).where(any_of(rounds.c.id, "wanted"))
+_TOURNAMENTS = select(tournaments.c.id, tournaments.c.id.label("tournament_id")).where(
+    any_of(tournaments.c.id, "wanted")
+)
+_WAIT_BRIEFLY = select(func.set_config("lock_timeout", "200ms", True))
 _IS_QUEUED = executions.c.state == constant(ExecutionState.QUEUED)
 _LIVE_OF_KEYS = (
     select(executions.c.operation_key, *COLUMNS)
@@ -68,10 +72,23 @@ class Origin:
     retry_of: ExecutionId | None = None
 
 
-async def insert_many(connection: "AsyncConnection", commands: Sequence[Command], origin: Origin) -> list[Execution]:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A command, and where it comes from."""
+
+    command: Command
+    origin: Origin
+
+
+async def insert_many(connection: "AsyncConnection", asked: Sequence[Asked]) -> list[Execution]:
     """Queue those commands that no live execution is about; the answer has no order."""
-    rows = [_new_row(command, origin) for command in commands]
+    rows = [_new_row(one.command, one.origin) for one in asked]
     return [to_execution(row) for row in await connection.execute(_INSERT, rows)]
+
+
+async def wait_briefly(connection: "AsyncConnection") -> None:
+    """From here on, this transaction waits 0.2 s for another one to end, and then fails."""
+    await connection.execute(_WAIT_BRIEFLY)
 
 
 async def find_equal(
@@ -82,16 +99,26 @@ async def find_equal(
     return {row.operation_key: to_execution(row) for row in await connection.execute(statement, {"keys": list(keys)})}
 
 
-async def complete_target(connection: "AsyncConnection", target: Target) -> Target | None:
-    """The target with its tournament filled in; None when something that it names does not exist."""
+async def complete_targets(connection: "AsyncConnection", targets: Sequence[Target]) -> list[Target | None]:
+    """Each target with its tournament filled in; None when something that it names does not exist."""
+    found: dict[UUID, TournamentId] = {}
+    for statement, kind in ((_MATCHES, "match_id"), (_ROUNDS, "round_id"), (_TOURNAMENTS, "tournament_id")):
+        named = [getattr(target, kind) for target in targets]
+        wanted = [one for one, target in zip(named, targets, strict=True) if one and one == rules.entity_of(target)]
+        if wanted:
+            rows = await connection.execute(statement, {"wanted": wanted})
+            found |= {row.id: row.tournament_id for row in rows}
+    return [_completed(target, found) for target in targets]
+
+
+def _completed(target: Target, found: dict[UUID, TournamentId]) -> Target | None:
     wanted = rules.entity_of(target)
     if wanted is None:
         return target
-    by = _MATCH if target.match_id is not None else _ROUND if target.round_id is not None else _TOURNAMENT
-    row = (await connection.execute(by, {"wanted": wanted})).first()
-    if row is None or target.tournament_id not in {None, row.tournament_id}:
+    tournament_id = found.get(wanted)
+    if tournament_id is None or target.tournament_id not in {None, tournament_id}:
         return None
-    return Target(row.tournament_id, target.round_id, target.match_id)
+    return Target(tournament_id, target.round_id, target.match_id)
 
 
 async def read(connection: "AsyncConnection", ids: Iterable[ExecutionId]) -> list[Execution]:

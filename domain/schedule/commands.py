@@ -34,7 +34,7 @@ async def create(
     new, reason = replace(new, name=new.name.strip()), reason.strip()
     async with database.begin() as connection:
         now = await store.now(connection)
-        target = await execution_store.complete_target(connection, new.command.target)
+        (target,) = await execution_store.complete_targets(connection, [new.command.target])
         faults = rules.new_faults(new, now) + _cron_faults(new.cron, new.time_zone, now)
         faults += await _target_faults(connection, target) + reason_faults(reason)
         if (unknown := await executions.unknown_ruleset(connection, new.command)) is not None:

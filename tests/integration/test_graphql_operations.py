@@ -81,7 +81,7 @@ WRITES: dict[str, tuple[str | None, Variables, int]] = {
     "exportLeaderboard": ("eve", lambda world: {"board": {"tournamentId": world.tournament_id}}, 6),
     "joinLeague": ("eve", lambda _: {"code": CODE.lower()}, 22),
     "joinTournament": ("eve", lambda world: {"tournamentId": world.tournament_id}, 10),
-    "runOperation": ("root", lambda _: {"operation": {"settlePending": {}}, "reason": "to be sure"}, 5),
+    "runOperation": ("root", lambda _: {"operation": {"settlePending": {}}, "reason": "to be sure"}, 6),
     "saveGuess": ("ana", lambda world: {"matchId": id_of("Match", world.open), "home": 3, "away": 1}, 7),
     "saveGuesses": ("ana", lambda world: {"guesses": _guesses(world)}, 7),
     "signIn": (None, lambda _: {"email": "new@example.org", "password": PASSWORD, "delivery": "TOKEN"}, 3),

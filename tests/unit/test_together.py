@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from tasks.together import Left, Together
+from domain.together import Left, Together
 
 
 class Table:

@@ -15,6 +15,7 @@ from domain.audit.model import Act
 from domain.audit.tables import audit_log
 from domain.clock import utc_now
 from domain.errors import InvalidInput, NotFound, WrongState
+from domain.execution.desk import CommandDesk
 from domain.execution.lease import service as leases
 from domain.execution.lease import store as lease_store
 from domain.execution.lease.store import Claim, Progress
@@ -33,7 +34,7 @@ from domain.execution.model import (
 )
 from domain.execution.rules import failure_of, lost_worker
 from domain.execution.run import LeaseLost, Run
-from domain.execution.service import accept_many, live_executions, page, read_steps, run_operation
+from domain.execution.service import accept_many, live_executions, page, read_steps
 from domain.ids import ExecutionId, MatchId, TournamentId, new_id
 from domain.ingestion.errors import ProviderNotFound, ProviderUnavailable
 from domain.outbox.tables import outbox
@@ -210,7 +211,7 @@ async def test_the_command_of_an_admin_is_audited_with_its_reason(database: "Pos
     made = await make_tournament(database, matches=2)
     (admin,) = await make_members(database, 1)
     command = Command(Operation.SETTLE_MATCH, Target(None, None, made.matches[0]), {})
-    accepted = await run_operation(database, command, actor_id=admin, reason="  late result ", request_id="r-9")
+    accepted = await CommandDesk(database).run(command, actor_id=admin, reason="  late result ", request_id="r-9")
 
     assert accepted.execution.target == Target(made.id, None, made.matches[0])
     assert (accepted.execution.actor_id, accepted.execution.reason) == (admin, "late result")
@@ -248,7 +249,7 @@ async def test_bad_commands_are_refused(database: "PostgresDatabase") -> None:
     (admin,) = await make_members(database, 1)
 
     async def run(target: Target, reason: str = "because") -> None:
-        await run_operation(database, Command(OPERATION, target, {}), actor_id=admin, reason=reason, request_id="r")
+        await CommandDesk(database).run(Command(OPERATION, target, {}), actor_id=admin, reason=reason, request_id="r")
 
     for reason in ("no", " x  ", "x" * 501):
         with pytest.raises(InvalidInput) as refusal:

@@ -1,16 +1,15 @@
 """Writes together what comes at the same time: one commit for all of it, as long as each could stand alone."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from enum import Enum
 from typing import Generic, TypeVar
 
-import structlog
-
 T = TypeVar("T")
 R = TypeVar("R")
 
-_log = structlog.get_logger(__name__)
+_log = logging.getLogger(__name__)
 _MOST = 100
 
 
@@ -63,7 +62,7 @@ class Together(Generic[T, R]):
         try:
             return await self._many([item for item, _ in batch])
         except Exception as error:  # noqa: BLE001 an edge: each of them will meet its own error
-            _log.warning("not_written_together", count=len(batch), error=repr(error))
+            _log.warning("%d not written together: %r", len(batch), error)
             return [Left.OUT] * len(batch)
 
     def _write_alone(self, item: T, answer: asyncio.Future[R]) -> None:
