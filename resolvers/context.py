@@ -12,8 +12,8 @@ from domain.ids import MemberId
 from domain.leaderboard.service import Boards
 from domain.member import service as members
 from domain.member.model import Account, Member, PlatformRole, Session
+from resolvers.desks import Desks
 from resolvers.loaders import Loaders
-from resolvers.roles import RoleDesk
 
 
 class RateLimiter(Protocol):
@@ -34,7 +34,7 @@ class Services:
 
     database: Database
     boards: Boards
-    roles: RoleDesk
+    desks: Desks
     commands: CommandDesk
     limiter: RateLimiter
     report_url: Callable[[str], str]
@@ -94,8 +94,12 @@ class Context:
     def loaders(self) -> Loaders:
         """Made when they are first needed: a stream that is shared has a context, and never needs them."""
         if self._loaders is None:
-            self._loaders = Loaders(self.services.database, self.viewer.account.id if self.viewer else None)
+            self._loaders = self._new_loaders()
         return self._loaders
+
+    def _new_loaders(self) -> Loaders:
+        viewer_id = self.viewer.account.id if self.viewer else None
+        return Loaders(self.services.database, self.services.desks, viewer_id)
 
     def renew_loaders(self) -> None:
         """Forget what was read."""

@@ -45,6 +45,7 @@ from domain.settlement import service as settlements
 from domain.settlement.model import Settlement
 from domain.tournament import service as tournaments
 from domain.tournament.model import Round, StandingsGroup, Team, Tournament
+from resolvers.desks import Desks
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -70,7 +71,8 @@ class _Kind(Generic[K, V]):
 
 
 def _of_all(service: Callable[[Database, list[K]], Awaitable[Mapping[K, V]]]) -> _Kind[K, V]:
-    return _Kind(lambda loaders, keys: service(loaders.database, keys))
+    """Together with other operations."""
+    return _Kind(lambda loaders, keys: loaders.desks.read(service, keys))
 
 
 def _of_viewer(service: Callable[[Database, MemberId, list[K]], Awaitable[Mapping[K, V]]]) -> _Kind[K, V]:
@@ -105,8 +107,9 @@ async def _platform_roles(database: Database, ids: list[MemberId]) -> Mapping[Me
 class Loaders:
     """One loader a kind. They remember, so they live no longer than an operation or one event of a stream."""
 
-    def __init__(self, database: Database, viewer_id: MemberId | None) -> None:
+    def __init__(self, database: Database, desks: Desks, viewer_id: MemberId | None) -> None:
         self.database = database
+        self.desks = desks
         self.viewer_id = viewer_id
 
     member: _Kind[MemberId, Member] = _of_all(members.read_members)

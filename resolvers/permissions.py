@@ -11,6 +11,7 @@ from domain.errors import Forbidden, NotFound, Unauthenticated
 from domain.ids import LeagueId
 from domain.leaderboard.model import BoardKey
 from domain.league import service as leagues
+from domain.league.membership import service as memberships
 from domain.league.model import LeagueRole
 from domain.member.model import PlatformRole
 from resolvers.context import Context
@@ -105,8 +106,10 @@ async def board_exporter(context: Context, arguments: Mapping[str, Any]) -> None
 async def board_watcher(context: Context, arguments: Mapping[str, Any]) -> None:
     """The same for streams, which ask again and again: membership is read from the database each time."""
     key: BoardKey = arguments["key"]
-    if key.league_id is not None and await context.services.roles.role(key.league_id, context.member_id) is None:
-        raise NotFound("There is no such league.")
+    if key.league_id is not None:
+        question = key.league_id, context.member_id
+        if question not in await context.services.desks.read(memberships.roles_of, [question]):
+            raise NotFound("There is no such league.")
 
 
 async def _league_role(context: Context, league_id: LeagueId) -> LeagueRole:

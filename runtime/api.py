@@ -33,7 +33,7 @@ from integrations.valkey.ticks import TickReader
 from live.hub import Hub
 from live.topics import Pace
 from resolvers.context import Services
-from resolvers.roles import RoleDesk
+from resolvers.desks import Desks
 from runtime import assets
 from runtime.database import PostgresDatabase
 from runtime.demo.people import DOMAIN, PASSWORD
@@ -130,7 +130,7 @@ async def _open_parts(settings: Settings, stack: AsyncExitStack) -> _Parts:
     services = Services(
         database=database,
         boards=boards,
-        roles=RoleDesk(database),
+        desks=Desks(database),
         commands=CommandDesk(database),
         limiter=Limiter(valkey, limits_of(settings)),
         report_url=links.url,

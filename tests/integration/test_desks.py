@@ -1,16 +1,30 @@
-"""Questions for roles that come together are one statement, and each answer is newer than its question."""
+"""Questions that come together are one statement, and each answer is newer than its question."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 from sqlalchemy import func
 
 from domain.ids import LeagueId, MemberId, new_id
+from domain.league.membership import service as memberships
 from domain.league.model import LeagueRole
 from domain.league.tables import league_members
-from resolvers.roles import RoleDesk
+from domain.member.service import read_members
+from resolvers.desks import Desks
 from runtime.database import PostgresDatabase
 from tests.support.football import make_league, make_member, make_members
 from tests.support.statements import recorded_statements
+
+
+def _asking(database: PostgresDatabase) -> Callable[[LeagueId, MemberId], Awaitable[LeagueRole | None]]:
+    """What tells the role of a member in a league."""
+    desks = Desks(database)
+
+    async def ask(league_id: LeagueId, member_id: MemberId) -> LeagueRole | None:
+        found = await desks.read(memberships.roles_of, [(league_id, member_id)])
+        return found.get((league_id, member_id))
+
+    return ask
 
 
 async def test_many_questions_are_one_statement(database: PostgresDatabase) -> None:
@@ -18,11 +32,11 @@ async def test_many_questions_are_one_statement(database: PostgresDatabase) -> N
     crowd = await make_members(database, 200)
     league = await make_league(database, "Office", ana, members=crowd[:100], viewers=crowd[100:110])
     other = await make_league(database, "Other", crowd[150])
-    desk = RoleDesk(database)
-    await desk.role(league, ana)
+    ask = _asking(database)
+    await ask(league, ana)
     with recorded_statements(database) as statements:
-        asked = [desk.role(league, member_id) for member_id in [ana, *crowd]]
-        found = await asyncio.gather(*asked, desk.role(other, crowd[150]), desk.role(LeagueId(new_id()), ana))
+        asked = [ask(league, member_id) for member_id in [ana, *crowd]]
+        found = await asyncio.gather(*asked, ask(other, crowd[150]), ask(LeagueId(new_id()), ana))
 
     assert len(statements) == 1
     assert found[:101] == [LeagueRole.ADMIN] + [LeagueRole.MEMBER] * 100
@@ -34,23 +48,37 @@ async def test_many_questions_are_one_statement(database: PostgresDatabase) -> N
 async def test_who_asks_after_a_removal_hears_of_it(database: PostgresDatabase) -> None:
     ana, bob = await make_member(database, "Ana"), await make_member(database, "Bob")
     league = await make_league(database, "Office", ana, members=[bob])
-    desk = RoleDesk(database)
-    under_way = asyncio.ensure_future(desk.role(league, bob))
+    ask = _asking(database)
+    under_way = asyncio.ensure_future(ask(league, bob))
     await asyncio.sleep(0)  # its statement may be on its way
     async with database.begin() as connection:
         gone = league_members.update().where(league_members.c.member_id == bob)
         await connection.execute(gone.values(left_at=func.clock_timestamp(), left_cause="REMOVED"))
-    assert await desk.role(league, bob) is None
+    assert await ask(league, bob) is None
     await under_way
 
 
 async def test_a_failure_reaches_whoever_asked_and_holds_nobody_up() -> None:
-    desk = RoleDesk(PostgresDatabase.create("postgresql+asyncpg://nobody@127.0.0.1:1/nothing"))
+    ask = _asking(PostgresDatabase.create("postgresql+asyncpg://nobody@127.0.0.1:1/nothing"))
     question = LeagueId(new_id()), MemberId(new_id())
     for _ in range(2):
-        answers = [asyncio.ensure_future(desk.role(*question)) for _ in range(3)]
+        answers = [asyncio.ensure_future(ask(*question)) for _ in range(3)]
         await asyncio.sleep(0)
         answers[0].cancel()
         found = await asyncio.wait_for(asyncio.gather(*answers, return_exceptions=True), 10)
         assert isinstance(found[0], asyncio.CancelledError)
         assert all(isinstance(answer, OSError) for answer in found[1:])
+
+
+async def test_other_operations_are_read_for_while_one_is_read_for(database: PostgresDatabase) -> None:
+    members = await make_members(database, 40)
+    desks = Desks(database)
+    with recorded_statements(database) as statements:
+        first = asyncio.ensure_future(desks.read(read_members, members[:1]))
+        await asyncio.sleep(0)
+        others = [desks.read(read_members, members[number : number + 2]) for number in range(39)]
+        found = await asyncio.gather(first, *others)
+
+    assert len(statements) == 2
+    for number, names in enumerate(found[1:]):
+        assert {members[number], members[number + 1]} <= names.keys()
