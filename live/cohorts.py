@@ -1,72 +1,32 @@
 """Owns shared execution: equal subscriptions are rendered once for each event, and every client is handed the bytes.
 
-A cohort is one task however many clients it has. What a client has not been able to take waits in its mailbox, which
-has one slot; its socket wakes it when it takes more.
+A cohort is one task however many clients it has. Clients that have been sent the same stand abreast: the cohort reads
+for all of them at once, and of each it touches no more than its sink. Who could not take something stands alone until
+it has been sent what it missed: its mailbox has one slot, and its socket wakes it when it takes more.
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from time import monotonic
-from typing import Any, Generic, Protocol
+from typing import Any, Generic
 
 from domain.errors import DomainError, Unavailable
 from live.events import ResyncReason
 from live.feeds import D, K, N, S
 from live.mailboxes import Mailbox
 from live.readers import Reader
+from live.seats import Seat, Sink
 from live.streams import Stream
 from live.topics import Pace
 
 _log = logging.getLogger(__name__)
-_SLICE = 200
+_SLICE = 100
 """So many clients are served before others have a turn of the event loop: some 3 ms."""
+_MOST_RENDERED = 16
 
 Render = Callable[[Any], Awaitable[bytes]]
 """Makes the payload of an event, the same for every client of a cohort."""
-
-
-class Sink(Protocol):
-    """Takes what one subscription is sent. Its calls return at once and never raise."""
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether it takes more now. When it does again, it wakes its seat."""
-        ...
-
-    def put(self, payloads: Sequence[bytes]) -> None:
-        """Send these, in this order."""
-        ...
-
-    def end(self, problem: Exception | None) -> None:
-        """The subscription is over, for a reason or in good order."""
-        ...
-
-
-class Seat(Generic[K, S, N, D]):
-    """One client of a cohort."""
-
-    __slots__ = ("_cohort", "has_left", "is_woken", "reader", "right", "sink")
-
-    def __init__(self, cohort: "Cohort[K, S, N, D]", stream: Stream[K, S, N, D], sink: Sink) -> None:
-        self._cohort = cohort
-        self.reader: Reader[K, S, N, D] = stream.reader(Mailbox(self.wake))
-        self.right = stream.right
-        self.sink = sink
-        self.is_woken = False
-        self.has_left = False
-
-    def wake(self) -> None:
-        """There may be something to send, or it may be taken again."""
-        if not self.is_woken:
-            self.is_woken = True
-            self._cohort.woken(self)
-
-    def leave(self) -> None:
-        """Nothing more is sent."""
-        if not self.has_left:
-            self.has_left = True
-            self._cohort.left(self)
 
 
 class Cohort(Generic[K, S, N, D]):
@@ -77,7 +37,10 @@ class Cohort(Generic[K, S, N, D]):
         self._render = render
         self._pace = pace
         self._forget = forget
-        self._seats: set[Seat[K, S, N, D]] = set()
+        self._abreast: dict[Sink, Seat[K, S, N, D]] = {}
+        self._alone: set[Seat[K, S, N, D]] = set()
+        self._common: Reader[K, S, N, D] | None = None
+        """Stands where all who are abreast stand, and hears of the topic for them."""
         self._woken: list[Seat[K, S, N, D]] = []
         self._wake = asyncio.Event()
         self._is_private = False
@@ -86,14 +49,16 @@ class Cohort(Generic[K, S, N, D]):
 
     async def join(self, stream: Stream[K, S, N, D], sink: Sink) -> Seat[K, S, N, D]:
         """A client more, whose right has been asked."""
-        seat = Seat(self, stream, sink)
-        self._seats.add(seat)
+        seat: Seat[K, S, N, D] = Seat(self, sink)
+        seat.reader = reader = stream.reader(Mailbox(seat.wake))
+        if reader.is_private:
+            self._is_private, seat.right = True, stream.right
+        self._alone.add(seat)
         try:
-            await seat.reader.known()
+            await reader.known()
         except BaseException:
             seat.leave()
             raise
-        self._is_private = seat.reader.is_private
         if self._task is None:
             self._task = asyncio.create_task(self._run())
         seat.wake()
@@ -101,23 +66,26 @@ class Cohort(Generic[K, S, N, D]):
 
     def woken(self, seat: Seat[K, S, N, D]) -> None:
         """From a seat."""
-        if not self._woken:
-            self._wake.set()
         self._woken.append(seat)
+        self._wake.set()
 
     def left(self, seat: Seat[K, S, N, D]) -> None:
         """From a seat."""
-        seat.reader.leave()
-        self._seats.discard(seat)
-        if not self._seats:
-            self._forget()
-            if self._task is not None:
-                self._task.cancel()
+        self._abreast.pop(seat.sink, None)
+        self._alone.discard(seat)
+        if seat.reader is not None:
+            seat.reader.leave()
+        if self._abreast or self._alone:
+            return
+        self._forget()
+        if self._common is not None:
+            self._common.leave()
+        if self._task is not None:
+            self._task.cancel()
 
     async def stop(self) -> None:
         """End every subscription in good order."""
-        for seat in list(self._seats):
-            self._end(seat, None)
+        self._end_all(None)
         if self._task is not None:
             await asyncio.gather(self._task, return_exceptions=True)
 
@@ -126,23 +94,22 @@ class Cohort(Generic[K, S, N, D]):
             await self._work()
         except Exception as problem:  # noqa: BLE001 an edge: whatever fails, no client is left in silence
             _log.exception("live_cohort_failed")
-            for seat in list(self._seats):
-                self._end(seat, problem)
+            self._end_all(problem)
 
     async def _work(self) -> None:
         beat_at, check_at = monotonic() + self._pace.heartbeat, monotonic() + self._pace.recheck
         while True:
             await self._wait(min(beat_at, check_at) if self._is_private else beat_at)
-            woken, self._woken = self._woken, []
             self._wake.clear()
-            if await self._serve(woken) >= len(self._seats):
+            woken, self._woken = self._woken, []
+            if await self._serve_abreast() + await self._serve_alone(woken) >= len(self._abreast) + len(self._alone):
                 beat_at = monotonic() + self._pace.heartbeat
             if monotonic() >= beat_at:
                 beat_at = monotonic() + self._pace.heartbeat
                 await self._beat()
             if self._is_private and monotonic() >= check_at:
                 check_at = monotonic() + self._pace.recheck
-                await self._confirmed(list(self._seats))
+                await self._confirm([*self._abreast.values(), *self._alone])
 
     async def _wait(self, until: float) -> None:
         try:
@@ -151,72 +118,141 @@ class Cohort(Generic[K, S, N, D]):
         except TimeoutError:
             return
 
-    async def _serve(self, woken: list[Seat[K, S, N, D]]) -> int:
+    async def _serve_abreast(self) -> int:
+        """Send what is new to all who stand abreast; how many have been sent it."""
+        common = self._common
+        if common is None or common.mailbox.is_empty:
+            return 0
+        if common.mailbox.closed:
+            self._dissolve(common)
+            return 0
+        behind = common.twin(lambda: None)
+        try:
+            events = common.take()
+            if self._is_private:
+                for seat in await self._confirm(list(self._abreast.values())):
+                    self._set_apart(seat, behind)
+                    self._take_back(seat)
+            await self._give([await self._payload(event) for event in events], behind)
+        finally:
+            behind.leave()
+        return len(self._abreast)
+
+    async def _give(self, payloads: Sequence[bytes], behind: Reader[K, S, N, D]) -> None:
+        """Who takes nothing is left where all stood before."""
+        abreast, sinks = self._abreast, list(self._abreast)
+        for begin in range(0, len(sinks), _SLICE):
+            if begin:
+                await asyncio.sleep(0)
+            for sink in sinks[begin : begin + _SLICE]:
+                if sink in abreast and not sink.put(payloads):
+                    self._set_apart(abreast[sink], behind)
+
+    async def _serve_alone(self, woken: list[Seat[K, S, N, D]]) -> int:
         """Send the woken what waits for them; how many have been sent something."""
         frames: list[tuple[Seat[K, S, N, D], Sequence[object]]] = []
         for seat in woken:
             seat.is_woken = False
-            if seat.has_left:
+            if seat.has_left or seat.reader is None:
                 continue
             if seat.reader.mailbox.closed:
                 self._end(seat, seat.reader.mailbox.error)
             elif seat.sink.is_ready and (events := seat.reader.take()):
                 frames.append((seat, events))
         if frames and self._is_private:
-            permitted = await self._confirmed([seat for seat, _ in frames], ResyncReason.SOURCE_RESTORED)
-            frames = [frame for frame in frames if frame[0] in permitted]
+            unknown = await self._confirm([seat for seat, _ in frames])
+            for seat in unknown:
+                self._take_back(seat)
+            frames = [frame for frame in frames if frame[0] not in unknown]
         await self._send(frames)
         return len(frames)
 
-    async def _beat(self) -> None:
-        """Heartbeats, one object for all of a version."""
-        made: dict[tuple[str, int], object] = {}
-        frames: list[tuple[Seat[K, S, N, D], Sequence[object]]] = []
-        for seat in self._seats:
-            if seat.sink.is_ready and not seat.is_woken:
-                position = seat.reader.position
-                if position not in made:
-                    made[position] = seat.reader.heartbeat()
-                frames.append((seat, (made[position],)))
-        await self._send(frames)
-
-    async def _send(self, frames: list[tuple[Seat[K, S, N, D], Sequence[object]]]) -> None:
-        rendered = self._rendered
+    async def _send(self, frames: Sequence[tuple[Seat[K, S, N, D], Sequence[object]]]) -> None:
+        """Each its own events; who has had them and waits for nothing more falls in with the others."""
         for number, (seat, events) in enumerate(frames, 1):
-            payloads = []
-            for event in events:
-                known = rendered.get(id(event))
-                payloads.append(known[1] if known is not None else await self._payload(event))
-            if not seat.has_left:
-                seat.sink.put(payloads)
+            payloads = [await self._payload(event) for event in events]
+            if seat.reader is not None and not seat.has_left:
+                if seat.sink.put(payloads):
+                    self._fall_in(seat, seat.reader)
+                else:
+                    seat.reader.take_back(ResyncReason.SLOW_CLIENT)
             if number % _SLICE == 0:
                 await asyncio.sleep(0)
-        while len(self._rendered) > 16:
-            del self._rendered[next(iter(self._rendered))]
+
+    async def _beat(self) -> None:
+        """Heartbeats, one object for all of a version; who has something to come needs none."""
+        if self._common is not None and self._common.mailbox.is_empty and self._abreast:
+            payloads = [await self._payload(self._common.heartbeat())]
+            for sink in list(self._abreast):
+                sink.put(payloads)
+        made: dict[tuple[str, int], object] = {}
+        for seat in list(self._alone):
+            reader = seat.reader
+            if reader is not None and seat.sink.is_ready and not seat.is_woken:
+                if reader.position not in made:
+                    made[reader.position] = reader.heartbeat()
+                payloads = [await self._payload(made[reader.position])]
+                if not seat.has_left:
+                    seat.sink.put(payloads)
 
     async def _payload(self, event: object) -> bytes:
+        known = self._rendered.get(id(event))
+        if known is not None:
+            return known[1]
         payload = await self._render(event)
         self._rendered[id(event)] = (event, payload)  # held, so that its id stays its own
+        if len(self._rendered) > _MOST_RENDERED:
+            del self._rendered[next(iter(self._rendered))]
         return payload
 
-    async def _confirmed(
-        self, seats: Sequence[Seat[K, S, N, D]], otherwise: ResyncReason | None = None
-    ) -> set[Seat[K, S, N, D]]:
-        """Those of the seats whose clients may see it at this moment; the refused ones have ended.
-
-        Of whom nobody can tell, what was taken is made good later, for the reason `otherwise`.
-        """
-        answers = await asyncio.gather(*(seat.right.confirm() for seat in seats), return_exceptions=True)
-        permitted = set()
-        for seat, answer in zip(seats, answers, strict=True):
-            if answer is True:
-                permitted.add(seat)
-            elif isinstance(answer, DomainError):
+    async def _confirm(self, seats: Sequence[Seat[K, S, N, D]]) -> set[Seat[K, S, N, D]]:
+        """Ask whether their clients may see it at this moment. The refused end; of the others nobody can tell."""
+        asked = [(seat, seat.right) for seat in seats if seat.right is not None]
+        answers = await asyncio.gather(*(right.confirm() for _, right in asked), return_exceptions=True)
+        unknown = set()
+        for (seat, _), answer in zip(asked, answers, strict=True):
+            if isinstance(answer, DomainError):
                 self._end(seat, answer)
-            elif otherwise is not None:
-                seat.reader.take_back(otherwise)
-                asyncio.get_running_loop().call_later(min(1.0, self._pace.recheck), seat.wake)
-        return permitted
+            elif answer is not True and not seat.has_left:
+                unknown.add(seat)
+        return unknown
+
+    def _take_back(self, seat: Seat[K, S, N, D]) -> None:
+        """What was taken for it was not sent after all, and is made good later."""
+        if seat.reader is not None:
+            seat.reader.take_back(ResyncReason.SOURCE_RESTORED)
+            asyncio.get_running_loop().call_later(min(1.0, self._pace.recheck), seat.wake)
+
+    def _fall_in(self, seat: Seat[K, S, N, D], reader: Reader[K, S, N, D]) -> None:
+        """Stand abreast of the others, if nothing waits and they stand there too; the first is where all will stand."""
+        if not reader.mailbox.is_empty:
+            return
+        if self._common is None:
+            self._common = reader.twin(self._wake.set)
+        if not self._common.mailbox.closed and reader.standing == self._common.standing:
+            reader.leave()
+            seat.reader = None
+            self._alone.discard(seat)
+            self._abreast[seat.sink] = seat
+
+    def _set_apart(self, seat: Seat[K, S, N, D], behind: Reader[K, S, N, D]) -> None:
+        """Let it take alone, from where it was left behind."""
+        del self._abreast[seat.sink]
+        self._alone.add(seat)
+        seat.reader = behind.twin(seat.wake)
+        if seat.reader.mailbox.closed:
+            seat.wake()
+
+    def _dissolve(self, common: Reader[K, S, N, D]) -> None:
+        """The topic is over, for all who stand abreast; who came later may have another."""
+        common.leave()
+        self._common = None
+        for seat in list(self._abreast.values()):
+            self._end(seat, common.mailbox.error)
+
+    def _end_all(self, problem: Exception | None) -> None:
+        for seat in [*self._abreast.values(), *self._alone]:
+            self._end(seat, problem)
 
     def _end(self, seat: Seat[K, S, N, D], problem: Exception | None) -> None:
         if not seat.has_left:

@@ -21,6 +21,17 @@ class Mailbox(Generic[D]):
         self.closed = False
         self._wake = wake
 
+    def twin(self, wake: Callable[[], None]) -> "Mailbox[D]":
+        """Another with the same in it."""
+        other = Mailbox[D](wake)
+        other.delta, other.owed, other.error, other.closed = self.delta, self.owed, self.error, self.closed
+        return other
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to take, and more may come."""
+        return self.delta is None and self.owed is None and not self.closed
+
     def put(self, delta: D) -> None:
         """Offer a delta; a stream that has not taken the one before gets a snapshot in place of both."""
         if self.delta is not None:

@@ -1,6 +1,7 @@
 """Owns where one client stands in a topic, and what it is sent next."""
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from typing import Generic
 
 from live.events import Heartbeat, Resync, ResyncReason, StreamPosition
@@ -34,10 +35,22 @@ class Reader(Generic[K, S, N, D]):
         """Whether the right to the topic may be lost."""
         return self._topic.feed.is_private(self._topic.key)
 
+    def twin(self, wake: Callable[[], None]) -> "Reader[K, S, N, D]":
+        """Another that stands where this one does, with the same waiting for it; whoever asks for it leaves it."""
+        other = copy(self)
+        other.mailbox = self.mailbox.twin(wake)
+        self._topic.mailboxes.add(other.mailbox)
+        return other
+
     @property
     def position(self) -> tuple[str, int]:
         """Epoch and version of what was sent last."""
         return self._epoch, self._version
+
+    @property
+    def standing(self) -> object:
+        """Equal for readers that have been sent the same of the same topic, and may be sent the same from here on."""
+        return self._topic, self._epoch, self._version
 
     async def known(self) -> None:
         """Wait until there is something to take. Raises what `Topic.known` raises."""

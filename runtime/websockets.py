@@ -16,6 +16,7 @@ from schema.transport.wires import EXTENSION, Message
 if TYPE_CHECKING:
     from asyncio import BaseTransport
 
+    from uvicorn._types import ASGISendEvent
     from websockets.http11 import Request
 
 _UNSENT = 16 * 1024
@@ -25,8 +26,6 @@ _BUFFERED = 32 * 1024
 _FAREWELL = 1.0
 """Seconds that a peer which takes nothing has for taking the close frame."""
 _TEXT = 0x81
-_OPEN = State.OPEN
-"""Asked twice for each message, and a member of an enumeration is slow to look up."""
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
@@ -34,6 +33,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     on_ready: Callable[[], None]
     blocked_at: float | None = None
+    is_ready = False
+    """Settled after all that may change it, for it is asked at each message."""
 
     def connection_made(self, transport: "BaseTransport") -> None:
         self.on_ready = lambda: None
@@ -52,11 +53,20 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self.blocked_at = None
+        self._settle()
         self.on_ready()
 
-    @property
-    def is_ready(self) -> bool:
-        return self.blocked_at is None and self.is_open
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._settle()
+
+    async def send(self, message: "ASGISendEvent") -> None:
+        await super().send(message)
+        self._settle()
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        self._settle()
 
     @property
     def is_open(self) -> bool:
@@ -64,44 +74,54 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self.handshake_complete
             and not self.close_sent
             and not self.disconnected
-            and self.conn.state is _OPEN
+            and self.conn.state is State.OPEN
             and not self.transport.is_closing()
         )
 
     def write(self, messages: Sequence[Message]) -> None:
         """Frames that nothing else interleaves: uvicorn leaves no part of a frame unwritten between calls."""
-        self.transport.write(b"".join([_frame(message) for message in messages]))
+        if len(messages) == 1:
+            self.transport.write(_frame(messages[0]))
+        else:
+            self.transport.write(b"".join([_frame(message) for message in messages]))
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self.blocked_at = monotonic()
+        self.blocked_at, self.is_ready = monotonic(), False
 
     def resume_writing(self) -> None:
         super().resume_writing()
         self.blocked_at = None
+        self._settle()
         self.on_ready()
 
     def cut(self, code: int, reason: str) -> None:
-        if not self.disconnected and not self.close_sent and self.conn.state is _OPEN:
+        if not self.disconnected and not self.close_sent and self.conn.state is State.OPEN:
             self.conn.send_close(code, reason)
             self.transport.write(b"".join(self.conn.data_to_send()))
             self.close_sent = True
             self.stop_keepalive()
+            self._settle()
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
         self.loop.call_later(_FAREWELL, self.transport.abort)
 
     def keepalive_timeout(self) -> None:
         """A peer that answers no ping takes no close frame either: without an end its buffer would wait for ever."""
         super().keepalive_timeout()
+        self._settle()
         self.loop.call_later(_FAREWELL, self.transport.abort)
+
+    def _settle(self) -> None:
+        self.is_ready = self.blocked_at is None and self.is_open
 
 
 def _frame(message: Message) -> bytes:
     """The whole text frame of a server, with its header."""
-    text = b"".join(message)
-    length = len(text)
+    length = sum(map(len, message))
     if length < 126:
-        return bytes((_TEXT, length)) + text
-    if length < 65_536:
-        return b"\x81\x7e" + length.to_bytes(2) + text
-    return b"\x81\x7f" + length.to_bytes(8) + text
+        header = bytes((_TEXT, length))
+    elif length < 65_536:
+        header = b"\x81\x7e" + length.to_bytes(2)
+    else:
+        header = b"\x81\x7f" + length.to_bytes(8)
+    return b"".join((header, *message))

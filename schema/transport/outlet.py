@@ -16,7 +16,7 @@ class Follower(Protocol):
 
 
 class Outlet:
-    """One connection's. What it holds is bounded: streams ask `is_ready` before they give more."""
+    """One connection's. What it holds is bounded: it takes nothing of streams while the peer takes nothing."""
 
     __slots__ = ("_followers", "_gathered", "_is_posted", "_post", "_ready", "_wire")
 
@@ -49,14 +49,23 @@ class Outlet:
         if self._gathered:
             self._gathered = [entry for entry in self._gathered if entry[0] is not follower]
 
-    def put(self, follower: Follower, messages: Sequence[Message]) -> None:
-        """Send what a stream brings, soon, together with what others bring."""
-        gathered = self._gathered
+    def put(self, follower: Follower, messages: Sequence[Message]) -> bool:
+        """Send what a stream brings: at once if it is the only one, else soon, together with what the others bring.
+
+        False, and nothing is sent, when the peer takes nothing.
+        """
+        wire, gathered = self._wire, self._gathered
+        if not wire.is_ready:
+            return False
+        if len(self._followers) == 1 and not gathered:
+            wire.write(messages)
+            return True
         for message in messages:
             gathered.append((follower, message))
         if not self._is_posted:
             self._is_posted = True
             self._post.add(self)
+        return True
 
     def put_now(self, message: Message) -> None:
         """Send after all that is gathered, without waiting for more; it is held while the peer takes nothing."""

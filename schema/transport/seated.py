@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import orjson
 
 if TYPE_CHECKING:
-    from live.cohorts import Seat
+    from live.seats import Seat
     from schema.context import ApiContext
     from schema.transport.outlet import Outlet
     from schema.transport.subscriptions import Begun
@@ -23,7 +23,7 @@ class Owner(Protocol):
 
 
 class Seated:
-    """A `live.cohorts.Sink`."""
+    """A `live.seats.Sink`."""
 
     __slots__ = ("_head", "_id", "_outlet", "_owner", "_seat", "request_id")
 
@@ -49,8 +49,9 @@ class Seated:
     def is_ready(self) -> bool:
         return self._outlet.is_ready
 
-    def put(self, payloads: Sequence[bytes]) -> None:
-        self._outlet.put(self, [(self._head, payload, _TAIL) for payload in payloads])
+    def put(self, payloads: Sequence[bytes]) -> bool:
+        head = self._head
+        return self._outlet.put(self, [(head, payload, _TAIL) for payload in payloads])
 
     def end(self, problem: Exception | None) -> None:
         self._outlet.flush()

@@ -29,7 +29,7 @@ from schema.transport.wires import AsgiWire, Gone
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
-    from live.cohorts import Seat
+    from live.seats import Seat
 
 EVENT_STREAM = "text/event-stream"
 _HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
@@ -131,10 +131,9 @@ class EventStream(Response):
     def is_ready(self) -> bool:
         return self._outlet is not None and self._outlet.is_ready
 
-    def put(self, payloads: Sequence[bytes]) -> None:
+    def put(self, payloads: Sequence[bytes]) -> bool:
         """From the cohort: what all are sent."""
-        if self._outlet is not None:
-            self._outlet.put(self, [(_NEXT, payload, _END) for payload in payloads])
+        return self._outlet is not None and self._outlet.put(self, [(_NEXT, payload, _END) for payload in payloads])
 
     def end(self, problem: Exception | None) -> None:
         """From the cohort: the stream is over."""

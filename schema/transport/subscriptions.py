@@ -20,7 +20,7 @@ from graphql import (
 )
 from graphql.language import ArgumentNode, VariableNode
 
-from live.cohorts import Seat, Sink
+from live.seats import Seat, Sink
 from resolvers.context import RequestFacts
 from schema.context import ApiContext
 from schema.followed import Followed

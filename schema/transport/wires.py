@@ -25,15 +25,12 @@ class Wire(Protocol):
 
     on_ready: Callable[[], None]
     """Called when it takes messages again, or never will."""
+    is_ready: bool
+    """Whether messages may be written: it is open, and what was written has mostly left."""
 
     @property
     def is_open(self) -> bool:
         """Whether it will ever take messages again."""
-        ...
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether messages may be written: it is open, and what was written has mostly left."""
         ...
 
     @property
@@ -61,30 +58,26 @@ class AsgiWire:
         """`pack` makes the ASGI event of a message."""
         self.on_ready: Callable[[], None] = _nothing
         self.blocked_at: float | None = None
-        self.is_open = True
+        self.is_open = self.is_ready = True
         self._send = send
         self._pack = pack
         self._task: asyncio.Task[None] | None = None
-
-    @property
-    def is_ready(self) -> bool:
-        return self.is_open and self._task is None
 
     def write(self, messages: Sequence[Message]) -> None:
         for number, message in enumerate(messages, 1):
             try:
                 sending = begin(self._send(self._pack(b"".join(message))))
             except Exception:  # noqa: BLE001 -- the peer is gone, which is told to whoever receives
-                self.is_open = False
+                self.is_open = self.is_ready = False
                 return
             if isinstance(sending, Ended):
                 continue
-            self.blocked_at = monotonic()
+            self.blocked_at, self.is_ready = monotonic(), False
             self._task = asyncio.create_task(self._finish(sending, messages[number:]))
             return
 
     def cut(self, code: int, reason: str) -> None:  # noqa: ARG002 -- nothing more can be said by ASGI
-        self.is_open = False
+        self.is_open = self.is_ready = False
         if self._task is not None:
             self._task.cancel()
 
@@ -97,7 +90,7 @@ class AsgiWire:
             self.is_open = False
         finally:
             self._task = None
-            self.blocked_at = None
+            self.blocked_at, self.is_ready = None, self.is_open
             self.on_ready()
 
 

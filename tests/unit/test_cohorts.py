@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from domain.errors import Forbidden, NotFound, Unavailable
-from live.cohorts import Cohorts, Seat
+from live.cohorts import Cohorts
 from live.events import Heartbeat, Resync, ResyncReason, StreamPosition
+from live.seats import Seat
 from live.topics import Pace
 from tests.support.rig import CALM, NOW, TICK, Changed, Rig, Shown, rig, until
 
@@ -24,10 +25,11 @@ class Client:
         self.ended: list[Exception | None] = []
         self.seat: Seat[Any, Any, Any, Any] | None = None
 
-    def put(self, payloads: Sequence[bytes]) -> None:
-        assert self.is_ready
+    def put(self, payloads: Sequence[bytes]) -> bool:
         assert not self.ended
-        self.got += payloads
+        if self.is_ready:
+            self.got += payloads
+        return self.is_ready
 
     def end(self, problem: Exception | None) -> None:
         self.ended.append(problem)
@@ -127,6 +129,24 @@ async def test_a_client_that_takes_nothing_costs_others_nothing_and_gets_the_new
         await found.made.turn(12, "after")
         await until(lambda: len(slow.got) == 4)
         assert slow.got[-1] == quick.got[-1] == repr(Changed(11, 12, "after")).encode()
+
+
+async def test_a_topic_tells_a_cohort_once_and_besides_only_who_could_not_follow() -> None:
+    async with room() as found:
+        slow, *quick = [await found.join() for _ in range(4)]
+        for client in (slow, *quick):
+            await client.has(Shown(1, "a"))
+        mailboxes = found.made.watch.topics["board"].mailboxes
+        assert len(mailboxes) == 1
+        slow.is_ready = False
+        await found.made.turn(2, "b")
+        await until(lambda: len(mailboxes) == 2)
+        slow.take_again()
+        await slow.has(Shown(1, "a"), Changed(1, 2, "b"))
+        await until(lambda: len(mailboxes) == 1)
+        await found.made.turn(3, "c")
+        for client in (slow, *quick):
+            await client.has(Shown(1, "a"), Changed(1, 2, "b"), Changed(2, 3, "c"))
 
 
 async def test_one_missed_event_waits_and_is_no_loss() -> None:
