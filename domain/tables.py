@@ -1,7 +1,8 @@
 """The one `MetaData` of the database, and the column shapes that its tables share."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
+from itertools import count
 from typing import Any
 
 from sqlalchemy import (
@@ -20,7 +21,7 @@ from sqlalchemy import (
     literal_column,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, UUID
-from sqlalchemy.dialects.postgresql.dml import OnConflictDoNothing
+from sqlalchemy.dialects.postgresql.dml import OnConflictDoNothing, OnConflictDoUpdate
 
 metadata = MetaData(
     naming_convention={
@@ -71,6 +72,20 @@ def constant(value: StrEnum) -> ColumnElement[str]:
     return literal_column(f"'{value.value}'", Text)
 
 
+class _OrUpdate(OnConflictDoUpdate):
+    """Known by its number, which SQLAlchemy can compare: so a statement with it need not be compiled each time."""
+
+    _traverse_internals = []  # noqa: RUF012 -- a declaration to SQLAlchemy, read only
+    _numbers = count()
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._number = next(self._numbers)
+
+    def _gen_cache_key(self, *_: object) -> tuple[type, int]:
+        return type(self), self._number
+
+
 def insert_or_nothing(table: Table) -> Insert:
     """Insert rows but for those that are there already, by whatever unique key.
 
@@ -78,4 +93,10 @@ def insert_or_nothing(table: Table) -> Insert:
     """
     statement = insert(table)
     statement._post_values_clause = _OrNothing()  # noqa: SLF001
+    return statement
+
+
+def or_update(statement: Insert, key: Sequence[str], values: Mapping[str, Any], where: ColumnElement[bool]) -> Insert:
+    """`on_conflict_do_update` for statements that are built once: the dialect's are compiled anew each time."""
+    statement._post_values_clause = _OrUpdate(index_elements=key, set_=values, where=where)  # noqa: SLF001
     return statement

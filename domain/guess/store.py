@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
@@ -32,13 +33,13 @@ from domain.match.model import Goals, Match
 from domain.match.store import LAST, gate, is_paused, is_settled, lock_passed, select_matches, to_match
 from domain.match.tables import matches
 from domain.member.tables import members
-from domain.tables import Instant, Uuid, among
+from domain.tables import Instant, Uuid, among, any_of, or_update
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
 
-def guess_visible(viewer_id: MemberId | None) -> ColumnElement[bool]:
+def guess_visible(viewer_id: MemberId | ColumnElement[UUID] | None) -> ColumnElement[bool]:
     """Whether a viewer may know of a guess: it is the viewer's own, or the match's lock has passed.
 
     For statements that join `matches`. Every reader of single guesses goes through it.
@@ -50,10 +51,12 @@ def guess_visible(viewer_id: MemberId | None) -> ColumnElement[bool]:
 
 # ---------------------------------------------------------------- saving
 
+_MEMBER = bindparam("member", type_=Uuid)
+
 
 def _take_turn() -> Select[Any]:
     """The member's lock first, then those of the tournaments, by id. Built once: building takes longer than running."""
-    key = func.hashtextextended(bindparam("member", type_=Text), 0)
+    key = func.hashtextextended(bindparam("member_key", type_=Text), 0)
     member = select(func.pg_advisory_xact_lock(key).label("locked")).cte("member")
     played = select(matches.c.tournament_id).where(matches.c.id == any_(bindparam("ids", type_=ARRAY(Uuid)))).distinct()
     played_in = played.order_by(matches.c.tournament_id).subquery("played_in")
@@ -69,19 +72,15 @@ async def lock_member(connection: "AsyncConnection", member_id: MemberId, ids: I
 
     Then let changes of these matches that wait already go first (`domain.match.store.close_gate`).
     """
-    await connection.execute(_TURN, {"member": f"guesses:{member_id}", "ids": list(ids)})
+    await connection.execute(_TURN, {"member_key": f"guesses:{member_id}", "ids": list(ids)})
 
 
 async def lock_matches(
     connection: "AsyncConnection", member_id: MemberId, ids: Iterable[MatchId]
 ) -> dict[MatchId, tuple[Match, bool]]:
     """The matches, kept from changing until the transaction ends, and whether the member joined their tournaments."""
-    joined = exists().where(
-        tournament_members.c.tournament_id == matches.c.tournament_id, tournament_members.c.member_id == member_id
-    )
-    statement = select_matches().add_columns(joined.label("joined")).where(among(matches.c.id, ids))
-    statement = statement.order_by(matches.c.id).with_for_update(read=True, of=matches)
-    return {MatchId(row.id): (to_match(row), row.joined) for row in await connection.execute(statement)}
+    rows = await connection.execute(_LOCK_MATCHES, {"ids": list(ids), "member": member_id})
+    return {MatchId(row.id): (to_match(row), row.joined) for row in rows}
 
 
 async def save(
@@ -92,9 +91,36 @@ async def save(
     One reading of the clock decides and is stored as `saved_at`. A guess that repeats the stored score is accepted and
     writes nothing. Call `lock_member` and `lock_matches` first.
     """
+    values = {
+        "match_ids": [item.match_id for item in given],
+        "homes": [item.home for item in given],
+        "aways": [item.away for item in given],
+        "member": member_id,
+        "request": request_id,
+    }
+    return {MatchId(row.match_id) for row in await connection.execute(_SAVE, values)}
+
+
+def _lock_matches() -> Select[Any]:
+    joined = exists().where(
+        tournament_members.c.tournament_id == matches.c.tournament_id, tournament_members.c.member_id == _MEMBER
+    )
+    statement = select_matches().add_columns(joined.label("joined")).where(any_of(matches.c.id, "ids"))
+    return statement.order_by(matches.c.id).with_for_update(read=True, of=matches)
+
+
+def _save() -> Select[Any]:
     # A CTE with a volatile function is computed once, whoever reads it.
     instant = select(func.clock_timestamp().label("at")).cte("instant")
-    items = _items(given)
+    items = (
+        func.unnest(
+            bindparam("match_ids", type_=ARRAY(Uuid)),
+            bindparam("homes", type_=ARRAY(SmallInteger)),
+            bindparam("aways", type_=ARRAY(SmallInteger)),
+        )
+        .table_valued("match_id", "home", "away", name="items")
+        .render_derived()
+    )
     accepted = (
         select(matches.c.tournament_id, matches.c.id.label("match_id"), items.c.home, items.c.away, instant.c.at)
         .select_from(items)
@@ -103,32 +129,18 @@ async def save(
         .where(~lock_passed(instant.c.at), ~is_paused(instant.c.at))
         .cte("accepted")
     )
-    saved = _write_heads(accepted, member_id).cte("saved")
+    saved = _write_heads(accepted).cte("saved")
     columns = ["tournament_id", "match_id", "member_id", "revision", "home", "away", "saved_at"]
-    new = select(*(saved.c[name] for name in columns), literal(request_id, Text))
+    new = select(*(saved.c[name] for name in columns), bindparam("request", type_=Text))
     revisions = insert(guess_revisions).from_select([*columns, "request_id"], new).cte("revisions")
-    rows = await connection.execute(select(accepted.c.match_id).add_cte(revisions))
-    return {MatchId(row.match_id) for row in rows}
+    return select(accepted.c.match_id).add_cte(revisions)
 
 
-def _items(given: Sequence[GuessInput]) -> Any:
-    """The input as rows: one statement text for any number of guesses."""
-    return (
-        func.unnest(
-            bindparam("match_ids", [item.match_id for item in given], type_=ARRAY(Uuid)),
-            bindparam("homes", [item.home for item in given], type_=ARRAY(SmallInteger)),
-            bindparam("aways", [item.away for item in given], type_=ARRAY(SmallInteger)),
-        )
-        .table_valued("match_id", "home", "away", name="items")
-        .render_derived()
-    )
-
-
-def _write_heads(accepted: Any, member_id: MemberId) -> Any:
+def _write_heads(accepted: Any) -> Any:
     source = select(
         accepted.c.tournament_id,
         accepted.c.match_id,
-        literal(member_id, Uuid),
+        _MEMBER,
         accepted.c.home,
         accepted.c.away,
         literal(1),
@@ -140,7 +152,10 @@ def _write_heads(accepted: Any, member_id: MemberId) -> Any:
     changed = or_(guesses.c.home != new.home, guesses.c.away != new.away)
     values = {"home": new.home, "away": new.away, "saved_at": new.saved_at, "revision": guesses.c.revision + 1}
     key = ["tournament_id", "match_id", "member_id"]
-    return statement.on_conflict_do_update(index_elements=key, set_=values, where=changed).returning(*guesses.c)
+    return or_update(statement, key, values, changed).returning(*guesses.c)
+
+
+_LOCK_MATCHES, _SAVE = _lock_matches(), _save()
 
 
 # ---------------------------------------------------------------- reading
@@ -148,7 +163,7 @@ def _write_heads(accepted: Any, member_id: MemberId) -> Any:
 
 async def read_own(connection: "AsyncConnection", member_id: MemberId, ids: Iterable[MatchId]) -> list[Guess]:
     """The member's guesses, given or not, for those of the matches whose tournaments the member has joined."""
-    rows = await connection.execute(_own_guesses(member_id).where(among(matches.c.id, ids)))
+    rows = await connection.execute(_OWN, {"ids": list(ids), "member": member_id})
     return [_to_guess(row, _goals(row.late_home, row.late_away)) for row in rows]
 
 
@@ -169,11 +184,11 @@ async def page_of_member(
     if states is not None:
         chosen.append(_among_states(states))
     when = func.coalesce(matches.c.kick_off, LAST)
-    statement = _own_guesses(member_id).where(*chosen).order_by(when, matches.c.id).limit(first + 1)
+    statement = _own_guesses(literal(member_id, Uuid)).where(*chosen).order_by(when, matches.c.id).limit(first + 1)
     if after is not None:
         position = tuple_(func.coalesce(literal(after[0], Instant), LAST), literal(after[1], Uuid))
         statement = statement.where(tuple_(when, matches.c.id) > position)
-    all_of_them = select(func.count()).select_from(_own_matches(member_id)).where(*chosen)
+    all_of_them = select(func.count()).select_from(_own_matches(literal(member_id, Uuid))).where(*chosen)
     total: int = (await connection.execute(all_of_them)).scalar_one()
     rows = await connection.execute(statement)
     return [_to_guess(row, _goals(row.late_home, row.late_away)) for row in rows], total
@@ -192,7 +207,7 @@ def _among_states(states: Sequence[GuessState]) -> ColumnElement[bool]:
     return state == any_(literal([each.value for each in states], ARRAY(Text)))
 
 
-def _own_matches(member_id: MemberId) -> Any:
+def _own_matches(member_id: ColumnElement[UUID]) -> Any:
     """Matches of the tournaments that a member has joined, with the member's guess where it was given."""
     own = and_(_of_match(), guesses.c.member_id == member_id, guess_visible(member_id))
     has_joined = and_(
@@ -201,7 +216,7 @@ def _own_matches(member_id: MemberId) -> Any:
     return matches.join(tournament_members, has_joined).outerjoin(guesses, own)
 
 
-def _own_guesses(member_id: MemberId) -> Select[Any]:
+def _own_guesses(member_id: ColumnElement[UUID]) -> Select[Any]:
     """A member's guesses, given or not, with a later save of each that does not count."""
     latest = (
         select(guess_revisions.c.revision, guess_revisions.c.home, guess_revisions.c.away)
@@ -325,3 +340,6 @@ def _to_guess(row: Row[Any], late_goals: Goals | None) -> Guess:
 
 def _goals(home: int | None, away: int | None) -> Goals | None:
     return None if home is None or away is None else Goals(home, away)
+
+
+_OWN = _own_guesses(_MEMBER).where(any_of(matches.c.id, "ids"))
