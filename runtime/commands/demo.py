@@ -6,7 +6,10 @@ import signal
 from collections import deque
 from datetime import timedelta
 from pathlib import Path
+from typing import Annotated
 
+from cyclopts import Parameter
+from cyclopts.validators import Number
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
@@ -18,7 +21,7 @@ from integrations.openfootball.provider import OpenFootballProvider
 from integrations.openfootball.replay import MAX_SPREAD
 from runtime.assets import ensure as ensure_assets
 from runtime.database import PostgresDatabase
-from runtime.demo.people import ADMIN, DOMAIN, MEMBERS, PASSWORD, PLAYER
+from runtime.demo.people import ADMIN, DOMAIN, FEWEST, MEMBERS, MOST, PASSWORD, PLAYER
 from runtime.demo.stage import AT_ONCE, found_leagues, gather_people, set_stage
 from runtime.embedded.lock import DataLock
 from runtime.errors import SetupError
@@ -46,6 +49,7 @@ def demo(
     speed: str = "watch",
     once: bool = False,
     reset: bool = False,
+    members: Annotated[int, Parameter(validator=Number(gte=FEWEST, lte=MOST))] = MEMBERS,
     port: int | None = None,
     data: Path | None = None,
 ) -> None:
@@ -61,6 +65,8 @@ def demo(
         End when the season is over, with its final top 5.
     reset
         Remove what earlier demos left in the data folder first.
+    members
+        How many people play.
     port
         The port of the API (PALPITE_PORT).
     data
@@ -69,15 +75,16 @@ def demo(
     settings = load_settings(port=port, data=data, demo=True)
     if reset:
         _reset(settings)
-    asyncio.run(_Demo(settings, parse_season(season), speed, once=once).run())
+    asyncio.run(_Demo(settings, parse_season(season), speed, members=members, once=once).run())
 
 
 class _Demo:
     """One run of the demo, from the first server to the last whistle."""
 
-    def __init__(self, settings: Settings, named: tuple[str, str], speed: str, *, once: bool) -> None:
+    def __init__(self, settings: Settings, named: tuple[str, str], speed: str, *, members: int, once: bool) -> None:
         self._season, self._competition = named
         self._pace = (None, WATCH) if speed == "watch" else (parse_speed(speed), MAX_SPREAD)
+        self._members = members
         self._once = once
         self._console = Console(highlight=False, markup=False, soft_wrap=True)
         self._lines: deque[str] = deque(maxlen=KEPT_LINES)
@@ -105,7 +112,7 @@ class _Demo:
         with Progress(
             TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), console=self._console
         ) as progress:
-            bar = _Bar(progress)
+            bar = _Bar(progress, self._members)
             settings = self._installation.settings
             await asyncio.to_thread(ensure_assets, settings.data, settings.assets)
             bar.step("Starting the servers")
@@ -127,7 +134,7 @@ class _Demo:
     async def _prepare(self, database: PostgresDatabase, player: Player, bar: "_Bar") -> Replay:
         """The replay that goes on, or a new one with all its guesses saved."""
         bar.step("Gathering the players")
-        cast = await gather_people(database)
+        cast = await gather_people(database, self._members)
         bar.step("Ingesting the season")
         replay = await player.last(self._competition, self._season)
         if replay is None:
@@ -188,9 +195,9 @@ class _Bar:
 
     STEPS = 5
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: Progress, members: int) -> None:
         self._progress = progress
-        self._task = progress.add_task("Fetching the web pages", total=self.STEPS * STEP_SIZE + MEMBERS)
+        self._task = progress.add_task("Fetching the web pages", total=self.STEPS * STEP_SIZE + members)
 
     def step(self, name: str) -> None:
         self._progress.update(self._task, advance=STEP_SIZE, description=name)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from itertools import islice, product
 
 MEMBERS = 200
+FEWEST, MOST = 10, 236
 PASSWORD = "palpite-demo"  # noqa: S105 -- of demo accounts, printed on the terminal
 DOMAIN = "demo.palpite.example"
 LEAGUES = ("Office", "Family", "Sunday Five-a-side", "Old School", "Neighbours")
@@ -25,10 +26,10 @@ class Person:
     """Place of the person's league in LEAGUES."""
 
 
-def people() -> list[Person]:
-    """The player and the admin first; both are in the first league, the others spread over all."""
+def people(number: int) -> list[Person]:
+    """So many; the player and the admin first: both are in the first league, the others spread over all."""
     names = [PLAYER, ADMIN, *(f"{first} {last}" for last, first in product(_LAST, _FIRST))]
     return [
         Person(name, f"{name.lower().replace(' ', '.')}@{DOMAIN}", 0 if place < 2 else place % len(LEAGUES))
-        for place, name in enumerate(islice(names, MEMBERS))
+        for place, name in enumerate(islice(names, number))
     ]

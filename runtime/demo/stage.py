@@ -35,9 +35,9 @@ class Cast:
     people: Sequence[Person]
 
 
-async def gather_people(database: Database) -> Cast:
+async def gather_people(database: Database, number: int) -> Cast:
     """The demo's accounts: those that are there, and new ones with the demo's password."""
-    cast = people()
+    cast = people(number)
     members: dict[str, MemberId] = {}
     password_hash = await Passwords().hash(PASSWORD)
     async with database.begin() as connection:
