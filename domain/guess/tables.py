@@ -1,6 +1,16 @@
 """Tables of who plays a tournament and of guesses. Guesses are partitioned by tournament."""
 
-from sqlalchemy import CheckConstraint, Column, ForeignKey, ForeignKeyConstraint, Index, Integer, SmallInteger, Table
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+)
 
 from domain.tables import Instant, Uuid, created_at, metadata, text
 
@@ -18,13 +28,15 @@ Index("ix_tournament_members_member", tournament_members.c.member_id)
 guesses = Table(
     "guesses",
     metadata,
-    Column("tournament_id", Uuid, primary_key=True),
-    Column("match_id", Uuid, primary_key=True),
-    Column("member_id", Uuid, primary_key=True),
+    Column("tournament_id", Uuid),
+    Column("match_id", Uuid),
+    Column("member_id", Uuid),
     Column("home", SmallInteger, nullable=False),
     Column("away", SmallInteger, nullable=False),
     Column("revision", Integer, nullable=False),
     Column("saved_at", Instant, nullable=False),
+    # With the goals, so that a settlement reads the guesses of a match from the key alone.
+    PrimaryKeyConstraint("tournament_id", "match_id", "member_id", postgresql_include=["home", "away"]),
     ForeignKeyConstraint(
         ["tournament_id", "match_id"], ["matches.tournament_id", "matches.id"], name="fk_guesses_match"
     ),

@@ -1,11 +1,12 @@
 """SQL of members' settled facts: what a settlement adds, and the whole counted anew."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
 
+from domain.guess.rules import MOST_GOALS
 from domain.ids import MatchId, TournamentId
 from domain.match.model import Goals
 from domain.scoring.model import ScoreBasis
@@ -15,22 +16,27 @@ from domain.settlement.rules import Delta
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
+_AWAY = MOST_GOALS + 1
+"""How many scores there are with the same goals at home."""
+_LEAST = 1
+"""A fact changes by one at most; bytes are not negative."""
 # Memory for the guesses of one match: a million of those that change something take 55 MB, and less would make the
 # join write them to files. Plans are made for the match at hand: of a million guesses one is needed that reads the
 # tables through, of ten one that does not.
 _PREPARE = text("SELECT set_config('work_mem', '64MB', true), set_config('plan_cache_mode', 'force_custom_plan', true)")
-# Each guess finds its delta by its place in a small array. To join a list of them instead costs a fifth more, and the
-# planner, who cannot know how many guesses such a list will meet, then looks up each member by itself.
+# Each guess finds its deltas in tables with a byte for each score that there is, faster to read than arrays. With
+# a list of deltas to join, the planner, who cannot know how many guesses it will meet, would look up each member by
+# itself. OFFSET 0: else scores are worked out anew for each fact, and read from the table and not from its key.
 _ADD = text(
     f"""
 UPDATE member_scores AS score
-SET {", ".join(f"{fact} = score.{fact} + (CAST(:{fact} AS integer[]))[guess.place]" for fact in FACTS)}
+SET {", ".join(f"{fact} = score.{fact} + get_byte(:{fact}, guess.score) - {_LEAST}" for fact in FACTS)}
 FROM (
-    SELECT member_id, (CAST(:places AS integer[]))[home + 1][away + 1] AS place
-    FROM guesses WHERE tournament_id = :tournament_id AND match_id = :match_id
+    SELECT member_id, home * {_AWAY} + away AS score FROM guesses
+    WHERE tournament_id = :tournament_id AND match_id = :match_id AND get_byte(:changes, home * {_AWAY} + away) > 0
+    OFFSET 0
 ) AS guess
-WHERE guess.place > 0
-    AND score.tournament_id = :tournament_id AND score.basis = :basis AND score.member_id = guess.member_id
+WHERE score.tournament_id = :tournament_id AND score.basis = :basis AND score.member_id = guess.member_id
 """  # noqa: S608 - the names of our own columns
 )
 
@@ -51,16 +57,19 @@ async def add(
 
 
 def _values(basis: ScoreBasis, changes: Sequence[Delta]) -> dict[str, Any]:
-    facts = {fact: [change.facts[n] for change in changes] for n, fact in enumerate(FACTS)}
-    return {"basis": basis, "places": _places([change.goals for change in changes]), **facts}
+    """A table of bytes for each fact, and one that tells which scores change anything."""
+    facts = {
+        fact: _table({change.goals: _LEAST + change.facts[n] for change in changes}) for n, fact in enumerate(FACTS)
+    }
+    return {"basis": basis, "changes": _table({change.goals: 1 for change in changes}), **facts}
 
 
-def _places(scores: Sequence[Goals]) -> list[list[int]]:
-    """The place of each score among these, from 1, by home goals and away goals; 0 for others."""
-    places = [[0] * (max(goals.away for goals in scores) + 1) for _ in range(max(goals.home for goals in scores) + 1)]
-    for place, goals in enumerate(scores, start=1):
-        places[goals.home][goals.away] = place
-    return places
+def _table(values: Mapping[Goals, int]) -> bytes:
+    """A byte for each score that can be guessed; 0 for those that have no value."""
+    table = bytearray(_AWAY * _AWAY)
+    for goals, value in values.items():
+        table[goals.home * _AWAY + goals.away] = value
+    return bytes(table)
 
 
 _RECOUNT = text(
