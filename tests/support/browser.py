@@ -25,7 +25,10 @@ class RunningDemo:
 @contextmanager
 def running_demo() -> Iterator[RunningDemo]:
     """A demo on a data folder of its own, with news for a quarter of an hour; at the end nothing of it is left."""
-    with data_in_memory() as data, started_palpite("demo", "--members", "60", "--port", "0", "--data", str(data)) as palpite:
+    with (
+        data_in_memory() as data,
+        started_palpite("demo", "--members", "60", "--port", "0", "--data", str(data)) as palpite,
+    ):
         line = palpite.wait_for_line(lambda line: "Live board" in line, seconds=300)
         yield RunningDemo(palpite, line.split()[-1].removesuffix("/live"))
 

@@ -70,7 +70,7 @@ async def test_rows_change_without_a_reload_and_equal_the_api(demo: RunningDemo)
         await open_live(page, demo.address)
         before = {row["id"]: row for row in await page.evaluate(ROWS)}
         assert len(before) == 50
-        await wait_for_news(page, versions=20, seconds=120)
+        await wait_for_news(page, versions=8, seconds=120)
         after = {row["id"]: row for row in await page.evaluate(ROWS)}
         both = before.keys() & after.keys()
         assert any(after[row]["points"] > before[row]["points"] for row in both)
