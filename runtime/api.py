@@ -35,6 +35,7 @@ from live.topics import Pace
 from resolvers.context import Services
 from resolvers.desks import Desks
 from runtime import assets
+from runtime.arrivals import HttpProtocol
 from runtime.database import PostgresDatabase
 from runtime.demo.people import DOMAIN, PASSWORD
 from runtime.files import FileLinks, files_route
@@ -268,6 +269,7 @@ def _config(app: Starlette, settings: Settings) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
+        http=HttpProtocol,
         ws=WebSocketProtocol,
         ws_ping_interval=settings.socket_ping_seconds,
         ws_ping_timeout=settings.socket_ping_seconds,

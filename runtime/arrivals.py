@@ -1,0 +1,74 @@
+"""Owns how requests arrive: uvicorn's HTTP, with an end to heads and bodies that drip in, and to heads without measure.
+
+It leans on attributes of uvicorn that are not promised; uvicorn is pinned, and tests/contract/test_arrivals.py checks
+them.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+if TYPE_CHECKING:
+    import asyncio
+
+_HEAD_BYTES = 320 * 1024
+"""A query in the address may be as long as a body; the headers beside it are measured by `runtime.middleware`."""
+
+
+class HttpProtocol(HttpToolsProtocol):
+    """One connection. Who is slower than this is dropped without an answer."""
+
+    head_seconds = 10.0
+    """From the connection, or the first byte of a request, to the end of its head."""
+    body_seconds = 15.0
+    """From there to its last byte. GraphQL answers a slow body before that; other addresses read none."""
+    _timer: "asyncio.TimerHandle | None" = None
+    _awaited: tuple[int, bool] | None = None
+    _bytes = 0
+
+    def connection_made(self, transport: "asyncio.BaseTransport") -> None:
+        super().connection_made(transport)  # type: ignore[arg-type]
+        self._timer = self.loop.call_later(self.head_seconds, self._drop)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._wait_no_longer()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        arriving = self._arriving()
+        if arriving is None:
+            if self._timer is not None:
+                self._wait_no_longer()
+        else:
+            self._wait(arriving, len(data))
+
+    def handle_websocket_upgrade(self) -> None:
+        super().handle_websocket_upgrade()
+        self.scope = None  # type: ignore[assignment]
+
+    def _arriving(self) -> tuple[int, bool] | None:
+        """The request of which something is missing, and whether that is its head; mostly a request comes at once."""
+        scope: Any = self.scope  # both None until there is one
+        cycle: Any = self.cycle
+        if cycle is not None and cycle.scope is scope:
+            return (id(scope), False) if cycle.more_body else None
+        return (id(scope), True) if scope is not None else None
+
+    def _wait(self, arriving: tuple[int, bool], size: int) -> None:
+        if arriving != self._awaited:
+            self._wait_no_longer()
+            self._awaited = arriving
+            seconds = self.head_seconds if arriving[1] else self.body_seconds
+            self._timer = self.loop.call_later(seconds, self._drop)
+        self._bytes += size
+        if arriving[1] and self._bytes > _HEAD_BYTES:
+            self._drop()
+
+    def _wait_no_longer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer, self._awaited, self._bytes = None, None, 0
+
+    def _drop(self) -> None:
+        self.transport.abort()

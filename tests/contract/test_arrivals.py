@@ -1,0 +1,137 @@
+"""Requests that drip in, and heads without measure: their connections end. It is also what is relied on of uvicorn."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Iterable
+from contextlib import suppress
+from pathlib import Path
+from time import monotonic
+
+import pytest
+import uvicorn
+from starlette.types import Receive, Scope, Send
+from websockets.asyncio.client import connect
+
+from runtime.api import _config, open_api
+from runtime.arrivals import HttpProtocol
+from runtime.settings import Settings
+from runtime.websockets import WebSocketProtocol
+
+HEAD = b"POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Length: 400\r\n\r\n"
+WHOLE = b"POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n[1]"
+
+
+class Quick(HttpProtocol):
+    head_seconds = 0.5
+    body_seconds = 0.8
+
+
+async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+    """Reads no body, as most addresses do."""
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.accept"})
+        while (await receive())["type"] != "websocket.disconnect":
+            await send({"type": "websocket.send", "text": "here"})
+        return
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+@pytest.fixture
+async def port() -> AsyncIterator[int]:
+    options = {"ws_per_message_deflate": False, "lifespan": "off", "log_config": None, "timeout_keep_alive": 3}
+    server = uvicorn.Server(uvicorn.Config(answer, http=Quick, ws=WebSocketProtocol, **options))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        task = asyncio.create_task(server._serve(sockets=[listener]))
+        while not server.started:  # noqa: ASYNC110 -- the server tells it by this flag only
+            await asyncio.sleep(0.01)
+        yield listener.getsockname()[1]
+        server.should_exit = server.force_exit = True
+        await task
+
+
+async def _until_cut(port: int, first: bytes, drip: bytes, seconds: float = 0.05) -> float:
+    """Send this, then a drip again and again; how long the server lets it."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    began = monotonic()
+    with suppress(ConnectionError):
+        writer.write(first)
+        ending = asyncio.ensure_future(_end_of(reader))
+        while not ending.done():
+            writer.write(drip)
+            await asyncio.wait([ending], timeout=seconds)
+    writer.close()
+    return monotonic() - began
+
+
+async def _end_of(reader: asyncio.StreamReader) -> None:
+    with suppress(ConnectionError):
+        while await reader.read(1000):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("first", "drip"),
+    [
+        (b"", b""),
+        (b"P", b""),
+        (b"GET /", b"x"),
+        (b"GET / HTTP/1.1\r\nX-Slow: ", b"x"),
+        (b"GET / HTTP/1.1\r\n", b"x: y\r\n"),
+        (HEAD, b" "),
+        (WHOLE + b"GET / HTTP/1.1\r\nX-Slow: ", b"x"),
+        (WHOLE + HEAD, b" "),
+    ],
+    ids=["silence", "one letter", "address", "header", "headers", "body", "second head", "second body"],
+)
+async def test_what_drips_in_is_cut(first: bytes, drip: bytes, port: int) -> None:
+    async with asyncio.timeout(60):
+        waits = await asyncio.gather(*(_until_cut(port, first, drip) for _ in range(20)))
+    assert all(0.45 < wait < 10 for wait in waits), waits
+
+
+async def test_a_head_without_measure_is_cut_long_before_it_is_whole(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    sent = 0
+    with suppress(ConnectionError):
+        writer.write(b"GET / HTTP/1.1\r\nX-Large: ")
+        while not reader.at_eof() and sent < 64 * 2**20:
+            writer.write(b"x" * 65_536)
+            sent += 65_536
+            await writer.drain()
+            await asyncio.sleep(0)
+    writer.transport.abort()
+    assert sent < 16 * 2**20
+
+
+async def test_who_asks_again_and_again_or_in_pieces_is_answered(port: int) -> None:
+    """For longer than any one request may take."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for number in range(12):
+        for part in _pieces(WHOLE, 3 if number % 2 else len(WHOLE)):
+            writer.write(part)
+            await asyncio.sleep(0.002)
+        assert await asyncio.wait_for(reader.readuntil(b"\r\n\r\nok"), 10)
+        await asyncio.sleep(0.1)
+    writer.close()
+
+
+def _pieces(data: bytes, size: int) -> Iterable[bytes]:
+    return (data[begin : begin + size] for begin in range(0, len(data), size))
+
+
+async def test_a_socket_stays_open_when_its_handshake_came_in_time(port: int) -> None:
+    async with connect(f"ws://127.0.0.1:{port}/") as client:
+        await asyncio.sleep(1.2)
+        await client.send("there?")
+        assert await asyncio.wait_for(client.recv(), 10) == "here"
+
+
+async def test_the_api_is_served_by_it(database_url: str, valkey_url: str, tmp_path: Path) -> None:
+    given = {"DATABASE_URL": database_url, "REDIS_URL": valkey_url, "data": tmp_path, "assets": tmp_path / "assets"}
+    settings = Settings(**given)
+    async with open_api(settings) as app:
+        config = _config(app, settings)
+        config.load()
+        assert config.http_protocol_class is HttpProtocol
