@@ -84,7 +84,8 @@ class Socket:
     async def serve(self) -> None:
         """Answer until the client leaves, breaks the protocol, or the socket is old."""
         loop, self._serving = asyncio.get_running_loop(), asyncio.current_task()
-        self._clock = loop.call_later(self._times.init, self._close_soon, Close.INIT_TIMEOUT, "No connection_init")
+        reason = "Connection initialisation timeout"
+        self._clock = loop.call_later(self._times.init, self._close_soon, Close.INIT_TIMEOUT, reason)
         try:
             while True:
                 await self._handle(read_message(await self._receive(), self._engine.limits))
