@@ -7,30 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from tests.support.api import PROTOCOL, Api, Stream, open_socket, running_api, served
+from tests.support.api import PROTOCOL, Api, Stream, closing, open_socket, running_api, served
 from tests.support.api_world import begin_session, make_world
 from tests.support.football import set_match
 from tests.support.graphql_client import read_operation
 from tests.support.settlement import play
 
 BOARDS = read_operation("leaderboardUpdates")
-
-
-async def closing(connection: ClientConnection) -> tuple[int, str]:
-    """Code and reason with which the server closes, whatever it says before."""
-    with pytest.raises(ConnectionClosed) as closed:
-        await asyncio.wait_for(_everything(connection), 15)
-    assert closed.value.rcvd is not None
-    return closed.value.rcvd.code, closed.value.rcvd.reason
-
-
-async def _everything(connection: ClientConnection) -> None:
-    while True:
-        await connection.recv()
 
 
 async def test_a_member_has_ten_sockets_and_not_one_more(api: Api) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from starlette.applications import Starlette
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
 
 from runtime.api import _config, _Server, open_api
 from runtime.database import PostgresDatabase
@@ -86,6 +87,16 @@ async def served(api: Api) -> AsyncIterator[str]:
 def open_socket(address: str, **options: Any) -> connect:
     """A websocket that speaks our protocol, before `connection_init`."""
     return connect(f"ws://{address}/graphql", subprotocols=options.pop("subprotocols", [PROTOCOL]), **options)
+
+
+async def closing(connection: ClientConnection) -> tuple[int, str]:
+    """Code and reason with which the server closes, whatever it says before."""
+    try:
+        async with asyncio.timeout(30):
+            while True:
+                await connection.recv()
+    except ConnectionClosed as closed:
+        return (closed.rcvd.code, closed.rcvd.reason) if closed.rcvd is not None else (1006, "")
 
 
 @dataclass(slots=True)
