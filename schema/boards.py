@@ -1,7 +1,8 @@
 """Ids of boards and their rows, and what the rows of one page read together."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -10,8 +11,10 @@ import strawberry
 from domain.ids import LeagueId, MemberId, RoundId, TournamentId
 from domain.leaderboard.board import OpenBoard
 from domain.leaderboard.model import BoardHead, BoardKey, PastRound, RankedRow
-from domain.member.model import Member
+from resolvers.loaders import Loaders
 from schema import ids
+from schema.batched import Batch
+from schema.member import Member
 from schema.moments import moment_parts
 
 T = TypeVar("T")
@@ -45,7 +48,7 @@ def board_key(parts: Sequence[str]) -> BoardKey:
     )
 
 
-class RowBatch:
+class RowBatch(Batch):
     """What rows of one page show besides their own numbers; each is read once for all rows, when first asked for."""
 
     def __init__(
@@ -54,49 +57,50 @@ class RowBatch:
         rows: Sequence[RankedRow],
         *,
         head: BoardHead | None = None,
-        guessed_matches: Mapping[MemberId, int] | None = None,
-        movement: Mapping[MemberId, int | None] | None = None,
-        members: Mapping[MemberId, Member] | None = None,
+        known: Mapping[str, Mapping[MemberId, Any]] | None = None,
     ) -> None:
-        """What is given needs no reading, and no task for each field: events of streams bring it with them."""
+        """`known`, by fields, needs no reading, and no task for each of them: events of streams bring it along."""
         self.board = board
         self.head = head or board.head
-        self.members = members
         self._rows = rows
-        self._guessed_matches = guessed_matches
-        self._movement = movement
-        self._reads: dict[str, asyncio.Task[Any]] = {}
+        self._known = dict(known or {})
+        self._reads: dict[str, asyncio.Task[Mapping[MemberId, Any]]] = {}
 
-    def guessed_matches(self, member_id: MemberId) -> int | Awaitable[int]:
-        """Settled matches that a member had guessed."""
-        if self._guessed_matches is not None:
-            return self._guessed_matches.get(member_id, 0)
-        return self._read_guessed_matches(member_id)
+    def has(self, names: Collection[str]) -> bool:
+        return self._known.keys() >= set(names)
 
-    def movement(self, member_id: MemberId) -> int | Awaitable[int | None] | None:
-        """Ranks gained or lost since the current round began."""
-        if self._movement is not None:
-            return self._movement.get(member_id)
-        return self._read_movement(member_id)
+    async def load(self, names: Collection[str], loaders: Loaders) -> None:
+        missing = [name for name in names if name not in self._known]
+        found = await asyncio.gather(*(self._once(name, partial(self._read, name, loaders)) for name in missing))
+        self._known.update(zip(missing, found, strict=True))
+
+    def known(self, name: str, member_id: MemberId) -> Any:
+        """What a row shows in a field that is loaded; a KeyError when it is not."""
+        return self._known[name].get(member_id)
 
     async def history(self, member_id: MemberId) -> tuple[PastRound, ...]:
         """How a member stood after each round."""
-        found = await self._once("history", lambda: self.board.history([row.member_id for row in self._rows]))
+        found = await self._once("history", lambda: self.board.history(self._members()))
         return found.get(member_id, ())
 
-    async def _read_guessed_matches(self, member_id: MemberId) -> int:
-        found = await self._once("guessed", lambda: self.board.guessed_matches([row.member_id for row in self._rows]))
-        return found.get(member_id, 0)
+    async def _read(self, name: str, loaders: Loaders) -> Mapping[MemberId, Any]:
+        match name:
+            case "guessed_matches":
+                return await self.board.guessed_matches(self._members())
+            case "movement":
+                return await self.board.movement(self._rows)
+            case "member":
+                found = await loaders.member.load_many(self._members())
+                return {member.id: Member.from_domain(member) for member in found if member is not None}
+        raise LookupError(name)
 
-    async def _read_movement(self, member_id: MemberId) -> int | None:
-        found = await self._once("movement", lambda: self.board.movement(self._rows))
-        return found.get(member_id)
+    def _members(self) -> list[MemberId]:
+        return [row.member_id for row in self._rows]
 
     async def _once(self, what: str, read: Callable[[], Awaitable[Mapping[MemberId, T]]]) -> Mapping[MemberId, T]:
         if what not in self._reads:
             self._reads[what] = asyncio.ensure_future(read())
-        found: Mapping[MemberId, T] = await self._reads[what]
-        return found
+        return await self._reads[what]
 
 
 def _as(kind: Callable[[UUID], T], part: UUID | None) -> T | None:

@@ -1,8 +1,7 @@
 """Leaderboards and their rows."""
 
-from collections.abc import Awaitable
 from datetime import datetime
-from typing import Annotated, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import strawberry
 
@@ -16,6 +15,7 @@ from resolvers.pages import Page
 from schema import ids
 from schema import league as league_types
 from schema import tournament as tournament_types
+from schema.batched import Batched
 from schema.boards import RowBatch, board_id, row_id
 from schema.context import Info
 from schema.describe import describe
@@ -23,7 +23,7 @@ from schema.ids import optional_id
 from schema.member import Member
 from schema.references import LeagueRef, RoundRef, TournamentRef
 from schema.scalars import LARGEST_INT
-from schema.shared import Node, PageInfo, given, there
+from schema.shared import Node, PageInfo, given
 
 describe(
     RankCriterion,
@@ -96,7 +96,8 @@ class RowHistory:
         "four shares a rank."
     )
 )
-class LeaderboardRow(Node):
+class LeaderboardRow(Batched, Node):
+    BATCHED: ClassVar = frozenset({"member", "guessed_matches", "movement"})
     source: strawberry.Private[domain.RankedRow]
     batch: strawberry.Private[RowBatch]
     id: strawberry.ID = strawberry.field(description="Opaque id, fixed by board and member.")
@@ -130,24 +131,25 @@ class LeaderboardRow(Node):
     goal_differences: int = strawberry.field(description="Right goal differences, provisional ones included.")
     outcomes: int = strawberry.field(description="Right outcomes, provisional ones included.")
 
-    @strawberry.field(description="The member.", graphql_type=Member)
-    def member(self, info: Info) -> Member | Awaitable[Member]:
-        known = (self.batch.members or {}).get(self.source.member_id)
-        return self._loaded_member(info) if known is None else Member.from_domain(known)
+    @strawberry.field(description="The member.")
+    async def member(self, info: Info) -> Member:
+        found: Member = await self._read("member", info)
+        return found
 
-    @strawberry.field(description="Settled matches that the member had guessed.", graphql_type=int)
-    def guessed_matches(self) -> int | Awaitable[int]:
-        return self.batch.guessed_matches(self.source.member_id)
+    @strawberry.field(description="Settled matches that the member had guessed.")
+    async def guessed_matches(self, info: Info) -> int:
+        found: int = await self._read("guessed_matches", info)
+        return found
 
     @strawberry.field(
         description=(
             "Ranks gained (above 0) or lost since the current round began; null when the member was not "
             "ranked then, on past boards, and on a round's."
-        ),
-        graphql_type=int | None,
+        )
     )
-    def movement(self) -> int | Awaitable[int | None] | None:
-        return self.batch.movement(self.source.member_id)
+    async def movement(self, info: Info) -> int | None:
+        found: int | None = await self._read("movement", info)
+        return found
 
     @strawberry.field(
         description=(
@@ -158,8 +160,15 @@ class LeaderboardRow(Node):
     async def history(self) -> list[RowHistory]:
         return [RowHistory.from_domain(after) for after in await self.batch.history(self.source.member_id)]
 
-    async def _loaded_member(self, info: Info) -> Member:
-        return Member.from_domain(there(await info.context.loaders.member.load(self.source.member_id)))
+    def shared_batch(self) -> RowBatch:
+        return self.batch
+
+    def batched(self, name: str) -> Any:
+        return self.batch.known(name, self.source.member_id)
+
+    async def _read(self, name: str, info: Info) -> Any:
+        await self.batch.load([name], info.context.loaders)
+        return self.batched(name)
 
     @classmethod
     def from_domain(cls, row: domain.RankedRow, batch: RowBatch) -> Self:

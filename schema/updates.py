@@ -12,6 +12,7 @@ from schema.describe import describe
 from schema.ids import global_id
 from schema.leaderboard import Leaderboard, LeaderboardRow
 from schema.match import Match
+from schema.member import Member
 from schema.scalars import LARGEST_INT
 
 describe(
@@ -190,7 +191,9 @@ def _batch(event: events.Snapshot | events.Delta) -> RowBatch:
         event.board,
         event.rows,
         head=event.head,
-        guessed_matches=event.guessed_matches,
-        movement=event.movement,
-        members=event.members,
+        known={
+            "guessed_matches": event.guessed_matches,
+            "movement": event.movement,
+            "member": {member_id: Member.from_domain(member) for member_id, member in event.members.items()},
+        },
     )

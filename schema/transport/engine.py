@@ -4,7 +4,8 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from inspect import isawaitable
+from typing import Any, cast
 
 import orjson
 from graphql import (
@@ -18,7 +19,6 @@ from graphql import (
     OperationType,
     Source,
     create_source_event_stream,
-    execute,
     parse,
     specified_rules,
     validate,
@@ -31,6 +31,7 @@ from schema.context import ApiContext
 from schema.sharing import shown_tournament
 from schema.transport.answers import Query
 from schema.transport.cost import Plan, cost_of, plan_of
+from schema.transport.executor import NativeExecutor, Natives
 from schema.transport.faults import ErrorWriter, IsOutage, Kind, RequestRefused, refused, too_complex
 from schema.transport.limits import Limits
 from schema.transport.measure import check_size, scan
@@ -46,6 +47,7 @@ class Prepared:
     operations: Mapping[str | None, OperationDefinitionNode]
     plans: Mapping[str | None, Plan]
     sharing: Mapping[str | None, Sharing | None]
+    natives: Natives
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class Operation:
     kind: OperationType
     variables: Mapping[str, Any]
     cost: int
+    natives: Natives
     sharing: Sharing | None
     """How it is shared with equal ones, if it may be."""
     query: Query | None = None
@@ -92,22 +95,16 @@ class Engine:
             raise too_complex(f"An answer may have {self.limits.cost} objects; this could have {cost}.")
         sharing = prepared.sharing[node.name.value if node.name else None]
         query = _query(request, node, sharing, cost) if sharing is not None else None
-        return Operation(prepared.document, request.operation_name, node.operation, inputs, cost, sharing, query)
+        return Operation(
+            prepared.document, request.operation_name, node.operation, inputs, cost, prepared.natives, sharing, query
+        )
 
     async def execute(self, operation: Operation, context: ApiContext) -> dict[str, Any]:
         """Run a query or mutation; the answer has `data`, and `errors` when there are any."""
         try:
             async with asyncio.timeout(self.limits.request_seconds):
-                result = execute(
-                    self._schema,
-                    operation.document,
-                    context_value=context,
-                    variable_values=dict(operation.variables),
-                    operation_name=operation.name,
-                    hide_suggestions=True,
-                )
-                if not isinstance(result, ExecutionResult):
-                    result = await result
+                executed = self.executor(operation, context).execute_operation()
+                result = cast("ExecutionResult", await executed if isawaitable(executed) else executed)
         except TimeoutError:
             late = Unavailable(f"The answer took more than {self.limits.request_seconds:g} seconds.")
             return {"errors": self.errors.write_exception(late, context.request.id), "data": None}
@@ -133,13 +130,14 @@ class Engine:
         Raises:
             RequestRefused: its variables do not fit.
         """
-        executor = Executor.build(
+        executor = NativeExecutor.build(
             self._schema,
             operation.document,
             context_value=context,
             raw_variable_values=dict(operation.variables),
             operation_name=operation.name,
             hide_suggestions=True,
+            natives=operation.natives,
         )
         if isinstance(executor, list):
             raise RequestRefused(Kind.DOCUMENT, executor)
@@ -175,7 +173,7 @@ class Engine:
         operations = {node.name.value if node.name else None: node for node in found}
         plans = {name: plan_of(self._schema, document, node) for name, node in operations.items()}
         sharing = {name: sharing_of(self._schema, document, node) for name, node in operations.items()}
-        return Prepared(document, operations, plans, sharing)
+        return Prepared(document, operations, plans, sharing, Natives(document))
 
     def _parse(self, source: Source) -> DocumentNode:
         try:

@@ -1,0 +1,163 @@
+"""graphql-core's executor, but that plain fields of an object are completed at once: see `schema.transport.native`."""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
+from inspect import isawaitable
+from typing import Any, TypeAlias, TypeVar
+
+from graphql import (
+    DirectiveNode,
+    DocumentNode,
+    Executor,
+    GraphQLList,
+    GraphQLObjectType,
+    GraphQLResolveInfo,
+    VariableNode,
+    Visitor,
+    get_nullable_type,
+    is_object_type,
+    visit,
+)
+from graphql.execution.collect_fields import FieldDetailsList, GroupedFieldSet
+from graphql.pyutils import AwaitableOrValue, Path, gather_with_cancel
+
+from schema.batched import Batch
+from schema.transport.native import Native, native_of
+
+T = TypeVar("T")
+Known: TypeAlias = dict[tuple[object, ...], Native | None]
+_MOST_WAYS = 16
+"""So many ways for its conditions to fall are remembered of one document."""
+
+
+class Natives:
+    """What is known of the selections of one document."""
+
+    def __init__(self, document: DocumentNode) -> None:
+        found = _Conditions()
+        visit(document, found)
+        self._conditions = tuple(found.names)
+        self._known: dict[tuple[object, ...], Known] = {}
+
+    def of(self, variables: Mapping[str, Any]) -> Known:
+        """What is known when @skip and @include ask these variables."""
+        way = tuple(variables.get(name) for name in self._conditions)
+        if way not in self._known and len(self._known) >= _MOST_WAYS:
+            self._known.clear()
+        return self._known.setdefault(way, {})
+
+
+class _Conditions(Visitor):
+    """Collects the variables of directives."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def enter_directive(self, node: DirectiveNode, *_: Any) -> None:
+        values = [argument.value for argument in node.arguments or ()]
+        self.names |= {value.name.value for value in values if isinstance(value, VariableNode)}
+
+
+class NativeExecutor(Executor[Any]):
+    """Runs one operation of a valid document."""
+
+    def __init__(self, *parts: Any, natives: Natives, **named: Any) -> None:
+        super().__init__(*parts, **named)
+        self._known = natives.of(self.variable_values.coerced)
+
+    def native(self, kind: GraphQLObjectType, grouped: GroupedFieldSet) -> Native | None:
+        """What is plain of a selection; None when nothing is."""
+        # The document outlives what is known of it, so that the ids of its nodes stay theirs.
+        key = (kind.name, *[id(field.node) for details in grouped.values() for field in details])
+        if key not in self._known:
+            self._known[key] = native_of(self, kind, grouped)
+        return self._known[key]
+
+    def execute_fields(
+        self,
+        parent_type: GraphQLObjectType,
+        source_value: Any,
+        path: Path | None,
+        grouped_field_set: GroupedFieldSet,
+        position_context: Any,
+    ) -> AwaitableOrValue[dict[str, Any]]:
+        """The fields of an object."""
+        native = self.native(parent_type, grouped_field_set) if path is not None else None
+        execute = super().execute_fields
+        if native is None:
+            return execute(parent_type, source_value, path, grouped_field_set, position_context)
+
+        def complete() -> AwaitableOrValue[dict[str, Any]]:
+            try:
+                found = native.complete(source_value)
+            except Exception:  # noqa: BLE001 -- graphql-core finds it too, and says where
+                return execute(parent_type, source_value, path, grouped_field_set, position_context)
+            if not native.rest:
+                return found
+            return _joined(found, execute(parent_type, source_value, path, native.rest, position_context))
+
+        return self._when_loaded(native, (source_value,), complete)
+
+    def complete_list_value(
+        self,
+        return_type: GraphQLList[Any],
+        field_details_list: FieldDetailsList,
+        info: GraphQLResolveInfo[Any],
+        path: Path,
+        result: Any,
+        position_context: Any,
+    ) -> AwaitableOrValue[list[Any]]:
+        """The items of a list."""
+        native = self._native_of_items(return_type, field_details_list)
+        complete_one_by_one = super().complete_list_value
+
+        def complete() -> AwaitableOrValue[list[Any]]:
+            try:
+                if native is not None and isinstance(result, list | tuple):
+                    return [native.complete(item) for item in result]
+            except Exception:  # noqa: BLE001, S110 -- as above
+                pass
+            return complete_one_by_one(return_type, field_details_list, info, path, result, position_context)
+
+        return complete() if native is None else self._when_loaded(native, result, complete)
+
+    def _native_of_items(self, return_type: GraphQLList[Any], details: FieldDetailsList) -> Native | None:
+        """What completes all of an item."""
+        kind = get_nullable_type(return_type.of_type)
+        if not is_object_type(kind):
+            return None
+        native = self.native(kind, self.collect_subfields(kind, details).grouped_field_set)
+        return None if native is None or native.rest else native
+
+    def _when_loaded(
+        self, native: Native, items: Iterable[Any], complete: Callable[[], AwaitableOrValue[T]]
+    ) -> AwaitableOrValue[T]:
+        wanted = _wanted(native, items) if native.is_batched else {}
+        return self._loaded(wanted, complete) if wanted else complete()
+
+    async def _loaded(self, wanted: dict[Batch, set[str]], complete: Callable[[], AwaitableOrValue[T]]) -> T:
+        loads = [batch.load(names, self.context_value.loaders) for batch, names in wanted.items()]
+        with suppress(Exception):  # what is not there fails its fields
+            await gather_with_cancel(*loads)
+        found = complete()
+        return await found if isawaitable(found) else found
+
+
+def _wanted(native: Native, items: Iterable[Any]) -> dict[Batch, set[str]]:
+    """What is to be loaded before objects can be completed."""
+    found: dict[Batch, set[str]] = {}
+    try:
+        for item in items:
+            native.wants(item, found)
+    except Exception:  # noqa: BLE001 -- then it cannot be completed natively
+        return {}
+    return {batch: names for batch, names in found.items() if not batch.has(names)}
+
+
+def _joined(found: dict[str, Any], rest: AwaitableOrValue[dict[str, Any]]) -> AwaitableOrValue[dict[str, Any]]:
+    return _join(found, rest) if isawaitable(rest) else found | rest
+
+
+async def _join(found: dict[str, Any], rest: Awaitable[dict[str, Any]]) -> dict[str, Any]:
+    return found | await rest
