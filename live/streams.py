@@ -32,7 +32,6 @@ class Stream(Generic[K, S, N, D]):
         self._after = after
         self._beat = beat
         self._pace = pace
-        self._wake = asyncio.Event()
 
     def reader(self, mailbox: Mailbox[D]) -> Reader[K, S, N, D]:
         """Where this client stands from now on; whoever asks for it leaves it."""
@@ -43,6 +42,7 @@ class Stream(Generic[K, S, N, D]):
         await self.right.require()
         if self.watch.closed:
             return
+        self._wake = asyncio.Event()
         reader = self.reader(Mailbox(self._wake.set))
         try:
             await reader.known()

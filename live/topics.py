@@ -110,6 +110,12 @@ class Topic(Generic[K, S, N, D]):
             NotFound: there is no such thing.
             Unavailable: it cannot be read at the moment.
         """
+        if self.error is None and self.latest is not None and not self._is_ahead(after, self.latest):
+            return
+        # In a task of its own, for who asks may go on in another one than it began in, and a timeout must know which.
+        await asyncio.create_task(self._become_known(after))
+
+    async def _become_known(self, after: StreamPosition | None) -> None:
         try:
             async with asyncio.timeout(self._pace.start):
                 while self.latest is None and self.error is None:

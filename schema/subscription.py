@@ -9,13 +9,14 @@ import strawberry
 from domain.errors import InvalidInput
 from domain.ids import ExecutionId
 from live import events
+from live.hub import BoardStream, MatchStream
 from resolvers import execution as executions
 from resolvers import leaderboard as leaderboards
 from resolvers import match as matches
 from resolvers import operations
 from resolvers.pages import page_size
 from schema import ids, updates
-from schema.context import Info
+from schema.context import ApiContext, Info
 from schema.execution import Execution
 from schema.followed import Followed
 from schema.leaderboard import BoardInput
@@ -55,10 +56,13 @@ class Subscription:
             ),
         ] = strawberry.UNSET,
     ) -> AsyncIterable[LeaderboardUpdate]:
-        key = board.key()
-        allowed = right(lambda: leaderboards.watch(info.context, key=key))
-        stream = info.context.hub.leaderboard(key, page_size(first), _position(after), allowed=allowed)
-        return Followed(stream, _leaderboard_update, info.context.renew_loaders)
+        key, rows = board.key(), page_size(first)
+
+        def follow(context: ApiContext, position: events.StreamPosition | None) -> BoardStream:
+            allowed = right(lambda: leaderboards.watch(context, key=key))
+            return context.hub.leaderboard(key, rows, position, allowed=allowed)
+
+        return Followed(info.context, follow, _position(after), _leaderboard_update)
 
     @strawberry.subscription(
         description="Matches as their kick-off, status, running score and result change. Open to anyone."
@@ -76,9 +80,12 @@ class Subscription:
             ),
         ] = strawberry.UNSET,
     ) -> AsyncIterable[MatchUpdate]:
-        allowed = right(lambda: matches.watch(info.context))
-        stream = info.context.hub.matches(scope.scope(), _position(after), allowed=allowed)
-        return Followed(stream, _match_update, info.context.renew_loaders)
+        wanted = scope.scope()
+
+        def follow(context: ApiContext, position: events.StreamPosition | None) -> MatchStream:
+            return context.hub.matches(wanted, position, allowed=right(lambda: matches.watch(context)))
+
+        return Followed(info.context, follow, _position(after), _match_update)
 
     @strawberry.subscription(
         description=(

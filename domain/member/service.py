@@ -1,7 +1,7 @@
 """Accounts: signing up, in and out, who a session belongs to, and who may run the platform."""
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING
@@ -125,14 +125,17 @@ async def revoke_session(database: Database, member_id: MemberId, session_id: Se
 
 async def authenticate(database: Database, token: str) -> tuple[Session, Account] | None:
     """The live session of a token and its account; None when it is unknown, revoked or expired by database time."""
+    return (await authenticate_all(database, [token])).get(token)
+
+
+async def authenticate_all(database: Database, tokens: Sequence[str]) -> dict[str, tuple[Session, Account]]:
+    """Those of the tokens that have a live session, as `authenticate` has it."""
+    hashes = {token: _token_hash(token) for token in tokens}
     async with database.read() as connection:
-        found = await store.session_of(connection, _token_hash(token))
-        if found is None:
-            return None
-        session, account, is_stale = found
-        if is_stale:
-            await store.touch_session(connection, session.id)
-    return session, account
+        found = await store.sessions_by_token(connection, list(hashes.values()))
+        if stale := [session.id for session, _, is_stale in found.values() if is_stale]:
+            await store.touch_sessions(connection, stale)
+    return {token: found[name][:2] for token, name in hashes.items() if name in found}
 
 
 async def are_live(database: Database, session_ids: Iterable[SessionId]) -> set[SessionId]:

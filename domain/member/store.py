@@ -1,11 +1,11 @@
 """SQL of members and their sessions. Sessions end by the database's clock."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Row, Select, bindparam, func, insert, literal, select, text, tuple_, update
+from sqlalchemy import ColumnElement, Row, Select, func, insert, literal, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from domain.ids import MemberId, SessionId
@@ -114,21 +114,20 @@ async def insert_session(
     return _to_session(row)
 
 
-async def session_of(connection: "AsyncConnection", token_hash: bytes) -> tuple[Session, Account, bool] | None:
-    """The live session of a token, its account, and whether it was last seen more than a minute ago."""
-    row = (await connection.execute(_SESSION_OF, {"hash": token_hash})).one_or_none()
-    return None if row is None else (_to_session(row), _to_account(row), row.is_stale)
+async def sessions_by_token(
+    connection: "AsyncConnection", token_hashes: Sequence[bytes]
+) -> dict[bytes, tuple[Session, Account, bool]]:
+    """By hash the live sessions, their accounts, and whether they were last seen more than a minute ago."""
+    rows = await connection.execute(_SESSIONS_BY_TOKEN, {"hashes": token_hashes})
+    return {row.token_hash: (_to_session(row), _to_account(row), row.is_stale) for row in rows}
 
 
-async def touch_session(connection: "AsyncConnection", session_id: SessionId) -> None:
-    """Note that a session is in use, unless another request has just done so."""
+async def touch_sessions(connection: "AsyncConnection", ids: Iterable[SessionId]) -> None:
+    """Note that sessions are in use, unless another request is just doing so, or has done."""
+    stale = select(sessions.c.id).where(among(sessions.c.id, ids), _WAS_SEEN_A_WHILE_AGO)
+    free = stale.with_for_update(skip_locked=True, key_share=True)
     await connection.execute(
-        update(sessions)
-        .where(
-            sessions.c.id == session_id,
-            _WAS_SEEN_A_WHILE_AGO,
-        )
-        .values(last_seen_at=func.clock_timestamp())
+        update(sessions).where(sessions.c.id.in_(free)).values(last_seen_at=func.clock_timestamp())
     )
 
 
@@ -195,9 +194,9 @@ def _live_sessions(*columns: Any) -> Select[Any]:
 _WAS_SEEN_A_WHILE_AGO = sessions.c.last_seen_at < func.clock_timestamp() - text("interval '1 minute'")
 # Built once, for nearly every request runs them: building takes longer than running.
 _MEMBERS = select(members.c.id, members.c.nick_name).where(any_of(members.c.id, "ids"))
-_SESSION_OF = _live_sessions(*_SESSION, *_ACCOUNT, _WAS_SEEN_A_WHILE_AGO.label("is_stale")).where(
-    sessions.c.token_hash == bindparam("hash")
-)
+_SESSIONS_BY_TOKEN = _live_sessions(
+    sessions.c.token_hash, *_SESSION, *_ACCOUNT, _WAS_SEEN_A_WHILE_AGO.label("is_stale")
+).where(any_of(sessions.c.token_hash, "hashes"))
 
 
 def _has_email(email: str) -> ColumnElement[bool]:

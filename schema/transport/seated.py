@@ -1,15 +1,20 @@
 """One shared subscription of a socket: it has no task of its own, only a head that goes before what all are sent."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
+from schema.transport.begun import Begun, begin
+
 if TYPE_CHECKING:
+    from live.events import StreamPosition
     from live.seats import Seat
+    from live.streams import Stream
     from schema.context import ApiContext
     from schema.transport.outlet import Outlet
-    from schema.transport.subscriptions import Begun
+    from schema.transport.subscriptions import SharedStream
 
 _TAIL = b"}"
 
@@ -25,7 +30,7 @@ class Owner(Protocol):
 class Seated:
     """A `live.seats.Sink`."""
 
-    __slots__ = ("_head", "_id", "_outlet", "_owner", "_seat", "request_id")
+    __slots__ = ("_head", "_id", "_joining", "_outlet", "_owner", "_seat", "request_id")
 
     def __init__(self, owner: Owner, outlet: "Outlet", operation_id: str, request_id: str) -> None:
         self.request_id = request_id
@@ -33,17 +38,25 @@ class Seated:
         self._outlet = outlet
         self._id = operation_id
         self._head = head(operation_id)
+        self._joining: asyncio.Task[None] | None = None
         self._seat: Seat[Any, Any, Any, Any] | None = None
 
-    @classmethod
-    async def joined(
-        cls, owner: Owner, outlet: "Outlet", operation_id: str, begun: "Begun", context: "ApiContext"
-    ) -> "Seated":
+    async def join(
+        self, shared: "SharedStream", context: "ApiContext", stream: "Stream[Any, Any, Any, Any]"
+    ) -> None:
         """Begin. Raises what ends the stream before its first event."""
-        seated = cls(owner, outlet, operation_id, context.request.id)
-        seated._seat = await begun.join(seated)
-        outlet.join(seated)
-        return seated
+        self._seat = await shared.join(context, stream, self)
+        self._outlet.join(self)
+
+    def begin(self, shared: "SharedStream", context: "ApiContext", after: "StreamPosition | None") -> None:
+        """The same for what is known, which seldom has to wait, and needs a task only then."""
+        try:
+            joining = begin(self.join(shared, context, shared.follow(context, after)))
+        except Exception as problem:  # noqa: BLE001 -- an edge: what ended a stream is told
+            self.end(problem)
+        else:
+            if isinstance(joining, Begun):
+                self._joining = asyncio.create_task(self._go_on(joining))
 
     @property
     def is_ready(self) -> bool:
@@ -66,8 +79,18 @@ class Seated:
     def leave(self) -> None:
         """The client wants no more, or is gone."""
         self._outlet.leave(self)
+        if self._joining is not None:
+            self._joining.cancel()
         if self._seat is not None:
             self._seat.leave()
+
+    async def _go_on(self, joining: Begun[None]) -> None:
+        try:
+            await joining
+        except Exception as problem:  # noqa: BLE001 -- as above
+            self.end(problem)
+        finally:
+            self._joining = None
 
 
 def head(operation_id: str) -> bytes:

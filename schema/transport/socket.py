@@ -14,9 +14,10 @@ from schema.context import ApiContext
 from schema.shared import ErrorCode
 from schema.transport.connections import Close, Connections
 from schema.transport.contexts import Contexts
-from schema.transport.credentials import COOKIE, BadToken, Credentials, read_bearer, viewer_of
+from schema.transport.credentials import COOKIE, BadToken, Credentials, read_bearer, viewer_among_many
 from schema.transport.engine import Engine, Operation
 from schema.transport.faults import Kind, refused
+from schema.transport.known import KnownStreams
 from schema.transport.messages import (
     BadMessage,
     Complete,
@@ -54,6 +55,7 @@ class Socket:
         contexts: Contexts,
         wire: Wire,
         connections: Connections,
+        streams: KnownStreams,
     ) -> None:
         self._viewer: Viewer | None = None
         self._websocket = websocket
@@ -62,6 +64,7 @@ class Socket:
         self._outlet = Outlet(wire, connections.post)
         self._times = connections.times()
         self._connections = connections
+        self._streams = streams
         self._has_begun = False
         self._is_acknowledged = False
         self._operations: dict[str, asyncio.Task[None] | Seated] = {}
@@ -164,7 +167,7 @@ class Socket:
         try:
             given = message.authorization if message.authorization is not None else headers.get("authorization")
             credentials = Credentials(read_bearer(given), self._websocket.cookies.get(COOKIE))
-            viewer, ended = await viewer_of(self._contexts.services.database, credentials)
+            viewer, ended = await viewer_among_many(self._contexts.services.desks, credentials)
         except BadToken as problem:
             raise Closing(Close.UNAUTHORIZED, "Unauthorized") from problem
         except Exception as problem:
@@ -196,7 +199,14 @@ class Socket:
             refusal = refused(Kind.DOCUMENT, f"A socket may have {most} operations.", ErrorCode.LIMIT_REACHED)
             await self._send(self._ending(message.id, refusal, self._next_request_id()))
             return
-        self._operations[message.id] = asyncio.create_task(self._run(message))
+        known = self._streams.find(message.request)
+        if known is None:
+            self._operations[message.id] = asyncio.create_task(self._run(message))
+            return
+        context = self._context(self._next_request_id())
+        self._operations[message.id] = seated = Seated(self, self._outlet, message.id, context.request.id)
+        shared, after = known
+        seated.begin(shared, context, after)
 
     def _stop(self, operation_id: str) -> None:
         """Nothing more is sent of it, whatever is on its way."""
@@ -211,7 +221,7 @@ class Socket:
         problem: Exception | None = None
         try:
             operation = self._engine.prepare(message.request, _ALLOWED)
-            if await self._answer(message.id, operation, self._context(request_id)):
+            if await self._answer(message, operation, self._context(request_id)):
                 return
         except Gone:
             return
@@ -222,20 +232,23 @@ class Socket:
             with suppress(Gone):
                 await self._send(self._ending(message.id, problem, request_id))
 
-    async def _answer(self, operation_id: str, operation: Operation, context: ApiContext) -> bool:
+    async def _answer(self, message: Subscribe, operation: Operation, context: ApiContext) -> bool:
         """Send all there is to be sent; True when the rest is sent by others."""
         if operation.kind is OperationType.QUERY:
             answer = await self._engine.execute(operation, context)
             answer["extensions"] = {"requestId": context.request.id, "cost": operation.cost}
-            await self._send({"id": operation_id, "type": "next", "payload": answer})
+            await self._send({"id": message.id, "type": "next", "payload": answer})
             return False
         begun = await self._engine.begin(operation, context)
-        if begun.is_shared:
-            self._operations[operation_id] = await Seated.joined(self, self._outlet, operation_id, begun, context)
+        if (shared := begun.shared) is not None:
+            seated = Seated(self, self._outlet, message.id, context.request.id)
+            await seated.join(shared, context, begun.stream)
+            self._streams.remember(message.request, shared)
+            self._operations[message.id] = seated
             return True
         async with aclosing(begun.answers()) as answers:
             async for answer in answers:
-                await self._send({"id": operation_id, "type": "next", "payload": answer})
+                await self._send({"id": message.id, "type": "next", "payload": answer})
         return False
 
     def _context(self, request_id: str) -> ApiContext:

@@ -6,6 +6,7 @@ from schema.transport.connections import Close, Connections
 from schema.transport.contexts import Contexts
 from schema.transport.credentials import is_foreign
 from schema.transport.engine import Engine
+from schema.transport.known import KnownStreams
 from schema.transport.messages import PROTOCOL
 from schema.transport.socket import Socket
 from schema.transport.wires import EXTENSION, AsgiWire, Wire
@@ -18,6 +19,7 @@ class Sockets:
         self._engine = engine
         self._contexts = contexts
         self._connections = connections
+        self._streams = KnownStreams()
 
     async def serve(self, websocket: WebSocket) -> None:
         """Serve one client."""
@@ -29,7 +31,8 @@ class Sockets:
             await websocket.close(Close.SUBPROTOCOL.value, "Subprotocol not acceptable")
             return
         await websocket.accept(PROTOCOL)
-        socket = Socket(websocket, self._engine, self._contexts, wire_of(websocket), self._connections)
+        wire = wire_of(websocket)
+        socket = Socket(websocket, self._engine, self._contexts, wire, self._connections, self._streams)
         with self._connections.holding(socket):
             await socket.serve()
 

@@ -194,8 +194,8 @@ class EventStream(Response):
 
     async def _follow(self, outlet: Outlet, operation: Operation, context: ApiContext) -> None:
         begun = await self._engine.begin(operation, context)
-        if begun.is_shared:
-            self._seat = await begun.join(self)
+        if (shared := begun.shared) is not None:
+            self._seat = await shared.join(context, begun.stream, self)
             outlet.join(self)
             await self._ended.wait()
             return

@@ -1,6 +1,6 @@
 """Subscriptions that have begun: each followed alone, or, where its fields are shareable, executed once for all."""
 
-from collections.abc import AsyncGenerator, AsyncIterable, Hashable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Hashable, Mapping
 from dataclasses import dataclass
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, cast
@@ -18,12 +18,13 @@ from graphql import (
     print_ast,
     visit,
 )
-from graphql.language import ArgumentNode, VariableNode
+from graphql.language import FieldNode, ValueNode, VariableNode
 
 from live.seats import Seat, Sink
+from live.streams import Stream
 from resolvers.context import RequestFacts
 from schema.context import ApiContext
-from schema.followed import Followed
+from schema.followed import Follow, Followed
 from schema.sharing import is_shareable
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ class Sharing:
 
     document: str
     left_out: frozenset[str]
+    is_resumed_by_variable: bool
+    """Whether one variable, if any, is all that says where a client stands."""
 
     def key(self, name: str | None, variables: Mapping[str, Any], stream_key: Hashable) -> Hashable:
         """Equal for operations whose events look the same."""
@@ -50,28 +53,29 @@ def sharing_of(schema: GraphQLSchema, document: DocumentNode, operation: Operati
     """How an operation of a valid document is shared; None when it must not be."""
     if not is_shareable(schema, document, operation):
         return None
-    found = _PositionVariables()
-    visit(operation, found)
-    return Sharing(print_ast(document), frozenset(found.names))
+    positions, found = _positions(operation), _Variables()
+    for value in positions:
+        visit(value, found)
+    is_resumed_by_variable = all(isinstance(value, VariableNode) for value in positions)
+    return Sharing(print_ast(document), frozenset(found.names), is_resumed_by_variable)
 
 
-class _PositionVariables(Visitor):
-    """Collects the variables that say where a client stands."""
+def _positions(operation: OperationDefinitionNode) -> list[ValueNode]:
+    """What says where a client stands: of the stream itself only, for pages of lists go by `after` too."""
+    fields = [node for node in operation.selection_set.selections if isinstance(node, FieldNode)]
+    arguments = [argument for node in fields for argument in node.arguments or ()]
+    return [argument.value for argument in arguments if argument.name.value == _POSITION]
+
+
+class _Variables(Visitor):
+    """Collects them."""
 
     def __init__(self) -> None:
         super().__init__()
         self.names: set[str] = set()
-        self._inside = False
-
-    def enter_argument(self, node: ArgumentNode, *_: Any) -> None:
-        self._inside = node.name.value == _POSITION
-
-    def leave_argument(self, *_: Any) -> None:
-        self._inside = False
 
     def enter_variable(self, node: VariableNode, *_: Any) -> None:
-        if self._inside:
-            self.names.add(node.name.value)
+        self.names.add(node.name.value)
 
 
 class Begun:
@@ -103,29 +107,52 @@ class Begun:
             await events.aclose()
 
     @property
-    def is_shared(self) -> bool:
-        """Whether `join` may be called; then it is to be."""
-        return self._operation.sharing is not None and isinstance(self._source, Followed)
-
-    async def join(self, sink: Sink) -> Seat[Any, Any, Any, Any]:
-        """Have the payloads of all events handed to a sink. Raises what ends the stream before its first event."""
+    def shared(self) -> "SharedStream | None":
+        """What equal ones share; then it is not to be followed alone."""
         sharing, source = self._operation.sharing, self._source
         if sharing is None or not isinstance(source, Followed):
-            raise TypeError("only what is shareable is joined")
+            return None
         key = sharing.key(self._operation.name, self._operation.variables, source.stream.key)
-        rendering = Rendering(self._engine, self._operation, self._context, source)
-        return await self._context.hub.cohorts.join(key, source.stream, rendering, sink)
+        return SharedStream(self._engine, self._operation, sharing, key, source.follow, source.shape)
+
+    @property
+    def stream(self) -> Stream[Any, Any, Any, Any]:
+        """That of this client, of what is shared."""
+        if not isinstance(self._source, Followed):
+            raise TypeError("only what is shareable is joined")
+        return self._source.stream
+
+
+@dataclass(frozen=True, slots=True)
+class SharedStream:
+    """What equal subscriptions have in common, whoever asks."""
+
+    engine: "Engine"
+    operation: "Operation"
+    sharing: Sharing
+    key: Hashable
+    follow: Follow
+    shape: Callable[[Any], Any]
+
+    async def join(
+        self, context: ApiContext, stream: Stream[Any, Any, Any, Any], sink: Sink
+    ) -> Seat[Any, Any, Any, Any]:
+        """Have the payloads of all events handed to a sink. Raises what ends the stream before its first event."""
+        rendering = Rendering(self.engine, self.operation, context, self.shape)
+        return await context.hub.cohorts.join(self.key, stream, rendering, sink)
 
 
 class Rendering:
     """Executes the events of a stream for everybody: with nobody as the viewer."""
 
-    def __init__(self, engine: "Engine", operation: "Operation", asked: ApiContext, source: Followed[Any]) -> None:
+    def __init__(
+        self, engine: "Engine", operation: "Operation", asked: ApiContext, shape: Callable[[Any], Any]
+    ) -> None:
         """`asked` is of the operation that came first; no viewer is taken from it."""
         self._engine = engine
         self._operation = operation
         self._asked = asked
-        self._shape = source.shape
+        self._shape = shape
         self._prepared: tuple[ApiContext, Executor[Any]] | None = None
 
     async def __call__(self, event: Any) -> bytes:

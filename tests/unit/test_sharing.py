@@ -133,3 +133,14 @@ def test_variables_inside_the_position_are_left_out_and_others_not(schema: Graph
     )
     assert found is not None
     assert found.left_out == {"e", "v"}
+
+
+def test_a_cursor_inside_a_stream_is_no_position(schema: GraphQLSchema) -> None:
+    found = sharing(
+        schema,
+        "subscription ($b: BoardInput!, $c: String, $after: StreamPositionInput) "
+        "{ leaderboardUpdates(board: $b, after: $after) { ... on LeaderboardSnapshot "
+        "{ leaderboard { rows(first: 1, after: $c) { totalCount } } } } }",
+    )
+    assert found is not None
+    assert found.left_out == {"after"}

@@ -1,0 +1,129 @@
+"""Subscriptions that were asked for before, and sockets that come many at once: little is done anew, rights are."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+
+from schema.transport.engine import Engine
+from tests.support.api import Api, Stream, open_socket, served
+from tests.support.api_world import begin_session, make_world
+from tests.support.graphql_client import read_operation
+from tests.support.settlement import play
+from tests.support.statements import recorded_statements
+
+BOARDS = read_operation("leaderboardUpdates")
+
+
+@pytest.fixture
+async def address(api: Api) -> AsyncIterator[str]:
+    async with served(api) as found:
+        yield found
+
+
+@pytest.fixture
+def prepared(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The documents that were looked into."""
+    found: list[str] = []
+    prepare = Engine.prepare
+
+    def noting(engine: Engine, request: Any, *rest: Any) -> Any:
+        found.append(request.query)
+        return prepare(engine, request, *rest)
+
+    monkeypatch.setattr(Engine, "prepare", noting)
+    return found
+
+
+async def test_what_was_asked_for_before_is_joined_as_it_was_written(
+    address: str, api: Api, prepared: list[str]
+) -> None:
+    world = await make_world(api)
+    board = {"tournamentId": world.tournament_id}
+    async with open_socket(address) as first_connection, open_socket(address) as connection:
+        first, stream = Stream(first_connection), Stream(connection)
+        await first.begin()
+        await stream.begin()
+        await first.subscribe("1", BOARDS, board=board)
+        shown = await first.data()
+        assert len(prepared) == 1
+        await stream.subscribe("1", BOARDS, board=board)
+        assert await stream.data() == shown
+        position = shown["leaderboardUpdates"]["leaderboard"]["streamPosition"]
+        await stream.subscribe("2", BOARDS, board=board, after=position)
+        assert (await stream.data())["leaderboardUpdates"]["__typename"] == "Heartbeat"
+        await stream.subscribe("3", BOARDS, board=board, after={**position, "version": 0})
+        assert (await stream.data())["leaderboardUpdates"]["reason"] == "TOO_OLD"
+        assert await stream.data() == shown
+        assert len(prepared) == 1
+        await play(api.database, world.locked, 3, 2)
+        events = [await first.data(), *[await stream.data() for _ in range(3)]]
+        assert events[1:] == events[:1] * 3
+        await stream.subscribe("4", BOARDS, board=board, first=2)
+        assert len((await stream.data())["leaderboardUpdates"]["rows"]) == 2
+        assert len(prepared) == 2
+
+
+@pytest.mark.parametrize("after", [{"epoch": "e"}, {"epoch": 1, "version": 1}, {"epoch": "e", "version": 2**31}, 7])
+async def test_a_position_that_is_none_is_refused_however_well_the_rest_is_known(
+    address: str, api: Api, after: Any
+) -> None:
+    world = await make_world(api)
+    board = {"tournamentId": world.tournament_id}
+    async with open_socket(address) as connection:
+        stream = Stream(connection)
+        await stream.begin()
+        await stream.subscribe("known", BOARDS, board=board)
+        await stream.data()
+        await stream.subscribe("1", BOARDS, board=board, after=after)
+        message = await stream.receive()
+        assert (message["id"], message["type"]) == ("1", "error")
+
+
+async def test_each_who_joins_is_asked_for_its_own_right(address: str, api: Api, prepared: list[str]) -> None:
+    world = await make_world(api)
+    board = {"leagueId": world.league_id}
+    codes = []
+    async with AsyncExitStack() as stack:
+        for member in (world.bob, world.ana, world.eve, None):
+            stream = Stream(await stack.enter_async_context(open_socket(address)))
+            await stream.begin(await begin_session(api, member) if member else None)
+            await stream.subscribe("1", BOARDS, board=board)
+            message = await stream.receive()
+            codes.append(message["payload"][0]["extensions"]["code"] if message["type"] == "error" else "")
+            await stream.subscribe("1", BOARDS, board=board) if message["type"] == "error" else None
+    assert codes == ["", "", "NOT_FOUND", "UNAUTHENTICATED"]
+    assert len(prepared) == 1
+
+
+async def test_who_gives_up_while_it_joins_leaves_nothing_behind(address: str, api: Api) -> None:
+    world = await make_world(api)
+    board = {"leagueId": world.league_id}
+    token = await begin_session(api, world.bob)
+    async with open_socket(address) as connection, open_socket(address) as other:
+        stream, keeper = Stream(connection), Stream(other)
+        await stream.begin(token)
+        await keeper.begin(await begin_session(api, world.ana))
+        await keeper.subscribe("1", BOARDS, board=board)
+        await keeper.data()
+        for number in range(50):
+            await stream.subscribe(str(number), BOARDS, board=board)
+            await stream.send({"id": str(number), "type": "complete"})
+        await play(api.database, world.locked, 3, 2)
+        assert (await keeper.data())["leaderboardUpdates"]["__typename"] == "LeaderboardDelta"
+        await stream.send({"type": "ping"})
+        while (message := await stream.receive())["type"] != "pong":
+            assert message["payload"]["data"]["leaderboardUpdates"]["__typename"] == "LeaderboardSnapshot"
+
+
+async def test_sessions_of_sockets_that_begin_at_once_are_read_together(address: str, api: Api) -> None:
+    world = await make_world(api)
+    tokens = [await begin_session(api, member) for member in (world.ana, world.bob, world.vic) for _ in range(10)]
+    async with AsyncExitStack() as stack:
+        streams = [Stream(await stack.enter_async_context(open_socket(address))) for _ in tokens]
+        with recorded_statements(api.database) as statements:
+            await asyncio.gather(*(stream.begin(token) for stream, token in zip(streams, tokens, strict=True)))
+        asked = [statement for statement in statements if "token_hash" in statement]
+    assert 1 <= len(asked) <= 10
