@@ -44,6 +44,11 @@ class VersionCache(Generic[T]):
         task = self._tasks.get(key)
         return task is not None and task.done() and not _is_old(task, version)
 
+    def latest(self, key: Hashable) -> T | None:
+        """The value of `key` that is here, of whatever version."""
+        task = self._tasks.get(key)
+        return task.result() if task is not None and _has_value(task) else None
+
     def forget(self, key: Hashable) -> None:
         """Have `key` computed anew the next time."""
         self._tasks.pop(key, None)

@@ -4,6 +4,7 @@ A process that has not got the facts takes the board that another one kept, else
 With provisional points, or once the facts are here, ranking costs less than asking.
 """
 
+import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 
@@ -12,10 +13,10 @@ from domain.ids import LeagueId, TournamentId
 from domain.leaderboard import store
 from domain.leaderboard.cache import VersionCache
 from domain.leaderboard.fold import store as fold
-from domain.leaderboard.model import BoardState
+from domain.leaderboard.model import BoardState, Part
 from domain.leaderboard.ports import LeagueBoard, Projection, ProjectionUnavailable
 from domain.leaderboard.provisional.overlay import LiveRanking
-from domain.leaderboard.ranking import Ids, Integers, Ranking, ScoreTable, Stamp, add, to_ids, weigh
+from domain.leaderboard.ranking import Ids, Integers, Places, Ranking, ScoreTable, Stamp, add, to_ids, weigh
 from domain.leaderboard.readers import Moved
 
 
@@ -27,10 +28,20 @@ class _Table:
         self.version = version
 
 
-class _Members:
+class RankedMembers:
+    """The members of a league's boards, ascending, and where they are in the tables of its tournaments."""
+
     def __init__(self, ids: Ids, version: int) -> None:
         self.ids = ids
         self.version = version
+        self._places: dict[TournamentId, tuple[Ids, Places]] = {}
+
+    def places(self, tournament_id: TournamentId, table: ScoreTable) -> Places:
+        """Looked up once for all versions of a table in which nobody has joined."""
+        kept = self._places.get(tournament_id)
+        if kept is None or kept[0] is not table.ids:
+            kept = self._places[tournament_id] = (table.ids, table.find(self.ids))
+        return kept[1]
 
 
 class LeagueBoards:
@@ -41,7 +52,7 @@ class LeagueBoards:
         self._database = database
         self._projection = projection
         self._tables: VersionCache[_Table] = VersionCache(kept_members, lambda kept: len(kept.table or ()))
-        self._members: VersionCache[_Members] = VersionCache(kept_members, lambda kept: len(kept.ids))
+        self._members: VersionCache[RankedMembers] = VersionCache(kept_members, lambda kept: len(kept.ids))
 
     async def rank(self, state: BoardState, stamps: Mapping[TournamentId, Stamp]) -> LeagueBoard:
         """A league's board at a state that the projection holds, by its stamps.
@@ -72,8 +83,13 @@ class LeagueBoards:
         return all(self._tables.holds((stamp.epoch, one), stamp.board_version) for stamp, one in wanted)
 
     async def _table(self, tournament_id: TournamentId, stamp: Stamp) -> ScoreTable:
+        earlier = self._tables.latest((stamp.epoch, tournament_id))
+
         async def load() -> _Table:
-            return _Table(await self._projection.table(tournament_id, stamp), stamp.board_version)
+            table = await self._projection.table(tournament_id, stamp)
+            if table is not None and earlier is not None and earlier.table is not None:
+                table = await asyncio.to_thread(table.with_ids_of, earlier.table)
+            return _Table(table, stamp.board_version)
 
         found = await self._tables.get((stamp.epoch, tournament_id), stamp.board_version, load)
         if found.table is None:
@@ -82,20 +98,20 @@ class LeagueBoards:
             raise Moved
         return found.table
 
-    async def _ranked_members(self, state: BoardState) -> Ids:
+    async def _ranked_members(self, state: BoardState) -> RankedMembers:
         league_id, version = state.key.league_id, state.league_version
         assert league_id is not None
 
-        async def load() -> _Members:
+        async def load() -> RankedMembers:
             ids = await self._kept_members(league_id, state)
             if ids is None:
                 async with self._database.read() as connection:
                     ids = to_ids(await fold.read_ids(connection, fold.members_of_league(league_id)))
                     if await store.league_version(connection, league_id) != version:
                         raise Moved  # they may be those of a later version
-            return _Members(ids, version)
+            return RankedMembers(ids, version)
 
-        return (await self._members.get((state.epoch, league_id), version, load)).ids
+        return await self._members.get((state.epoch, league_id), version, load)
 
     async def _kept_members(self, league_id: LeagueId, state: BoardState) -> Ids | None:
         try:
@@ -104,14 +120,18 @@ class LeagueBoards:
             return None
 
 
-def rank_league(state: BoardState, tables: Mapping[TournamentId, ScoreTable], members: Ids) -> Ranking:
-    """A league's members (ascending) by the facts of its tournaments, each under the ruleset of its link."""
+def rank_league(state: BoardState, tables: Mapping[TournamentId, ScoreTable], members: RankedMembers) -> Ranking:
+    """A league's members by the facts of its tournaments, each under the ruleset of its link."""
 
     def scores(*, live: bool) -> Integers:
-        parts = [(tables[part.tournament_id], part) for part in state.counted]
-        return add(members, [weigh(table.pick(part.basis, members, live=live), part.weights) for table, part in parts])
+        return add(members.ids, [_weighed(part, tables[part.tournament_id], members, live) for part in state.counted])
 
-    settled = Ranking.of(members, scores(live=False))
+    settled = Ranking.of(members.ids, scores(live=False))
     if not any(table.live for table in tables.values()):
         return settled
-    return LiveRanking.beside(settled, members, scores(live=True))
+    return LiveRanking.beside(settled, members.ids, scores(live=True))
+
+
+def _weighed(part: Part, table: ScoreTable, members: RankedMembers, live: bool) -> Integers:
+    facts = table.pick(part.basis, members.places(part.tournament_id, table), live=live)
+    return weigh(facts, part.weights)

@@ -6,10 +6,10 @@ arrays come from.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 from zlib import crc32
 
 import numpy as np
@@ -35,6 +35,10 @@ Integers: TypeAlias = NDArray[np.int64]
 
 OUTCOME, GOAL_DIFFERENCE, EXACT = (Facts._fields.index(name) for name in ("outcome", "goal_difference", "exact"))
 _KEY_BITS = 64
+_MANY = 1_000
+# Of each score column: the largest value, and what one of it is in a packed score.
+_MOST = np.array([MAX_POINTS, MAX_COUNTER, MAX_COUNTER, MAX_COUNTER])
+_PARTS = np.array([1 << POINTS_SHIFT, 1 << EXACT_SHIFT, 1 << DIFFERENCE_SHIFT, 1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,15 @@ class Stamp:
         return states[0] == states[1]
 
 
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where some members are in a table."""
+
+    at: NDArray[np.intp]
+    absent: NDArray[np.bool_] | None
+    """Which of them have not joined, whatever their places say; None when all have."""
+
+
 @dataclass(frozen=True)
 class ScoreTable:
     """Facts of all members of a tournament, for each basis that is stored; members by id, ascending."""
@@ -71,25 +84,34 @@ class ScoreTable:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def pick(self, basis: ScoreBasis, members: Ids, *, live: bool = False) -> Integers:
-        """Facts of some members, in their order; zeros for those who have not joined. `live`: with provisional ones."""
+    def with_ids_of(self, earlier: "ScoreTable") -> "ScoreTable":
+        """The table with the very ids of an earlier one if they are equal: what was found in those still holds."""
+        if len(self) != len(earlier) or not np.array_equal(_halves(self.ids), _halves(earlier.ids)):
+            return self
+        return replace(self, ids=earlier.ids)
+
+    def pick(self, basis: ScoreBasis, places: Places, *, live: bool = False) -> Integers | NDArray[np.uint16]:
+        """Facts of the members at some places; zeros for those who have not joined. `live`: with provisional ones."""
         facts = self.live if live and self.live is not None else self.facts
-        found = np.zeros((len(members), len(Facts._fields)), dtype=np.int64)
-        if len(self.ids):
-            places, joined = self._find(members)
-            found[joined] = facts[basis][places[joined]]
+        if not len(self.ids):
+            return np.zeros((len(places.at), len(Facts._fields)), dtype=np.int64)
+        found = facts[basis].take(places.at, axis=0)
+        if places.absent is not None:
+            found[places.absent] = 0
         return found
 
-    def _find(self, members: Ids) -> "tuple[NDArray[np.intp], NDArray[np.bool_]]":
-        """Where members are, and which are there. By half an id first, for numbers compare faster than bytes."""
+    def find(self, members: Ids) -> Places:
+        """Where members are. By half an id first, for numbers compare faster than bytes."""
         last = len(self.ids) - 1
+        if last < 0:
+            return Places(np.zeros(len(members), dtype=np.intp), None)
         places = np.minimum(np.searchsorted(self._heads, _heads(members)), last)
         joined = self.ids[places] == members
         if not joined.all():  # several share the half, or they have not joined
             rest = ~joined
             places[rest] = np.minimum(np.searchsorted(self.ids, members[rest]), last)
             joined[rest] = self.ids[places[rest]] == members[rest]
-        return places, joined
+        return Places(places, None if joined.all() else ~joined)
 
     @cached_property
     def _heads(self) -> "NDArray[np.uint64]":
@@ -98,7 +120,12 @@ class ScoreTable:
 
 def _heads(ids: Ids) -> "NDArray[np.uint64]":
     """The first eight bytes of ids as numbers, in the same order."""
-    return np.ascontiguousarray(ids).view(">u8")[::2].astype(np.uint64)
+    return _halves(ids)[::2].astype(np.uint64)
+
+
+def _halves(ids: Ids) -> "NDArray[Any]":
+    """Both halves of each id, one behind the other."""
+    return np.ascontiguousarray(ids).view(">u8")
 
 
 def to_ids(members: Sequence[MemberId]) -> Ids:
@@ -112,7 +139,7 @@ def id_bytes(value: bytes) -> bytes:
 
 def order_of_ids(ids: Ids) -> NDArray[np.intp]:
     """The order that sorts ids: by their first halves, which are numbers, and the few that share one by both."""
-    halves = np.ascontiguousarray(ids).view(">u8").reshape(-1, 2)
+    halves = _halves(ids).reshape(-1, 2)
     heads = halves[:, 0].astype(np.uint64)
     order: NDArray[np.intp] = np.argsort(heads)
     ranked = heads[order]
@@ -127,10 +154,11 @@ def order_of_ids(ids: Ids) -> NDArray[np.intp]:
 def best_first(packed: Integers) -> NDArray[np.intp]:
     """The order that sorts scores descending, level ones as they come.
 
-    As a rule a score and its place fit into one number, and numbers are sorted several times as fast as places by them.
+    As a rule a score and its place fit into one number, and many numbers are sorted several times as fast as places by
+    them.
     """
     places = len(packed).bit_length()
-    if not len(packed) or int(packed.max() - packed.min()).bit_length() + places > _KEY_BITS:
+    if len(packed) < _MANY or int(packed.max() - packed.min()).bit_length() + places > _KEY_BITS:
         return np.argsort(-packed, kind="stable")
     keys: NDArray[np.uint64] = (packed.max() - packed).astype(np.uint64) << np.uint64(places)
     keys |= np.arange(len(packed), dtype=np.uint64)
@@ -152,19 +180,20 @@ def read_copy(data: bytes, columns: int = len(Facts._fields)) -> tuple[Ids, Inte
     return ids[order], values.take(order, axis=0).astype(np.int64)
 
 
-def weigh(facts: Integers, weights: Weights) -> Integers:
+def weigh(facts: Integers | NDArray[np.uint16], weights: Weights) -> Integers:
     """Score columns (points, exact scores, goal differences, outcomes) of each row of facts."""
-    points = facts @ np.array(weights, dtype=np.int64)
-    return np.column_stack((points, facts[:, EXACT], facts[:, GOAL_DIFFERENCE], facts[:, OUTCOME]))
+    columns = np.zeros((len(Facts._fields), len(Score._fields)), dtype=np.int64)
+    columns[:, 0] = weights
+    columns[(EXACT, GOAL_DIFFERENCE, OUTCOME), (1, 2, 3)] = 1
+    scores: Integers = facts @ columns
+    return scores
 
 
 def pack_all(scores: Integers) -> Integers:
     """`rules.pack` for many: raises OverflowError when one does not fit."""
-    if len(scores) and (scores.min() < 0 or scores[:, 0].max() > MAX_POINTS or scores[:, 1:].max() > MAX_COUNTER):
+    if len(scores) and (scores.min() < 0 or (scores.max(axis=0) > _MOST).any()):
         raise OverflowError("A score of this board cannot be ranked.")
-    packed: Integers = (
-        scores[:, 0] << POINTS_SHIFT | scores[:, 1] << EXACT_SHIFT | scores[:, 2] << DIFFERENCE_SHIFT | scores[:, 3]
-    )
+    packed: Integers = scores @ _PARTS
     return packed
 
 

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.clock import utc_now
-from domain.ids import MemberId
+from domain.ids import MemberId, TournamentId
+from domain.leaderboard.leagues import RankedMembers
 from domain.leaderboard.model import RankCriterion, RankedRow
 from domain.leaderboard.ranking import Ranking, ScoreTable, Stamp, best_first, order_of_ids, to_ids, weigh
 from domain.leaderboard.rules import MAX_COUNTER, MAX_POINTS, Score, pack, unpack
@@ -158,11 +159,30 @@ def test_facts_are_picked_for_members_and_zeros_for_strangers() -> None:
     stamp = Stamp("epoch", 1, 1, utc_now(), 3)
     table = ScoreTable(stamp, ids, {ScoreBasis.AFTER_EXTRA_TIME: facts})
 
-    picked = table.pick(ScoreBasis.AFTER_EXTRA_TIME, to_ids([members[0], MemberId(UUID(int=9 << 8)), members[1]]))
+    asked = to_ids([members[0], MemberId(UUID(int=9 << 8)), members[1]])
+    picked = table.pick(ScoreBasis.AFTER_EXTRA_TIME, table.find(asked))
 
     assert picked.tolist() == [[0, 1, 2, 3, 4], [10, 11, 12, 13, 14], [0, 0, 0, 0, 0]]
     empty = ScoreTable(stamp, to_ids([]), {ScoreBasis.AFTER_EXTRA_TIME: facts[:0]})
-    assert empty.pick(ScoreBasis.AFTER_EXTRA_TIME, ids).tolist() == [[0] * 5] * 3
+    assert empty.pick(ScoreBasis.AFTER_EXTRA_TIME, empty.find(ids)).tolist() == [[0] * 5] * 3
+
+
+def test_a_league_finds_its_members_anew_only_when_somebody_has_joined() -> None:
+    first, second, third = (MemberId(UUID(int=n << 8)) for n in (1, 2, 3))
+    basis, stamp = ScoreBasis.AFTER_EXTRA_TIME, Stamp("epoch", 1, 1, utc_now(), 2)
+    league, tournament_id = RankedMembers(to_ids([first, third]), 1), TournamentId(UUID(int=1))
+
+    def table(*members: MemberId) -> ScoreTable:
+        facts = np.arange(5 * len(members), dtype=np.int64).reshape(-1, 5)
+        return ScoreTable(stamp, to_ids(members), {basis: facts})
+
+    before, after = table(second, third), table(second, third)
+    places = league.places(tournament_id, before)
+    assert before.pick(basis, places).tolist() == [[0] * 5, [5, 6, 7, 8, 9]]
+    assert league.places(tournament_id, after.with_ids_of(before)) is places
+
+    joined = table(first, second, third).with_ids_of(before)
+    assert joined.pick(basis, league.places(tournament_id, joined)).tolist() == [[0, 1, 2, 3, 4], [10, 11, 12, 13, 14]]
 
 
 @given(st.lists(st.integers(0, 2**128 - 1).map(lambda n: UUID(int=n)), unique=True, max_size=50))
