@@ -18,7 +18,7 @@ from redis.asyncio import Redis
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.routing import BaseRoute, Route
 
 from domain.clock import utc_now
 from domain.errors import DomainError
@@ -174,6 +174,7 @@ def _application(settings: Settings, parts: _Parts) -> Starlette:
         middleware=[
             Middleware(CountRequests, metrics=parts.metrics),
             Middleware(RequestIds, new_id=new_name),
+            Middleware(Sockets, engine=parts.engine, contexts=parts.contexts, connections=parts.connections),
             Middleware(Shortcut, answers=parts.contexts.answers, sessions=parts.contexts.sessions),
         ],
         exception_handlers={404: pages.not_found},
@@ -189,7 +190,6 @@ def _routes(settings: Settings, parts: _Parts) -> list[BaseRoute]:
     checks = readiness_checks(parts.database, parts.valkey, lambda: parts.ticks.is_alive)
     return [
         Route("/graphql", http.respond, methods=["GET", "POST"]),
-        WebSocketRoute("/graphql", Sockets(parts.engine, parts.contexts, parts.connections).serve),
         *health_routes(checks),
         metrics_route(parts.metrics, parts.database),
         files_route(parts.links, parts.store),

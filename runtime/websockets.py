@@ -3,12 +3,14 @@
 It leans on attributes of uvicorn that are not promised; uvicorn is pinned, and tests/contract/test_wire.py checks them.
 """
 
+import asyncio
 import socket
 from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.datastructures import Headers
 from websockets.protocol import State
 
 from schema.transport.wires import EXTENSION, Message
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from asyncio import BaseTransport
 
     from uvicorn._types import ASGISendEvent
+    from websockets.frames import Frame
     from websockets.http11 import Request
 
 _UNSENT = 16 * 1024
@@ -26,6 +29,34 @@ _BUFFERED = 32 * 1024
 _FAREWELL = 1.0
 """Seconds that a peer which takes nothing has for taking the close frame."""
 _TEXT = 0x81
+_WRITABLE = asyncio.Event()
+_WRITABLE.set()
+"""That of all who may write; who may not has one of its own."""
+_NO_HEADERS = Headers()
+
+
+class Inbox:
+    """What a client sent and nobody has taken yet; one takes it. It stands in for an `asyncio.Queue`."""
+
+    __slots__ = ("_messages", "_taker")
+
+    def __init__(self) -> None:
+        self._messages: list[Any] = []
+        self._taker: asyncio.Future[None] | None = None
+
+    def put_nowait(self, message: Any) -> None:
+        self._messages.append(message)
+        if self._taker is not None and not self._taker.done():
+            self._taker.set_result(None)
+
+    def empty(self) -> bool:
+        return not self._messages
+
+    async def get(self) -> Any:
+        while not self._messages:
+            self._taker = asyncio.get_running_loop().create_future()
+            await self._taker
+        return self._messages.pop(0)
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
@@ -35,6 +66,12 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     blocked_at: float | None = None
     is_ready = False
     """Settled after all that may change it, for it is asked at each message."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        """What uvicorn makes for itself is replaced by what holds less: there are thousands of these."""
+        super().__init__(*arguments, **options)
+        self.queue = Inbox()  # type: ignore[assignment]
+        self.writable = _WRITABLE
 
     def connection_made(self, transport: "BaseTransport") -> None:
         self.on_ready = lambda: None
@@ -50,6 +87,10 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if scope is not None:
             scope["extensions"][EXTENSION] = self
 
+    def handle_text(self, event: "Frame") -> None:
+        super().handle_text(event)
+        event.data = b""  # the parser holds the frame until the next one comes
+
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self.blocked_at = None
@@ -63,6 +104,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     async def send(self, message: "ASGISendEvent") -> None:
         await super().send(message)
         self._settle()
+        if message["type"] == "websocket.accept":
+            # So does it with the request.
+            self.request.headers = self.response.headers = _NO_HEADERS
 
     def shutdown(self) -> None:
         super().shutdown()
@@ -86,12 +130,12 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self.transport.write(b"".join([_frame(message) for message in messages]))
 
     def pause_writing(self) -> None:
-        super().pause_writing()
+        self.writable = asyncio.Event()
         self.blocked_at, self.is_ready = monotonic(), False
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        self.blocked_at = None
+        self.writable, self.blocked_at = _WRITABLE, None
         self._settle()
         self.on_ready()
 

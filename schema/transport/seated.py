@@ -41,9 +41,7 @@ class Seated:
         self._joining: asyncio.Task[None] | None = None
         self._seat: Seat[Any, Any, Any, Any] | None = None
 
-    async def join(
-        self, shared: "SharedStream", context: "ApiContext", stream: "Stream[Any, Any, Any, Any]"
-    ) -> None:
+    async def join(self, shared: "SharedStream", context: "ApiContext", stream: "Stream[Any, Any, Any, Any]") -> None:
         """Begin. Raises what ends the stream before its first event."""
         self._seat = await shared.join(context, stream, self)
         self._outlet.join(self)

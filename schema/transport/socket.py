@@ -6,12 +6,12 @@ from contextlib import aclosing, suppress
 from typing import Any, assert_never
 
 from graphql import OperationType
-from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from domain.ids import SessionId
 from resolvers.context import RequestFacts, Viewer
 from schema.context import ApiContext
 from schema.shared import ErrorCode
+from schema.transport.channel import Channel, Disconnected
 from schema.transport.connections import Close, Connections
 from schema.transport.contexts import Contexts
 from schema.transport.credentials import COOKIE, BadToken, Credentials, read_bearer, viewer_among_many
@@ -48,9 +48,14 @@ class Closing(Exception):
 class Socket:
     """One client."""
 
+    __slots__ = (
+        *("_channel", "_clock", "_closing", "_connections", "_contexts", "_count", "_engine", "_has_begun"),
+        *("_is_acknowledged", "_is_cut", "_operations", "_outlet", "_serving", "_streams", "_times", "_viewer"),
+    )
+
     def __init__(
         self,
-        websocket: WebSocket,
+        channel: Channel,
         engine: Engine,
         contexts: Contexts,
         wire: Wire,
@@ -58,7 +63,7 @@ class Socket:
         streams: KnownStreams,
     ) -> None:
         self._viewer: Viewer | None = None
-        self._websocket = websocket
+        self._channel = channel
         self._engine = engine
         self._contexts = contexts
         self._outlet = Outlet(wire, connections.post)
@@ -96,7 +101,7 @@ class Socket:
             await self.close(Close.BAD_MESSAGE, str(problem))
         except Closing as problem:
             await self.close(problem.code, problem.reason)
-        except (WebSocketDisconnect, Gone):
+        except (Disconnected, Gone):
             pass
         except asyncio.CancelledError:
             if not self._is_cut:
@@ -117,9 +122,7 @@ class Socket:
                 self._serving.cancel()
             return
         self._outlet.flush()
-        with suppress(WebSocketDisconnect, RuntimeError):
-            if self._websocket.application_state is WebSocketState.CONNECTED:
-                await self._websocket.close(code.value, text)
+        await self._channel.close(code.value, text)
 
     def end(self, operation_id: str, seated: Seated, problem: Exception | None) -> None:
         """A shared stream is over, with an error or in good order."""
@@ -131,10 +134,7 @@ class Socket:
         self._closing = asyncio.create_task(self.close(code, reason))
 
     async def _receive(self) -> str:
-        message = await self._websocket.receive()
-        if message["type"] == "websocket.disconnect":
-            raise WebSocketDisconnect(message.get("code", 1005))
-        text = message.get("text")
+        text = (await self._channel.receive()).get("text")
         if text is None:
             raise BadMessage("Messages must be text")
         if len(text) > self._engine.limits.message:
@@ -163,10 +163,10 @@ class Socket:
         if self._has_begun:
             raise Closing(Close.TWO_INITS, "Too many initialisation requests")
         self._has_begun = True
-        headers = self._websocket.headers
+        channel, given = self._channel, message.authorization
         try:
-            given = message.authorization if message.authorization is not None else headers.get("authorization")
-            credentials = Credentials(read_bearer(given), self._websocket.cookies.get(COOKIE))
+            bearer = read_bearer(given if given is not None else channel.header(b"authorization"))
+            credentials = Credentials(bearer, channel.cookie(COOKIE))
             viewer, ended = await viewer_among_many(self._contexts.services.desks, credentials)
         except BadToken as problem:
             raise Closing(Close.UNAUTHORIZED, "Unauthorized") from problem
@@ -252,18 +252,18 @@ class Socket:
         return False
 
     def _context(self, request_id: str) -> ApiContext:
-        client = self._websocket.client
+        client = self._channel.scope.get("client")
         facts = RequestFacts(
             id=request_id,
-            address=client.host if client else "",
-            user_agent=self._websocket.headers.get("user-agent"),
+            address=client[0] if client else "",
+            user_agent=self._channel.header(b"user-agent"),
             can_set_cookies=False,
         )
         return self._contexts.make(facts, self._viewer)
 
     def _next_request_id(self) -> str:
         self._count += 1
-        return f"{self._websocket.state.request_id}.{self._count}"
+        return f"{self._channel.request_id}.{self._count}"
 
     def _ending(self, operation_id: str, problem: Exception | None, request_id: str) -> dict[str, Any]:
         """The last message of an operation."""

@@ -1,7 +1,10 @@
 """Who may open a websocket, and by which way its messages leave."""
 
-from starlette.websockets import WebSocket
+from typing import TYPE_CHECKING
 
+from starlette.datastructures import Headers
+
+from schema.transport.channel import Channel, Disconnected
 from schema.transport.connections import Close, Connections
 from schema.transport.contexts import Contexts
 from schema.transport.credentials import is_foreign
@@ -11,35 +14,53 @@ from schema.transport.messages import PROTOCOL
 from schema.transport.socket import Socket
 from schema.transport.wires import EXTENSION, AsgiWire, Wire
 
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+PATH = "/graphql"
+
 
 class Sockets:
-    """Answers `/graphql` over websockets."""
+    """ASGI middleware: answers `/graphql` over websockets, and leaves everything else to the application."""
 
-    def __init__(self, engine: Engine, contexts: Contexts, connections: Connections) -> None:
+    def __init__(self, app: "ASGIApp", engine: Engine, contexts: Contexts, connections: Connections) -> None:
+        self._app = app
         self._engine = engine
         self._contexts = contexts
         self._connections = connections
         self._streams = KnownStreams()
 
-    async def serve(self, websocket: WebSocket) -> None:
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         """Serve one client."""
-        if is_foreign(websocket.headers, self._contexts.services.public_url):
-            await websocket.close()  # before it is accepted: answered with 403
+        if scope["type"] != "websocket" or scope["path"] != PATH:
+            await self._app(scope, receive, send)
             return
-        if PROTOCOL not in websocket.scope.get("subprotocols", []):
-            await websocket.accept()
-            await websocket.close(Close.SUBPROTOCOL.value, "Subprotocol not acceptable")
+        channel = Channel(scope, receive, send)
+        try:
+            is_open = await self._open(channel)
+        except Disconnected:
             return
-        await websocket.accept(PROTOCOL)
-        wire = wire_of(websocket)
-        socket = Socket(websocket, self._engine, self._contexts, wire, self._connections, self._streams)
-        with self._connections.holding(socket):
-            await socket.serve()
+        if is_open:
+            wire = wire_of(channel)
+            socket = Socket(channel, self._engine, self._contexts, wire, self._connections, self._streams)
+            with self._connections.holding(socket):
+                await socket.serve()
+
+    async def _open(self, channel: Channel) -> bool:
+        if is_foreign(Headers(scope=channel.scope), self._contexts.services.public_url):
+            await channel.refuse()
+            return False
+        if PROTOCOL in channel.scope.get("subprotocols", []):
+            await channel.accept(PROTOCOL)
+            return True
+        await channel.accept()
+        await channel.close(Close.SUBPROTOCOL.value, "Subprotocol not acceptable")
+        return False
 
 
-def wire_of(websocket: WebSocket) -> Wire:
+def wire_of(channel: Channel) -> Wire:
     """The server's own way out where it lends it."""
-    lent: Wire | None = websocket.scope.get("extensions", {}).get(EXTENSION)
+    lent: Wire | None = channel.scope.get("extensions", {}).get(EXTENSION)
     if lent is not None:
         return lent
-    return AsgiWire(websocket.send, lambda text: {"type": "websocket.send", "text": text.decode()})
+    return AsgiWire(channel.send, lambda text: {"type": "websocket.send", "text": text.decode()})

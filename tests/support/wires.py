@@ -9,10 +9,10 @@ from typing import Any
 
 import uvicorn
 from starlette.types import Receive, Scope, Send
-from starlette.websockets import WebSocket, WebSocketDisconnect
 from websockets.asyncio.client import ClientConnection, connect
 
 from runtime.websockets import WebSocketProtocol
+from schema.transport.channel import Channel, Disconnected
 from schema.transport.outlet import Outlet, Post
 from schema.transport.sockets import wire_of
 from schema.transport.wires import Message, Wire
@@ -40,17 +40,17 @@ class Server:
     opened: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        websocket = WebSocket(scope, receive, send)
-        await websocket.accept()
-        wire, ended = wire_of(websocket), asyncio.Event()
+        channel = Channel(scope, receive, send)
+        await channel.accept()
+        wire, ended = wire_of(channel), asyncio.Event()
         self.wires.append(wire)
         self.outlets.append(Outlet(wire, Post(lambda: self.busy)))
         self.ended.append(ended)
         self.opened.set()
         try:
             while True:
-                await self.outlets[-1].send((b"echo ", (await websocket.receive_text()).encode()))
-        except WebSocketDisconnect:
+                await self.outlets[-1].send((b"echo ", str((await channel.receive())["text"]).encode()))
+        except Disconnected:
             pass
         finally:
             ended.set()
