@@ -7,6 +7,8 @@ from domain.execution.run import Step
 from domain.ids import RoundId, TeamId, TournamentId, new_id
 from domain.ingestion import rules, store
 from domain.ingestion.errors import ConcurrentlyCreated, PrerequisiteMissing
+from domain.ingestion.identity.service import link_teams
+from domain.ingestion.identity.store import named_by_others
 from domain.ingestion.matches import count
 from domain.ingestion.model import Reading
 from domain.ingestion.snapshot import TournamentSnapshot
@@ -94,23 +96,31 @@ async def apply_rounds(
 async def apply_teams(
     connection: "AsyncConnection", step: Step, reading: Reading, only: Collection[str] | None = None
 ) -> None:
-    """Apply the teams, or `only` those with these keys."""
+    """Apply the teams, or `only` those with these keys. One that several providers name keeps the name it has."""
     snapshot = reading.snapshot
     taken = [team for team in snapshot.teams if only is None or team.key in only]
     keys = [team.key for team in taken]
-    known = await store.read_references(connection, snapshot.provider, "TEAM", keys)
+    references = await store.read_references(connection, snapshot.provider, "TEAM", keys)
+    known = {key: TeamId(found) for key, found in references.items()}
+    linked = await link_teams(connection, reading, taken, known)
     stored = await store.read_teams(connection, known.values())
-    new = [(TeamId(new_id()), team) for team in taken if team.key not in known]
+    shared = await named_by_others(connection, snapshot.provider, known.values())
+    new = [(TeamId(new_id()), team) for team in taken if team.key not in known and team.key not in linked]
     changed = [
-        (TeamId(known[team.key]), team)
+        (known[team.key], team)
         for team in taken
-        if team.key in known and _differs(stored[TeamId(known[team.key])], store.team_values(team))
+        if team.key in known
+        and known[team.key] not in shared
+        and _differs(stored[known[team.key]], store.team_values(team))
     ]
     await store.insert_teams(connection, new)
-    await store.insert_references(connection, snapshot.provider, "TEAM", [(team.key, key) for key, team in new])
+    named = [*linked.items(), *((team.key, key) for key, team in new)]
+    await store.insert_references(connection, snapshot.provider, "TEAM", named)
     await store.update_teams(connection, changed)
-    count(step, len(keys), len(new), len(changed))
-    if changed:
+    count(step, len(keys), len(new), len(changed) + len(linked))
+    if linked:
+        step.note = f"Known by the names of another provider: {len(linked)}."
+    if changed or linked:
         await raise_versions(connection, reading.tournament_id, matches=True)
 
 

@@ -1,0 +1,1 @@
+"""Which stored team one is that a tournament's new provider tells of."""

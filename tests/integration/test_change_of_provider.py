@@ -1,0 +1,190 @@
+"""A tournament whose data come from another provider from now on: neither teams nor matches are doubled."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import func, select
+
+from domain.execution.model import Operation, Target
+from domain.ids import TournamentId
+from domain.ingestion import service
+from domain.ingestion.snapshot import TournamentSnapshot
+from domain.match.tables import matches
+from domain.tournament import commands
+from domain.tournament.model import Provider, TournamentChange, TournamentSource
+from domain.tournament.tables import provider_refs, rounds, standings, teams
+from tests.support.corrections import make_admin
+from tests.support.driven_provider import DrivenProvider
+from tests.support.ingester import LONG_AGO, counts_of
+from tests.support.openfootball import read_real
+from tests.support.runs import run_now
+
+if TYPE_CHECKING:
+    from domain.execution.run import Run
+    from runtime.database import PostgresDatabase
+
+# As the other provider calls them; `Man Utd`, `Spurs` and `Wolves` share no word with the name of the first one.
+OTHER_NAMES = {
+    "Brighton & Hove Albion FC": "Brighton and Hove Albion",
+    "Manchester United FC": "Man Utd",
+    "Tottenham Hotspur FC": "Spurs",
+    "Wolverhampton Wanderers FC": "Wolves",
+}
+PARTS: tuple[tuple[Operation, Any], ...] = (
+    (Operation.INGEST_ROUNDS, service.ingest_rounds),
+    (Operation.INGEST_TEAMS, service.ingest_teams),
+    (Operation.INGEST_MATCHES, service.ingest_matches),
+    (Operation.INGEST_STANDINGS, service.ingest_standings),
+)
+
+
+class Providers:
+    """Both of them, as workers know them, at one time of the clock."""
+
+    def __init__(self, database: "PostgresDatabase") -> None:
+        self.database = database
+        self.told = {Provider.OPENFOOTBALL: DrivenProvider(), Provider.SOFASCORE: DrivenProvider()}
+        self.now: datetime = LONG_AGO
+
+    async def tournament(self, snapshot: TournamentSnapshot) -> TournamentId:
+        self.tell(snapshot)
+        params = {"competition": snapshot.competition, "season": snapshot.season, "provider": snapshot.provider.value}
+        run = await self._run(Operation.INGEST_TOURNAMENT, service.ingest_tournament, None, params)
+        async with self.database.read() as connection:
+            found = await service.store.find_tournament(
+                connection, snapshot.provider, snapshot.competition, snapshot.season
+            )
+        assert found is not None
+        assert counts_of(run)[0] == 1
+        await self.read(TournamentId(found["id"]))
+        return TournamentId(found["id"])
+
+    def tell(self, snapshot: TournamentSnapshot) -> None:
+        self.told[snapshot.provider].snapshots[snapshot.competition, snapshot.season] = snapshot
+
+    async def read(self, tournament_id: TournamentId) -> "list[Run]":
+        return [await self._run(operation, handler, Target(tournament_id)) for operation, handler in PARTS]
+
+    async def _run(
+        self, operation: Operation, handler: Any, target: Target | None, params: dict[str, Any] | None = None
+    ) -> "Run":
+        now = self.now
+        self.now += timedelta(minutes=1)
+        return await run_now(self.database, operation, lambda run: handler(run, self.told, lambda: now), target, params)
+
+
+@pytest.fixture
+def providers(database: "PostgresDatabase") -> Providers:
+    return Providers(database)
+
+
+def retold(snapshot: TournamentSnapshot, season: str = "61627") -> TournamentSnapshot:
+    """What the other provider says of the same season: numbers for names, other names, other labels of rounds."""
+    numbers = {team.key: str(number) for number, team in enumerate(snapshot.teams, start=1)}
+    names = {
+        team.key: OTHER_NAMES.get(team.name, team.name.removesuffix(" FC").removeprefix("AFC "))
+        for team in snapshot.teams
+    }
+    told = [
+        replace(
+            match,
+            key=str(9_000_000 + number),
+            home_team_key=numbers[match.home_team_key or ""],
+            away_team_key=numbers[match.away_team_key or ""],
+            home_label=names[match.home_team_key or ""],
+            away_label=names[match.away_team_key or ""],
+            stadium="Told by the other one",
+        )
+        for number, match in enumerate(snapshot.matches)
+    ]
+    groups = [
+        replace(group, rows=tuple(replace(row, team_key=numbers[row.team_key]) for row in group.rows))
+        for group in snapshot.standings
+    ]
+    return replace(
+        snapshot,
+        provider=Provider.SOFASCORE,
+        competition="17",
+        season=season,
+        rounds=tuple(replace(one, label=f"Round {one.slug}") for one in snapshot.rounds),
+        teams=tuple(replace(team, key=numbers[team.key], name=names[team.key]) for team in snapshot.teams),
+        matches=tuple(told),
+        standings=tuple(groups),
+    )
+
+
+async def come_to(database: "PostgresDatabase", tournament_id: TournamentId, snapshot: TournamentSnapshot) -> None:
+    """What `updateTournament` does."""
+    source = TournamentSource(snapshot.provider, snapshot.competition, snapshot.season)
+    change, admin = TournamentChange(source=source), await make_admin(database)
+    await commands.update(
+        database, tournament_id, change, actor_id=admin, reason="The other one is faster.", request_id="test"
+    )
+
+
+async def identities(database: "PostgresDatabase", tournament_id: TournamentId) -> dict[Any, tuple[Any, ...]]:
+    """Matches with their rounds and teams, by id."""
+    columns = (
+        matches.c.id,
+        matches.c.round_id,
+        matches.c.home_team_id,
+        matches.c.away_team_id,
+        matches.c.missing_since,
+    )
+    async with database.read() as connection:
+        rows = await connection.execute(select(*columns).where(matches.c.tournament_id == tournament_id))
+        return {row.id: tuple(row) for row in rows}
+
+
+async def count(database: "PostgresDatabase", table: Any) -> int:
+    async with database.read() as connection:
+        return int((await connection.execute(select(func.count()).select_from(table))).scalar_one())
+
+
+async def test_matches_and_teams_keep_their_identity_with_another_provider(
+    database: "PostgresDatabase", providers: Providers
+) -> None:
+    first = await read_real("en.1", "2024-25")
+    tournament_id = await providers.tournament(first)
+    before = await identities(database, tournament_id)
+
+    other = retold(first)
+    providers.tell(other)
+    await come_to(database, tournament_id, other)
+    runs = await providers.read(tournament_id)
+
+    assert [counts_of(run)[0] for run in runs] == [0, 0, 0, 0], "nothing is created"
+    assert await identities(database, tournament_id) == before
+    sizes = [await count(database, table) for table in (rounds, teams, matches, standings)]
+    assert sizes == [len(first.rounds), 20, 380, 20]
+    assert await count(database, provider_refs) == 2 * (20 + 380)
+    async with database.read() as connection:
+        stadiums = await connection.execute(select(matches.c.stadium).distinct())
+        assert stadiums.scalars().all() == ["Told by the other one"]
+    assert [counts_of(run)[:2] for run in await providers.read(tournament_id)] == [(0, 0)] * 4
+
+
+async def test_a_team_that_the_other_provider_has_elsewhere_too_is_one_team(
+    database: "PostgresDatabase", providers: Providers
+) -> None:
+    """Another tournament has come from it all along: its teams are stored, and are those of this one."""
+    first = await read_real("en.1", "2024-25")
+    other = retold(first)
+    elsewhere = await providers.tournament(replace(other, season="1"))
+    tournament_id = await providers.tournament(first)
+    assert await count(database, teams) == 40
+
+    providers.tell(other)
+    await come_to(database, tournament_id, other)
+    await providers.read(tournament_id)
+
+    def sides(found: dict[Any, tuple[Any, ...]]) -> set[Any]:
+        return {row[2:4] for row in found.values()}
+
+    found = await identities(database, tournament_id)
+    assert len(found) == 380
+    assert all(row[-1] is None for row in found.values()), "no match is missing"
+    assert sides(found) == sides(await identities(database, elsewhere))
+    assert [counts_of(run)[:2] for run in await providers.read(tournament_id)] == [(0, 0)] * 4
