@@ -66,7 +66,7 @@ async def correct_result(run: Run) -> None:
         if _is_done(run.execution, step):
             return
         async with run.begin() as connection:
-            match = await settlements.lock_match(connection, match_id)
+            match = await settlements.lock_match(connection, match_id, may_be_open=True)
             if match is None:
                 raise NotFound(f"There is no match {match_id}.")
             await _attempt(run, step, connection, match.tournament_id, partial(_correct, run.execution, wanted))

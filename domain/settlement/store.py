@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from domain.guess.tables import guesses
 from domain.ids import ExecutionId, MatchId, SettlementId, TournamentId
 from domain.match.model import Goals, ResultState
+from domain.match.store import gate, lock_passed
 from domain.match.tables import matches
 from domain.scoring.model import Facts, ScoreBasis
 from domain.scoring.tables import FACTS
@@ -56,13 +57,19 @@ class ActiveSettlement:
     scorelines: list[Scoreline]
 
 
-async def lock_match(connection: "AsyncConnection", match_id: MatchId) -> LockedMatch | None:
+async def lock_match(
+    connection: "AsyncConnection", match_id: MatchId, *, may_be_open: bool = False
+) -> LockedMatch | None:
     """Take the lock of the match's tournament, then of its row; None when there is no such match.
 
-    The first is a statement of its own: what is read afterwards was committed before the lock was had.
+    The first is a statement of its own: what is read afterwards was committed before the lock was had. `may_be_open`:
+    guesses of the match may keep coming, and have to wait (`domain.match.store.close_gate`).
     """
     key = func.hashtextextended(func.concat("tournament:", matches.c.tournament_id), 0)
     await connection.execute(select(func.pg_advisory_xact_lock(key)).where(matches.c.id == match_id))
+    if may_be_open:
+        turn = select(func.pg_advisory_xact_lock(gate(matches.c.tournament_id)))
+        await connection.execute(turn.where(matches.c.id == match_id, ~lock_passed()))
     statement = (
         select(matches.c.id, matches.c.tournament_id, tournaments.c.mode)
         .join(tournaments, tournaments.c.id == matches.c.tournament_id)

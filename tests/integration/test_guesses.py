@@ -21,6 +21,7 @@ from domain.match.model import Goals, KickOffPrecision, MatchStatus, ResultKind
 from domain.match.tables import matches
 from domain.member.model import PlatformRole
 from runtime.database import PostgresDatabase
+from tests.support.corrections import carry_out, make_admin, order, result
 from tests.support.football import (
     MadeTournament,
     make_league,
@@ -333,16 +334,24 @@ async def test_a_kick_off_that_moves_while_a_guess_waits_is_seen(wide_database: 
     assert await count_rows(wide_database) == (0, 0)
 
 
-async def test_a_change_of_matches_gets_its_turn_while_guesses_keep_coming(wide_database: PostgresDatabase) -> None:
+@pytest.mark.parametrize("is_correction", [False, True], ids=["reading", "correction"])
+async def test_a_change_of_matches_gets_its_turn_while_guesses_keep_coming(
+    wide_database: PostgresDatabase, is_correction: bool
+) -> None:
     """Savers share the rows, so whoever wants them alone would wait as long as there is always one more."""
     made = await make_tournament(wide_database, matches=2)
     ana, bea = await make_members(wide_database, 2, joins=[made])
+    void = result(await make_admin(wide_database), made.matches[0], None)
+    ordered = await order(wide_database, void) if is_correction else None
     turns: list[str] = []
 
-    async def ingest() -> None:
-        async with wide_database.begin() as connection:
-            await read_matches_for_update(connection, made.id)
-            turns.append("ingest")
+    async def change() -> None:
+        if ordered is not None:
+            await carry_out(wide_database, ordered.execution.id)
+        else:
+            async with wide_database.begin() as connection:
+                await read_matches_for_update(connection, made.id)
+        turns.append("change")
 
     async def guess() -> None:
         await save(wide_database, bea, made.matches[0], 1, 0)
@@ -351,14 +360,15 @@ async def test_a_change_of_matches_gets_its_turn_while_guesses_keep_coming(wide_
     async with wide_database.begin() as connection:
         await store.lock_member(connection, ana, made.matches)
         await store.lock_matches(connection, ana, made.matches)
-        ingesting = asyncio.create_task(ingest())
+        changing = asyncio.create_task(change())
         await until_one_waits(wide_database)
         guessing = asyncio.create_task(guess())
-        await until_one_waits(wide_database, 2)
+        await until_one_waits(wide_database, 2)  # the saver has not passed by
         turns.append("ana")
-    await asyncio.gather(ingesting, guessing)
+    await asyncio.gather(changing, guessing)
 
-    assert turns == ["ana", "ingest", "bea"]
+    assert turns[0] == "ana"
+    assert sorted(turns) == ["ana", "bea", "change"]
 
 
 async def test_saves_of_one_member_at_once_come_one_after_another(wide_database: PostgresDatabase) -> None:
