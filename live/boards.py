@@ -66,7 +66,7 @@ class BoardFeed(Feed[Window, BoardState, Snapshot, Delta]):
         versions = await self._boards.versions(list({key.board for key in keys}))
         return {key: versions[key.board] for key in keys if key.board in versions}
 
-    async def load(self, key: Window) -> BoardState | None:
+    async def load(self, key: Window, before: BoardState | None = None) -> BoardState | None:
         board = await self._boards.open(key.board)
         if board is None:
             return None
@@ -76,7 +76,7 @@ class BoardFeed(Feed[Window, BoardState, Snapshot, Delta]):
             board=board,
             head=board.head,
             rows=tuple(rows),
-            guessed_matches=await board.guessed_matches(ids),
+            guessed_matches=await _guessed_matches(board, ids, before),
             movement=await board.movement(rows),
             members=await read_members(self._database, ids),
         )
@@ -108,6 +108,22 @@ class BoardFeed(Feed[Window, BoardState, Snapshot, Delta]):
 
     def is_private(self, key: Window) -> bool:
         return key.board.league_id is not None
+
+
+async def _guessed_matches(
+    board: "OpenBoard", ids: Collection[MemberId], before: BoardState | None
+) -> Mapping[MemberId, int]:
+    """Read for those alone of whom it is not known."""
+    known = before.guessed_matches if before is not None and _has_settled_as_much(before.head, board.head) else {}
+    unknown = [member_id for member_id in ids if member_id not in known]
+    read = await board.guessed_matches(unknown) if unknown else known
+    return {member_id: known[member_id] if member_id in known else read[member_id] for member_id in ids}
+
+
+def _has_settled_as_much(before: BoardHead, head: BoardHead) -> bool:
+    """Whether the same matches count as settled. Into a round others may have moved, and a total has no version."""
+    is_told = head.settled_version is not None and head.key.round_id is None
+    return is_told and (before.epoch, before.settled_version) == (head.epoch, head.settled_version)
 
 
 def board_delta(before: BoardState, after: BoardState) -> Delta | None:

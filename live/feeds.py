@@ -46,8 +46,11 @@ class Feed(ABC, Generic[K, S, N, D]):
         """The present versions by the database, in one statement; a key that is gone is missing."""
 
     @abstractmethod
-    async def load(self, key: K) -> S | None:
-        """The state: its version is taken first, then the rest is read. None when there is no such thing."""
+    async def load(self, key: K, before: S | None = None) -> S | None:
+        """The state: its version is taken first, then the rest is read. None when there is no such thing.
+
+        What has not changed since an earlier state need not be read again.
+        """
 
     @abstractmethod
     def snapshot(self, state: S) -> N:

@@ -39,7 +39,7 @@ class MatchFeed(Feed[MatchScope, MatchState, MatchSnapshot, MatchDelta]):
     async def versions(self, keys: Collection[MatchScope]) -> Mapping[MatchScope, int]:
         return await match_versions(self._database, keys)
 
-    async def load(self, key: MatchScope) -> MatchState | None:
+    async def load(self, key: MatchScope, before: MatchState | None = None) -> MatchState | None:  # noqa: ARG002
         epoch = await self._boards.epoch()
         version = (await match_versions(self._database, [key])).get(key)
         if version is None:

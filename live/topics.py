@@ -156,7 +156,7 @@ class Topic(Generic[K, S, N, D]):
     async def _accepted(self) -> bool:
         try:
             async with self._limit, asyncio.timeout(self._pace.patience):
-                state = await self.feed.load(self.key)
+                state = await self.feed.load(self.key, self.latest)
         except Exception as error:  # noqa: BLE001 an edge: whatever fails, the streams stay and it is tried again
             _log.warning("live_reading_failed", extra={"topic": str(self.key), "error": repr(error)})
             return False

@@ -20,6 +20,7 @@ from domain.leaderboard.model import BoardKey
 from domain.league.tables import league_members, leagues
 from domain.match.model import MatchStatus
 from domain.match.rules import MatchScope
+from domain.member.tables import members
 from domain.outbox import store as outbox
 from domain.outbox.model import TickKind
 from domain.tournament.store import raise_versions
@@ -36,6 +37,7 @@ from tests.support.football import (
 )
 from tests.support.live import TICKS_ONLY, Process, api_process, finish, relay, until
 from tests.support.settlement import finish as end_run
+from tests.support.statements import recorded_statements
 
 E = TypeVar("E")
 
@@ -94,6 +96,40 @@ async def test_a_settlement_reaches_both_processes_with_the_same_version_and_row
             assert [(row.member_id, row.points) for row in delta.rows[:2]] == [(guessers[0], 4), (guessers[1], 2)]
             assert delta.guessed_matches == dict.fromkeys(guessers, 1)
         assert deltas[0].epoch == deltas[1].epoch
+
+
+async def test_how_many_matches_each_has_guessed_is_read_again_only_when_more_are_settled(
+    database: PostgresDatabase, valkey: Redis, valkey_url: str, cup: MadeTournament, guessers: list[MemberId]
+) -> None:
+    asked: list[int] = []
+    async with api_process(database, valkey_url, TICKS_ONLY) as process:
+        stream = follow(process, BoardKey(tournament_id=cup.id))
+        await event(stream, Snapshot)
+
+        async def next_delta() -> Delta:
+            with recorded_statements(database) as statements:
+                await relay(database, valkey)
+                delta = await event(stream, Delta)
+            asked.append(sum("count(*) AS number" in statement for statement in statements))
+            return delta
+
+        await finish(database, cup.matches[0], 1, 0)
+        settled = await next_delta()
+        async with database.begin() as connection:
+            await connection.execute(update(members).where(members.c.id == guessers[2]).values(nick_name="Another"))
+            await raise_versions(connection, cup.id, board=True)
+        renamed = await next_delta()
+        (joined,) = await make_members(database, 1, joins=[cup])
+        async with database.begin() as connection:
+            await raise_versions(connection, cup.id, board=True)
+        grown = await next_delta()
+        await finish(database, cup.matches[1], 1, 0)
+        again = await next_delta()
+    assert asked == [1, 0, 1, 1]
+    assert settled.guessed_matches == dict.fromkeys(guessers, 1)
+    assert renamed.guessed_matches == {guessers[2]: 1}
+    assert grown.guessed_matches[joined] == 0
+    assert [again.guessed_matches[member_id] for member_id in guessers[:2]] == [2, 2]
 
 
 async def test_a_client_moves_from_one_process_to_the_other_and_goes_on(

@@ -68,7 +68,7 @@ class Source(Feed[str, Reading, Shown, Changed]):
             raise ConnectionError("away")
         return {} if self.state is None else dict.fromkeys(keys, self.state.version)
 
-    async def load(self, key: str) -> Reading | None:  # noqa: ARG002
+    async def load(self, key: str, before: Reading | None = None) -> Reading | None:  # noqa: ARG002
         self.loads += 1
         state = self.state
         await self.load_gate.wait()
