@@ -50,6 +50,7 @@ class Made:
     """Whether the proofs were found to be as they must be."""
 
 
+_STALE = "Scores or results have moved since the dry run: run it again and look at what it shows."
 Change = Callable[["AsyncConnection", Tournament], Awaitable[Made]]
 
 
@@ -102,6 +103,10 @@ async def _attempt(
 ) -> None:
     """Make a change and measure it; take it back in a dry run. The tournament's lock is held."""
     execution = run.execution
+    digest = None if execution.dry_run else execution.params["expectedDigest"]
+    # What has moved is told before anything is worked out: others wait for the lock.
+    if digest is not None and not await store.has_dry_run(connection, execution.operation, execution.target, digest):
+        raise StalePreview(_STALE)
     (tournament,) = await read_tournaments(connection, [tournament_id])
     trial = await connection.begin_nested()
     stored = bases(tournament.mode)
@@ -114,8 +119,8 @@ async def _attempt(
     effect = _effect(tournament, made, compared)
     if execution.dry_run:
         await trial.rollback()
-    elif effect.digest != execution.params["expectedDigest"]:
-        raise StalePreview("Scores or results have moved since the dry run: run it again and look at what it shows.")
+    elif effect.digest != digest:
+        raise StalePreview(_STALE)
     else:
         await trial.commit()
     await run.write_effect(connection, effect)
