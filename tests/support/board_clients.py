@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 from websockets.asyncio.client import connect
-from websockets.exceptions import InvalidHandshake, WebSocketException
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, WebSocketException
 from websockets.typing import Subprotocol
 
 from tests.support.graphql_client import read_operation
@@ -36,6 +36,11 @@ class BoardClient:
         """The rows in order, without the version that each was computed at."""
         return plain_rows(self.rows.values())
 
+    @property
+    def version(self) -> int:
+        """The version that is shown; -1 before there is one."""
+        return self._position["version"] if self._position is not None else -1
+
     def check(self) -> None:
         """Fail if it met what the contract excludes."""
         if self._task.done():
@@ -48,9 +53,13 @@ class BoardClient:
 
     async def _run(self) -> None:
         while True:
-            with suppress(OSError, WebSocketException, InvalidHandshake, TimeoutError, EOFError):
+            try:
                 async with connect(self._address(), subprotocols=[PROTOCOL], open_timeout=5, close_timeout=1) as socket:
                     await self._follow(socket)
+            except ConnectionClosed as closed:
+                self.seen[f"closed {closed.rcvd.code if closed.rcvd else 1006}"] += 1
+            except (OSError, WebSocketException, InvalidHandshake, TimeoutError, EOFError):
+                pass
             self.seen["lost"] += 1
             await asyncio.sleep(random.uniform(0.05, 0.4))
 
