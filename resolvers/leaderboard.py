@@ -74,20 +74,19 @@ async def rows(board: OpenBoard, wanted: RowsWanted) -> tuple[Page[RankedRow], b
     return page, found.board_moved
 
 
-async def viewer_row(context: Context, board: OpenBoard) -> RankedRow | None:
-    """The viewer's own row; None when the viewer is not ranked here."""
-    return await board.row_of(context.viewer.account.id) if context.viewer else None
+async def viewer_rows(context: Context, board: OpenBoard, *, radius: int) -> Sequence[RankedRow]:
+    """The viewer's row with up to `radius` rows on each side; none when the viewer is not ranked here."""
+    return await board.around(context.viewer.account.id, radius) if context.viewer else []
 
 
-async def viewer_neighbours(context: Context, board: OpenBoard, *, radius: int) -> Sequence[RankedRow]:
-    """The viewer's row with up to `radius` rows on each side; none when the viewer is not ranked here.
+def check_radius(radius: int) -> None:
+    """Whether neighbours may be asked for.
 
     Raises:
-        InvalidInput: the radius is not 1 to 10.
+        InvalidInput: it is not 1 to 10.
     """
     if not 1 <= radius <= WIDEST_RADIUS:
         raise InvalidInput(f"`radius` must be 1 to {WIDEST_RADIUS}.", field=("radius",))
-    return await board.around(context.viewer.account.id, radius) if context.viewer else []
 
 
 def _sizes(wanted: RowsWanted) -> tuple[int | None, int | None]:

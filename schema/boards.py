@@ -11,6 +11,8 @@ import strawberry
 from domain.ids import LeagueId, MemberId, RoundId, TournamentId
 from domain.leaderboard.board import OpenBoard
 from domain.leaderboard.model import BoardHead, BoardKey, PastRound, RankedRow
+from resolvers import leaderboard as leaderboards
+from resolvers.context import Context
 from resolvers.loaders import Loaders
 from schema import ids
 from schema.batched import Batch
@@ -78,6 +80,13 @@ class RowBatch(Batch):
         """What a row shows in a field that is loaded; a KeyError when it is not."""
         return self._known[name].get(member_id)
 
+    def around(self, member_id: MemberId | None, radius: int) -> list[RankedRow]:
+        """A member's row with up to `radius` rows on each side; none when it is not among the rows."""
+        for mine in self._rows:
+            if mine.member_id == member_id:
+                return [row for row in self._rows if abs(row.position - mine.position) <= radius]
+        return []
+
     async def history(self, member_id: MemberId) -> tuple[PastRound, ...]:
         """How a member stood after each round."""
         found = await self._once("history", lambda: self.board.history(self._members()))
@@ -100,7 +109,32 @@ class RowBatch(Batch):
     async def _once(self, what: str, read: Callable[[], Awaitable[Mapping[MemberId, T]]]) -> Mapping[MemberId, T]:
         if what not in self._reads:
             self._reads[what] = asyncio.ensure_future(read())
-        return await self._reads[what]
+        # Who is cancelled, because a neighbour failed, does not cancel what others wait for.
+        return await asyncio.shield(self._reads[what])
+
+
+class ViewerRows:
+    """The viewer's row with its neighbours, and what they show: read once for all fields that ask in the same turn."""
+
+    def __init__(self, board: OpenBoard) -> None:
+        self._board = board
+        self._radius = 0
+        self._is_open = False
+        """Whether the reading that is to come can still be widened."""
+        self._reading: asyncio.Task[RowBatch] | None = None
+
+    async def around(self, context: Context, radius: int) -> tuple[list[RankedRow], RowBatch]:
+        """The viewer's row with up to `radius` rows on each side; none when the viewer is not ranked here."""
+        if self._reading is None or (radius > self._radius and not self._is_open):
+            self._is_open, self._radius = True, radius
+            self._reading = asyncio.create_task(self._read(context))
+        self._radius = max(self._radius, radius)
+        batch = await asyncio.shield(self._reading)
+        return batch.around(context.viewer.account.id if context.viewer else None, radius), batch
+
+    async def _read(self, context: Context) -> RowBatch:
+        self._is_open = False
+        return RowBatch(self._board, await leaderboards.viewer_rows(context, self._board, radius=self._radius))
 
 
 def _as(kind: Callable[[UUID], T], part: UUID | None) -> T | None:

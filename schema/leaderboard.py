@@ -1,7 +1,9 @@
 """Leaderboards and their rows."""
 
+from collections.abc import Hashable
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Self
+from uuid import UUID
 
 import strawberry
 
@@ -16,7 +18,7 @@ from schema import ids
 from schema import league as league_types
 from schema import tournament as tournament_types
 from schema.batched import Batched
-from schema.boards import RowBatch, board_id, row_id
+from schema.boards import RowBatch, ViewerRows, board_id, row_id
 from schema.context import Info
 from schema.describe import describe
 from schema.ids import optional_id
@@ -24,6 +26,7 @@ from schema.member import Member
 from schema.references import LeagueRef, RoundRef, TournamentRef
 from schema.scalars import LARGEST_INT
 from schema.shared import Node, PageInfo, given
+from schema.sharing import Parted
 
 describe(
     RankCriterion,
@@ -225,8 +228,9 @@ class LeaderboardRowConnection:
 @strawberry.type(
     description="Members ranked: of a tournament, a league, a league in a tournament, or a round of either."
 )
-class Leaderboard(Node):
+class Leaderboard(Parted, Node):
     board: strawberry.Private[OpenBoard]
+    viewer_rows: strawberry.Private[ViewerRows]
     id: strawberry.ID = strawberry.field(
         description=(
             "Opaque id, fixed by board, moment and `settledOnly`: a past board never merges into the present one."
@@ -288,8 +292,8 @@ class Leaderboard(Node):
 
     @strawberry.field(description="The viewer's row; null when the viewer is not ranked here.")
     async def viewer_row(self, info: Info) -> LeaderboardRow | None:
-        row = await resolvers.viewer_row(info.context, self.board)
-        return LeaderboardRow.from_domain(row, RowBatch(self.board, [row])) if row else None
+        rows, batch = await self.viewer_rows.around(info.context, 0)
+        return LeaderboardRow.from_domain(rows[0], batch) if rows else None
 
     @strawberry.field(
         description="The viewer's row with its neighbours, by position; empty when the viewer is not ranked here."
@@ -297,9 +301,15 @@ class Leaderboard(Node):
     async def viewer_neighbours(
         self, info: Info, radius: Annotated[int, strawberry.argument(description="Rows on each side, 1 to 10.")] = 2
     ) -> list[LeaderboardRow]:
-        rows = await resolvers.viewer_neighbours(info.context, self.board, radius=radius)
-        batch = RowBatch(self.board, rows)
+        resolvers.check_radius(radius)
+        rows, batch = await self.viewer_rows.around(info.context, radius)
         return [LeaderboardRow.from_domain(row, batch) for row in rows]
+
+    def state(self) -> tuple[Hashable, UUID]:
+        key = self.board.head.key
+        whose = key.tournament_id or key.league_id
+        assert whose is not None
+        return (self.board.head, self.board.mark), whose
 
     @classmethod
     def from_domain(cls, board: OpenBoard, head: domain.BoardHead | None = None) -> Self:
@@ -307,6 +317,7 @@ class Leaderboard(Node):
         head = head or board.head
         return cls(
             board=board,
+            viewer_rows=ViewerRows(board),
             id=board_id(head),
             settled_version=head.settled_version,
             stream_position=StreamPosition(epoch=head.epoch, version=head.version) if head.is_streamed else None,

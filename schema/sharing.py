@@ -4,8 +4,9 @@ A field is shareable only when it stands here. What depends on who asks must nev
 predictions, and leagues, which are read with the rights of the viewer.
 """
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
+from uuid import UUID
 
 from graphql import (
     DocumentNode,
@@ -83,14 +84,37 @@ SHAREABLE: Mapping[str, frozenset[str]] = {
     "Goals": frozenset({"home", "away"}),
 }
 
+PARTS: Mapping[str, frozenset[str]] = {"Leaderboard": frozenset({"rows"})}
+"""Shareable fields that are executed once for all even in operations that are not shared as a whole."""
+
+
+class Parted:
+    """Mixin of object types that have such fields."""
+
+    def state(self) -> tuple[Hashable, UUID]:
+        """What these fields depend on besides their arguments, and whose ticks may change what has no version."""
+        raise NotImplementedError
+
 
 def is_shareable(schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode) -> bool:
     """Whether all that an operation of a valid document selects is shareable."""
     root = schema.get_root_type(operation.operation)
     if operation.operation is OperationType.MUTATION or root is None:
         return False
+    return _walk(schema, document).is_shareable(root, operation.selection_set)
+
+
+def is_part_shareable(
+    schema: GraphQLSchema, document: DocumentNode, parent: GraphQLCompositeType, nodes: Iterable[FieldNode]
+) -> bool:
+    """Whether these nodes of one field are shareable with all below them."""
+    walk = _walk(schema, document)
+    return all(walk.is_node_shareable(parent, node) for node in nodes)
+
+
+def _walk(schema: GraphQLSchema, document: DocumentNode) -> "_Walk":
     fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
-    return _Walk(schema, fragments).is_shareable(root, operation.selection_set)
+    return _Walk(schema, fragments)
 
 
 def shown_tournament(operation: OperationDefinitionNode, variables: Mapping[str, Any]) -> str | None:
@@ -117,9 +141,9 @@ class _Walk:
         self._seen: set[str] = set()
 
     def is_shareable(self, parent: GraphQLCompositeType, selections: SelectionSetNode) -> bool:
-        return all(self._is_node_shareable(parent, node) for node in selections.selections)
+        return all(self.is_node_shareable(parent, node) for node in selections.selections)
 
-    def _is_node_shareable(self, parent: GraphQLCompositeType, node: object) -> bool:
+    def is_node_shareable(self, parent: GraphQLCompositeType, node: object) -> bool:
         match node:
             case FieldNode():
                 return self._is_field_shareable(parent, node)

@@ -21,5 +21,10 @@ class Contexts:
     def make(self, request: RequestFacts, viewer: Viewer | None, *, is_new_viewer: bool = False) -> ApiContext:
         """The context of one operation, with loaders of its own; `is_new_viewer` as there."""
         return ApiContext(
-            services=self.services, request=request, viewer=viewer, is_new_viewer=is_new_viewer, hub=self.hub
+            services=self.services,
+            request=request,
+            viewer=viewer,
+            is_new_viewer=is_new_viewer,
+            hub=self.hub,
+            answers=self.answers,
         )

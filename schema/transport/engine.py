@@ -31,11 +31,13 @@ from schema.context import ApiContext
 from schema.sharing import shown_tournament
 from schema.transport.answers import Query
 from schema.transport.cost import Plan, cost_of, plan_of
-from schema.transport.executor import NativeExecutor, Natives
+from schema.transport.executor import NativeExecutor
 from schema.transport.faults import ErrorWriter, IsOutage, Kind, RequestRefused, refused, too_complex
 from schema.transport.limits import Limits
 from schema.transport.measure import check_size, scan
+from schema.transport.parts import Parts
 from schema.transport.requests import GraphQLRequest
+from schema.transport.selections import Selections
 from schema.transport.subscriptions import Begun, Sharing, sharing_of
 
 
@@ -47,7 +49,7 @@ class Prepared:
     operations: Mapping[str | None, OperationDefinitionNode]
     plans: Mapping[str | None, Plan]
     sharing: Mapping[str | None, Sharing | None]
-    natives: Natives
+    selections: Selections
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +58,18 @@ class Operation:
 
     document: DocumentNode
     name: str | None
-    kind: OperationType
+    node: OperationDefinitionNode
     variables: Mapping[str, Any]
     cost: int
-    natives: Natives
+    selections: Selections
     sharing: Sharing | None
     """How it is shared with equal ones, if it may be."""
     query: Query | None = None
     """Of a query that may be shared: what its answer is kept by."""
+
+    @property
+    def kind(self) -> OperationType:
+        return self.node.operation
 
 
 class Engine:
@@ -96,7 +102,7 @@ class Engine:
         sharing = prepared.sharing[node.name.value if node.name else None]
         query = _query(request, node, sharing, cost) if sharing is not None else None
         return Operation(
-            prepared.document, request.operation_name, node.operation, inputs, cost, prepared.natives, sharing, query
+            prepared.document, request.operation_name, node, inputs, cost, prepared.selections, sharing, query
         )
 
     async def execute(self, operation: Operation, context: ApiContext) -> dict[str, Any]:
@@ -137,7 +143,8 @@ class Engine:
             raw_variable_values=dict(operation.variables),
             operation_name=operation.name,
             hide_suggestions=True,
-            natives=operation.natives,
+            selections=operation.selections,
+            parts=_parts(operation, context),
         )
         if isinstance(executor, list):
             raise RequestRefused(Kind.DOCUMENT, executor)
@@ -173,7 +180,7 @@ class Engine:
         operations = {node.name.value if node.name else None: node for node in found}
         plans = {name: plan_of(self._schema, document, node) for name, node in operations.items()}
         sharing = {name: sharing_of(self._schema, document, node) for name, node in operations.items()}
-        return Prepared(document, operations, plans, sharing, Natives(document))
+        return Prepared(document, operations, plans, sharing, Selections(self._schema, document))
 
     def _parse(self, source: Source) -> DocumentNode:
         try:
@@ -202,6 +209,12 @@ def _query(request: GraphQLRequest, node: OperationDefinitionNode, sharing: Shar
     # All of the variables: only streams are equal whatever `after` says.
     variables = orjson.dumps(request.variables, option=orjson.OPT_SORT_KEYS)
     return Query((sharing.document, request.operation_name, variables), tournament_id, cost)
+
+
+def _parts(operation: Operation, context: ApiContext) -> Parts | None:
+    if context.answers is None or operation.kind is not OperationType.QUERY:
+        return None
+    return Parts(context.answers, operation.selections, operation.node, operation.variables)
 
 
 def _not_here(kind: OperationType) -> str:

@@ -1,78 +1,84 @@
 """graphql-core's executor, but that plain fields of an object are completed at once: see `schema.transport.native`."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
+from copy import copy
 from inspect import isawaitable
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
 from graphql import (
-    DirectiveNode,
-    DocumentNode,
     Executor,
+    FieldNode,
+    GraphQLError,
     GraphQLList,
     GraphQLObjectType,
     GraphQLResolveInfo,
-    VariableNode,
-    Visitor,
     get_nullable_type,
     is_object_type,
-    visit,
 )
 from graphql.execution.collect_fields import FieldDetailsList, GroupedFieldSet
+from graphql.execution.executor import CollectedErrors
 from graphql.pyutils import AwaitableOrValue, Path, gather_with_cancel
 
 from schema.batched import Batch
 from schema.transport.native import Native, native_of
+from schema.transport.parts import Parts
+from schema.transport.selections import Selections
 
 T = TypeVar("T")
-Known: TypeAlias = dict[tuple[object, ...], Native | None]
-_MOST_WAYS = 16
-"""So many ways for its conditions to fall are remembered of one document."""
-
-
-class Natives:
-    """What is known of the selections of one document."""
-
-    def __init__(self, document: DocumentNode) -> None:
-        found = _Conditions()
-        visit(document, found)
-        self._conditions = tuple(found.names)
-        self._known: dict[tuple[object, ...], Known] = {}
-
-    def of(self, variables: Mapping[str, Any]) -> Known:
-        """What is known when @skip and @include ask these variables."""
-        way = tuple(variables.get(name) for name in self._conditions)
-        if way not in self._known and len(self._known) >= _MOST_WAYS:
-            self._known.clear()
-        return self._known.setdefault(way, {})
-
-
-class _Conditions(Visitor):
-    """Collects the variables of directives."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.names: set[str] = set()
-
-    def enter_directive(self, node: DirectiveNode, *_: Any) -> None:
-        values = [argument.value for argument in node.arguments or ()]
-        self.names |= {value.name.value for value in values if isinstance(value, VariableNode)}
 
 
 class NativeExecutor(Executor[Any]):
     """Runs one operation of a valid document."""
 
-    def __init__(self, *parts: Any, natives: Natives, **named: Any) -> None:
-        super().__init__(*parts, **named)
-        self._known = natives.of(self.variable_values.coerced)
+    def __init__(self, *args: Any, selections: Selections, parts: Parts | None = None, **named: Any) -> None:
+        """`parts`: what is shared of the operation; None where nothing is to be."""
+        super().__init__(*args, **named)
+        self._known = selections.natives(self.variable_values.coerced)
+        self._parts = parts
 
     def native(self, kind: GraphQLObjectType, grouped: GroupedFieldSet) -> Native | None:
         """What is plain of a selection; None when nothing is."""
-        # The document outlives what is known of it, so that the ids of its nodes stay theirs.
         key = (kind.name, *[id(field.node) for details in grouped.values() for field in details])
         if key not in self._known:
             self._known[key] = native_of(self, kind, grouped)
         return self._known[key]
+
+    def execute_field(
+        self,
+        parent_type: GraphQLObjectType,
+        source: Any,
+        field_details_list: FieldDetailsList,
+        path: Path,
+        position_context: Any,
+    ) -> Any:
+        """One field of an object."""
+        field = (parent_type, source, field_details_list, path, position_context)
+        nodes = [details.node for details in field_details_list]
+        if self._parts is None or not self._parts.holds(parent_type, source, nodes):
+            return super().execute_field(*field)
+        return self._execute_part(self._parts, nodes, field)
+
+    async def _execute_part(self, parts: Parts, nodes: list[FieldNode], field: tuple[Any, ...]) -> Any:
+        kept = await parts.answer(field[1], nodes, lambda: self._execute_for_all(field))
+        if kept is not None:
+            return kept
+        found = super().execute_field(*field)
+        return await found if isawaitable(found) else found
+
+    async def _execute_for_all(self, field: tuple[Any, ...]) -> dict[str, Any]:
+        """The value of a field as `data`, or that it has `errors`."""
+        executor = copy(self)
+        executor.context_value = self.context_value.for_all()
+        executor.collected_errors = CollectedErrors()
+        executor._parts = None  # noqa: SLF001 -- its own kind
+        try:
+            found = executor.execute_field(*field)
+            data = await found if isawaitable(found) else found
+        except GraphQLError as error:
+            return {"errors": [error]}
+        errors = executor.collected_errors.errors
+        return {"errors": errors} if errors else {"data": data}
 
     def execute_fields(
         self,

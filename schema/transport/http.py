@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -91,8 +90,7 @@ class HttpEndpoint:
         self, request: Request, operation: Operation, query: Query, answer: "Answer", context: ApiContext
     ) -> Response | None:
         """The answer that is the same for all who ask, executed with nobody as the viewer; None when there is none."""
-        facts = replace(context.request, address="", user_agent=None)
-        for_all = self._contexts.make(facts, None, is_new_viewer=False)
+        for_all = context.for_all()
         kept = await self._contexts.answers.answer(query, lambda: self._engine.execute(operation, for_all))
         if kept is None:
             return None

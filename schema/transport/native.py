@@ -41,7 +41,7 @@ class NotNative(Exception):
     """A value that only graphql-core may judge."""
 
 
-class Selections(Protocol):
+class Selector(Protocol):
     """What knows the selections of a document."""
 
     def collect_subfields(self, return_type: GraphQLObjectType, field_details_list: FieldDetailsList) -> Any: ...
@@ -108,7 +108,7 @@ class Native:
                 native.wants(item, found)
 
 
-def native_of(selections: Selections, kind: GraphQLObjectType, grouped: GroupedFieldSet) -> Native | None:
+def native_of(selector: Selector, kind: GraphQLObjectType, grouped: GroupedFieldSet) -> Native | None:
     """What is plain of a selection; None when nothing is."""
     definition = kind.extensions.get(_DEFINITION)
     if not isinstance(definition, StrawberryObjectDefinition) or definition.is_type_of is not None:
@@ -118,7 +118,7 @@ def native_of(selections: Selections, kind: GraphQLObjectType, grouped: GroupedF
         name = details[0].node.name.value
         blank[key] = kind.name if name == "__typename" else None
         if name != "__typename":
-            field = _field(selections, kind, definition.origin, details)
+            field = _field(selector, kind, definition.origin, details)
             if field is None:
                 rest[key] = details
             else:
@@ -126,7 +126,7 @@ def native_of(selections: Selections, kind: GraphQLObjectType, grouped: GroupedF
     return Native(definition.origin, blank, plain, rest) if len(rest) < len(blank) else None
 
 
-def _field(selections: Selections, kind: GraphQLObjectType, origin: type, details: FieldDetailsList) -> Plain | None:
+def _field(selector: Selector, kind: GraphQLObjectType, origin: type, details: FieldDetailsList) -> Plain | None:
     found = kind.fields[details[0].node.name.value]
     field = found.extensions.get(_DEFINITION)
     if not isinstance(field, StrawberryField) or found.args:
@@ -134,12 +134,12 @@ def _field(selections: Selections, kind: GraphQLObjectType, origin: type, detail
     is_batched = issubclass(origin, Batched) and field.python_name in origin.BATCHED
     if not is_batched and not field.is_basic_field:
         return None
-    completed = _finish(selections, found.type, details)
+    completed = _finish(selector, found.type, details)
     return None if completed is None else Plain(field.python_name, *completed, is_batched)
 
 
 def _finish(
-    selections: Selections, wanted: GraphQLOutputType, details: FieldDetailsList
+    selector: Selector, wanted: GraphQLOutputType, details: FieldDetailsList
 ) -> tuple[Finish, Native | None] | None:
     """How a value of this type is completed, and by what selection; None when that is not plain."""
     kind = get_nullable_type(wanted)
@@ -147,12 +147,12 @@ def _finish(
     if is_leaf_type(kind):
         finish = _leaf(kind)
     elif is_object_type(kind):
-        below = selections.native(kind, selections.collect_subfields(kind, details).grouped_field_set)
+        below = selector.native(kind, selector.collect_subfields(kind, details).grouped_field_set)
         if below is None or below.rest:
             return None
         finish = below.complete
     elif is_list_type(kind) and not is_list_type(get_nullable_type(kind.of_type)):
-        item = _finish(selections, kind.of_type, details)
+        item = _finish(selector, kind.of_type, details)
         if item is None:
             return None
         finish, below = _list(item[0]), item[1]

@@ -12,7 +12,8 @@ from graphql import ExecutionResult, GraphQLSchema, execute, parse, validate
 
 from schema.batched import Batched
 from schema.scalars import LARGEST_INT
-from schema.transport.executor import NativeExecutor, Natives
+from schema.transport.executor import NativeExecutor
+from schema.transport.selections import Selections
 
 
 @strawberry.enum
@@ -142,7 +143,7 @@ async def both(made: Branch, document: str, **variables: Any) -> dict[str, Any]:
     assert validate(SCHEMA, parsed) == []
     context = SimpleNamespace(branch=made, loaders="loaders")
     executor = NativeExecutor.build(
-        SCHEMA, parsed, context_value=context, raw_variable_values=variables, natives=Natives(parsed)
+        SCHEMA, parsed, context_value=context, raw_variable_values=variables, selections=Selections(SCHEMA, parsed)
     )
     assert isinstance(executor, NativeExecutor), executor
     natively = await _ended(executor.execute_operation())
@@ -227,14 +228,14 @@ async def test_conditions_are_asked_each_time(a: bool, b: bool) -> None:
         name @skip(if: $a) leaf { size @include(if: $b) name ... @skip(if: $b) { tag } } ...F @include(if: $a) } }
         fragment F on Branch { leaves { name @skip(if: $b) size } }"""
     parsed = parse(document)
-    natives = Natives(parsed)
+    selections = Selections(SCHEMA, parsed)
     for values in ({"a": a, "b": b}, {"a": not a, "b": b}, {"a": a, "b": b}):
         executor = NativeExecutor.build(
             SCHEMA,
             parsed,
             context_value=SimpleNamespace(branch=branch()),
             raw_variable_values=values,
-            natives=natives,
+            selections=selections,
         )
         assert isinstance(executor, NativeExecutor)
         data = (await _ended(executor.execute_operation()))["data"]["branch"]
@@ -247,7 +248,7 @@ async def test_what_is_batched_is_read_once_and_before() -> None:
     sums = Sums({"a": 1, "b": 2, "c": 3})
     parsed = parse("{ branch { buds { sum again: sum name } } }")
     context = SimpleNamespace(branch=branch(sums=sums), loaders="loaders")
-    executor = NativeExecutor.build(SCHEMA, parsed, context_value=context, natives=Natives(parsed))
+    executor = NativeExecutor.build(SCHEMA, parsed, context_value=context, selections=Selections(SCHEMA, parsed))
     assert isinstance(executor, NativeExecutor)
     answer = await _ended(executor.execute_operation())
 

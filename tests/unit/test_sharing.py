@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 from graphql import (
+    FieldNode,
+    FragmentDefinitionNode,
     GraphQLInterfaceType,
     GraphQLObjectType,
     GraphQLSchema,
@@ -16,7 +18,8 @@ from graphql import (
 )
 
 from schema.build import build_schema
-from schema.sharing import SHAREABLE, is_shareable
+from schema.sharing import PARTS, SHAREABLE, is_shareable
+from schema.transport.selections import Selections
 from schema.transport.subscriptions import Sharing, sharing_of
 from tests.support.graphql_client import read_operation
 
@@ -144,3 +147,49 @@ def test_a_cursor_inside_a_stream_is_no_position(schema: GraphQLSchema) -> None:
     )
     assert found is not None
     assert found.left_out == {"after"}
+
+
+def test_parts_that_are_shared_are_declared_and_nothing_else_is_below_them(schema: GraphQLSchema) -> None:
+    for kind, names in PARTS.items():
+        found = schema.get_type(kind)
+        assert isinstance(found, GraphQLObjectType)
+        assert names <= SHAREABLE[kind]
+        assert not any(name.startswith(("viewer", "admin")) for name in names)
+    tried = [(kind, name, part) for kind, name, part in _parts(schema) if name not in SHAREABLE[kind]]
+    assert {(kind, name) for kind, name, _ in tried} >= {("LeaderboardRow", "history")}
+    assert not any(_is_part_shareable(schema, part) for _, _, part in tried)
+    kept = [part for kind, name, part in _parts(schema) if name in SHAREABLE[kind]]
+    assert len(kept) > 25
+    assert all(_is_part_shareable(schema, part) for part in kept)
+
+
+def _parts(schema: GraphQLSchema) -> Iterator[tuple[str, str, str]]:
+    """Every field below the rows of a board: its type, its name, and the rows that select it alone."""
+    connection = schema.get_type("LeaderboardRowConnection")
+    assert isinstance(connection, GraphQLObjectType)
+    todo = [(connection, ["rows"])]
+    while todo:
+        kind, path = todo.pop()
+        for name, field in kind.fields.items():
+            below = get_named_type(field.type)
+            selected = (
+                [*path, name] if isinstance(below, GraphQLObjectType) else [*path[:-1], f"{path[-1]} {{ {name} }}"]
+            )
+            if not isinstance(below, GraphQLObjectType):
+                yield kind.name, name, " { ".join(selected) + " }" * (len(selected) - 1)
+                continue
+            yield kind.name, name, " { ".join([*selected, "__typename"]) + " }" * len(selected)
+            if name in SHAREABLE[kind.name]:
+                todo.append((below, [*path, name]))
+
+
+def _is_part_shareable(schema: GraphQLSchema, part: str) -> bool:
+    document = parse(f"fragment F on Leaderboard {{ {part} }} query {{ __typename }}")
+    (fragment, _) = document.definitions
+    assert isinstance(fragment, FragmentDefinitionNode)
+    (node,) = fragment.selection_set.selections
+    assert isinstance(node, FieldNode)
+    board = schema.get_type("Leaderboard")
+    assert isinstance(board, GraphQLObjectType)
+    assert board.fields[node.name.value]
+    return Selections(schema, document).are_shareable(board, [node])

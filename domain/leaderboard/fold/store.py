@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
-from sqlalchemy import ARRAY, BigInteger, and_, column, exists, func, literal, or_, select
+from sqlalchemy import ARRAY, BigInteger, and_, bindparam, column, exists, func, or_, select
 from sqlalchemy.dialects import postgresql
 
 from domain.guess.tables import guesses, tournament_members
@@ -18,7 +19,7 @@ from domain.member.tables import members
 from domain.scoring.model import ScoreBasis
 from domain.scoring.tables import FACTS
 from domain.settlement.tables import member_scores, settlements
-from domain.tables import Uuid, among
+from domain.tables import Uuid, any_of
 
 if TYPE_CHECKING:
     from sqlalchemy import ClauseElement, ColumnElement, Select
@@ -221,10 +222,24 @@ async def count_guessed(
     connection: "AsyncConnection", state: BoardState, member_ids: Iterable[MemberId]
 ) -> Mapping[MemberId, int]:
     """How many of the board's settled matches each member had guessed, void ones left out; who had none is missing."""
-    tournament_ids = [part.tournament_id for part in state.counted]
-    versions = [None if state.past_at is None else part.settled_version for part in state.counted]
+    given: dict[str, Any] = {
+        "tournament_ids": [part.tournament_id for part in state.counted],
+        "versions": [None if state.past_at is None else part.settled_version for part in state.counted],
+        "member_ids": list(member_ids),
+    }
+    if state.key.round_id is not None:
+        given["round_id"] = state.key.round_id
+    if by_regulation := state.count_regulation:
+        given["by_regulation"] = by_regulation
+    statement = _guessed(frozenset(given))
+    return {MemberId(row.member_id): row.number for row in await connection.execute(statement, given)}
+
+
+@cache
+def _guessed(given: frozenset[str]) -> "Select[Any]":
+    """The statement for boards of which these things are given."""
     asked = (
-        func.unnest(literal(tournament_ids, ARRAY(Uuid)), literal(versions, ARRAY(BigInteger)))
+        func.unnest(bindparam("tournament_ids", type_=ARRAY(Uuid)), bindparam("versions", type_=ARRAY(BigInteger)))
         .table_valued(column("tournament_id", Uuid), column("version", BigInteger))
         .render_derived("asked")
     )
@@ -238,15 +253,16 @@ async def count_guessed(
             .join(matches, matches.c.id == guesses.c.match_id)
         )
         .where(
-            among(guesses.c.member_id, member_ids),
-            among(guesses.c.tournament_id, tournament_ids),
+            any_of(guesses.c.member_id, "member_ids"),
+            any_of(guesses.c.tournament_id, "tournament_ids"),
             settlements.c.guesses > 0,  # a void result pays none of them
             counts,
         )
         .group_by(guesses.c.member_id)
     )
-    if state.key.round_id is not None:
-        statement = statement.where(matches.c.round_id == state.key.round_id)
-    if by_regulation := state.count_regulation:
-        statement = statement.where(~and_(among(guesses.c.tournament_id, by_regulation), lacks_regulation()))
-    return {MemberId(row.member_id): row.number for row in await connection.execute(statement)}
+    if "round_id" in given:
+        statement = statement.where(matches.c.round_id == bindparam("round_id"))
+    if "by_regulation" in given:
+        lacks = and_(any_of(guesses.c.tournament_id, "by_regulation"), lacks_regulation())
+        statement = statement.where(~lacks)
+    return statement

@@ -1,0 +1,95 @@
+"""What is known of the selections of one document: found out once, however often it is executed."""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any, TypeAlias
+
+from graphql import (
+    DirectiveNode,
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    GraphQLObjectType,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    VariableNode,
+    Visitor,
+    print_ast,
+    visit,
+)
+
+from schema.sharing import is_part_shareable
+from schema.transport.native import Native
+
+Known: TypeAlias = dict[tuple[object, ...], Native | None]
+"""By the type and the nodes of a selection. The document outlives it, so that the ids of nodes stay theirs."""
+_MOST_WAYS = 16
+"""So many ways for conditions to fall are remembered."""
+
+
+class Selections:
+    """Those of a valid document."""
+
+    def __init__(self, schema: GraphQLSchema, document: DocumentNode) -> None:
+        found = _Conditions()
+        visit(document, found)
+        self._schema = schema
+        self._document = document
+        self._conditions = tuple(found.names)
+        self._known: dict[tuple[object, ...], Known] = {}
+        self._shareable: dict[tuple[object, ...], bool] = {}
+        self._spare: dict[tuple[object, ...], frozenset[str]] = {}
+
+    @cached_property
+    def text(self) -> str:
+        """The document, normalised."""
+        return print_ast(self._document)
+
+    def natives(self, variables: Mapping[str, Any]) -> Known:
+        """What is known to be plain when @skip and @include ask these variables."""
+        way = tuple(variables.get(name) for name in self._conditions)
+        if way not in self._known and len(self._known) >= _MOST_WAYS:
+            self._known.clear()
+        return self._known.setdefault(way, {})
+
+    def spare(self, operation: OperationDefinitionNode, nodes: Sequence[FieldNode]) -> frozenset[str]:
+        """Variables of an operation that nothing below these nodes asks."""
+        key = (id(operation), *map(id, nodes))
+        if key not in self._spare:
+            used = _Variables()
+            fragments = [node for node in self._document.definitions if isinstance(node, FragmentDefinitionNode)]
+            for node in (*nodes, *fragments):
+                visit(node, used)
+            declared = {node.variable.name.value for node in operation.variable_definitions or ()}
+            self._spare[key] = frozenset(declared - used.names)
+        return self._spare[key]
+
+    def are_shareable(self, kind: GraphQLObjectType, nodes: Sequence[FieldNode]) -> bool:
+        """Whether nodes of one field are shareable, with all below them."""
+        key = (kind.name, *map(id, nodes))
+        if key not in self._shareable:
+            self._shareable[key] = is_part_shareable(self._schema, self._document, kind, nodes)
+        return self._shareable[key]
+
+
+class _Variables(Visitor):
+    """Collects variables."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def enter_variable(self, node: VariableNode, *_: Any) -> None:
+        self.names.add(node.name.value)
+
+
+class _Conditions(Visitor):
+    """Collects the variables of directives."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def enter_directive(self, node: DirectiveNode, *_: Any) -> None:
+        values = [argument.value for argument in node.arguments or ()]
+        self.names |= {value.name.value for value in values if isinstance(value, VariableNode)}
