@@ -124,10 +124,17 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def write(self, messages: Sequence[Message]) -> None:
         """Frames that nothing else interleaves: uvicorn leaves no part of a frame unwritten between calls."""
-        if len(messages) == 1:
-            self.transport.write(_frame(messages[0]))
-        else:
-            self.transport.write(b"".join([_frame(message) for message in messages]))
+        parts: list[bytes] = []
+        for first, *rest in messages:  # what all are sent is not copied for each
+            length = len(first)
+            for part in rest:
+                length += len(part)
+            if 125 < length < 65_536:
+                parts.append(b"\x81\x7e" + length.to_bytes(2) + first)
+            else:
+                parts.append(_header(length) + first)
+            parts += rest
+        self.transport.writelines(parts)
 
     def pause_writing(self) -> None:
         self.writable = asyncio.Event()
@@ -159,13 +166,6 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.is_ready = self.blocked_at is None and self.is_open
 
 
-def _frame(message: Message) -> bytes:
-    """The whole text frame of a server, with its header."""
-    length = sum(map(len, message))
-    if length < 126:
-        header = bytes((_TEXT, length))
-    elif length < 65_536:
-        header = b"\x81\x7e" + length.to_bytes(2)
-    else:
-        header = b"\x81\x7f" + length.to_bytes(8)
-    return b"".join((header, *message))
+def _header(length: int) -> bytes:
+    """What goes before the text of a server's frame, when that is short or long."""
+    return bytes((_TEXT, length)) if length < 126 else b"\x81\x7f" + length.to_bytes(8)

@@ -108,20 +108,23 @@ class Outlet:
 
 
 class Post:
-    """One per process: has outlets write what was gathered in one turn of the event loop.
+    """One per process: has outlets of several streams write what these bring at about the same time.
 
-    While other boards are still being read it waits once, `patience` seconds: what a client follows often moves
+    While other boards are still being read it waits, up to `patience` seconds: what a client follows often moves
     together, and one write for all of it costs a fraction.
     """
 
-    _ROUND = 200
+    _ROUND = 100
     """So many outlets write before others have a turn of the event loop: some 3 ms."""
+    _LOOK = 0.005
+    """Seconds between two looks at whether others are read; what was read needs as long to be rendered."""
 
-    def __init__(self, is_busy: Callable[[], bool], patience: float = 0.01) -> None:
+    def __init__(self, is_busy: Callable[[], bool], patience: float = 0.05) -> None:
         self._is_busy = is_busy
         self._patience = patience
         self._outlets: list[Outlet] = []
         self._is_due = False
+        self._until = 0.0
 
     def add(self, outlet: Outlet) -> None:
         """It has gathered something."""
@@ -129,10 +132,15 @@ class Post:
         if not self._is_due:
             self._is_due = True
             loop = asyncio.get_running_loop()
-            if self._is_busy():
-                loop.call_later(self._patience, self._deliver)
-            else:
-                loop.call_soon(self._deliver)
+            self._until = loop.time() + self._patience
+            loop.call_later(self._LOOK, self._look)
+
+    def _look(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._is_busy() and loop.time() < self._until:
+            loop.call_later(self._LOOK, self._look)
+        else:
+            self._deliver()
 
     def _deliver(self) -> None:
         due, self._outlets = self._outlets[: self._ROUND], self._outlets[self._ROUND :]

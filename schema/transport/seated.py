@@ -62,6 +62,8 @@ class Seated:
 
     def put(self, payloads: Sequence[bytes]) -> bool:
         head = self._head
+        if len(payloads) == 1:
+            return self._outlet.put(self, ((head, payloads[0], _TAIL),))
         return self._outlet.put(self, [(head, payload, _TAIL) for payload in payloads])
 
     def end(self, problem: Exception | None) -> None:

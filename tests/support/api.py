@@ -15,6 +15,7 @@ from websockets.exceptions import ConnectionClosed
 from runtime.api import _config, _Server, open_api
 from runtime.database import PostgresDatabase
 from runtime.settings import Settings
+from runtime.websockets import WebSocketProtocol
 from tests.support.graphql_client import GraphQLClient
 
 PASSWORD = "correct horse battery"
@@ -70,10 +71,12 @@ async def running_api(database_url: str, valkey_url: str, data: Path, **settings
 
 
 @asynccontextmanager
-async def served(api: Api) -> AsyncIterator[str]:
+async def served(api: Api, protocol: type[WebSocketProtocol] | None = None) -> AsyncIterator[str]:
     """The application on a free port of this machine; the answer is `127.0.0.1:port`."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = _Server(_config(api.app, api.settings))
+        config = _config(api.app, api.settings)
+        config.ws = protocol or config.ws
+        server = _Server(config)
         task = asyncio.create_task(server.serve(sockets=[listener]))
         while not server.started:  # noqa: ASYNC110 - the server tells it by this flag only
             await asyncio.sleep(0.01)
