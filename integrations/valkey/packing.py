@@ -28,9 +28,10 @@ def zadd_blocks(
 ) -> Iterator[tuple[bytes, int]]:
     """Commands that make a sorted set of members of 16 bytes with the scores minus `packed`, gone after `seconds`.
 
-    Each block comes with how many answers it gets, and takes some milliseconds to make.
+    Members come in their order, and are written from the last to the first: the server puts each before all others, and
+    saves a tenth by it. Each block comes with how many answers it gets, and takes some milliseconds to make.
     """
-    key = name.encode()
+    key, members, packed = name.encode(), members[::-1], packed[::-1]
     first = slice(0, MEMBERS_A_COMMAND)
     if len(members):
         # In one step: what is cut off behind it does not stay for ever.

@@ -40,6 +40,7 @@ end
 for n = 1, parts do
     local place, staged = KEYS[1 + n], KEYS[parts + 1 + n]
     if redis.call('EXISTS', staged) == 1 then
+        redis.call('UNLINK', place)  -- some servers would free it in RENAME, while all wait
         redis.call('RENAME', staged, place)
         redis.call('PERSIST', place)
     elseif not is_kept[n] then

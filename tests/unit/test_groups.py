@@ -65,7 +65,7 @@ def test_packed_commands_say_what_they_should(count: int, highest: int) -> None:
     )
     added = [one for one in commands if one[0] == b"ZADD"]
     assert all(one[1] == b"a{b}:c" and len(one) <= 2 * MEMBERS_A_COMMAND + 2 for one in added)
-    pairs = [pair for one in added for pair in zip(one[2::2], one[3::2], strict=True)]
+    pairs = [pair for one in added for pair in zip(one[2::2], one[3::2], strict=True)][::-1]
     assert [int(score) for score, _ in pairs] == [-score for score in packed.tolist()]
     assert b"".join(member for _, member in pairs) == members.tobytes()
 
