@@ -1,6 +1,7 @@
 """Applies the parts of a reading other than its matches: the tournament itself, rounds, teams, the team table."""
 
 from collections.abc import Collection
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from domain.execution.run import Step
@@ -77,7 +78,10 @@ async def _create_tournament(
 async def apply_rounds(
     connection: "AsyncConnection", step: Step, reading: Reading, only: Collection[str] | None = None
 ) -> None:
-    """Apply the rounds; `only`: of those that are new here, the ones with these slugs."""
+    """Apply the rounds; `only`: of those that are new here, the ones with these slugs.
+
+    Rounds that are not listed any more, such as those of another provider, make room for the ones that are.
+    """
     stored = await store.read_rounds(connection, reading.tournament_id)
     taken = [found for found in reading.snapshot.rounds if only is None or found.slug in only or found.slug in stored]
     new = [(RoundId(new_id()), found) for found in taken if found.slug not in stored]
@@ -87,6 +91,10 @@ async def apply_rounds(
         if found.slug in stored and {**stored[found.slug], **store.round_values(found)} != stored[found.slug]
     ]
     await store.update_rounds(connection, changed)
+    listed = {found.slug: found.position for found in reading.snapshot.rounds}
+    left = sorted((row for slug, row in stored.items() if slug not in listed), key=itemgetter("position"))
+    if {row["position"] for row in left} & set(listed.values()):
+        await store.put_behind(connection, [row["id"] for row in left], max(listed.values()))
     await store.insert_rounds(connection, reading.tournament_id, new)
     count(step, len(taken), len(new), len(changed))
     if new or changed:

@@ -160,6 +160,12 @@ async def update_rounds(connection: "AsyncConnection", changed: Sequence[tuple[R
         await connection.execute(update(rounds).where(rounds.c.id == round_id).values(round_values(snapshot)))
 
 
+async def put_behind(connection: "AsyncConnection", round_ids: Sequence[RoundId], position: int) -> None:
+    """Have rounds, in this order, come behind a position."""
+    for place, round_id in enumerate(round_ids, start=position + 1):
+        await connection.execute(update(rounds).where(rounds.c.id == round_id).values(position=place))
+
+
 def round_values(snapshot: RoundSnapshot) -> dict[str, Any]:
     return {
         "slug": snapshot.slug,

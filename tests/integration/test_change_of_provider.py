@@ -166,6 +166,32 @@ async def test_matches_and_teams_keep_their_identity_with_another_provider(
     assert [counts_of(run)[:2] for run in await providers.read(tournament_id)] == [(0, 0)] * 4
 
 
+async def test_rounds_of_other_names_make_room_and_matches_follow(
+    database: "PostgresDatabase", providers: Providers
+) -> None:
+    first = await read_real("en.1", "2024-25")
+    tournament_id = await providers.tournament(first)
+    before = await identities(database, tournament_id)
+    other = retold(first)
+    named = [replace(one, slug=f"round-{one.slug}") for one in other.rounds]
+    played = [replace(match, round_slug=f"round-{match.round_slug}") for match in other.matches]
+    other = replace(other, rounds=tuple(named), matches=tuple(played))
+
+    providers.tell(other)
+    await come_to(database, tournament_id, other)
+    await providers.read(tournament_id)
+
+    after = await identities(database, tournament_id)
+    assert {key: row[2:] for key, row in after.items()} == {key: row[2:] for key, row in before.items()}
+    async with database.read() as connection:
+        rows = await connection.execute(
+            select(rounds.c.slug).where(rounds.c.tournament_id == tournament_id).order_by(rounds.c.position)
+        )
+        slugs = list(rows.scalars())
+    assert slugs == [one.slug for one in (*other.rounds, *first.rounds)]
+    assert [counts_of(run)[:2] for run in await providers.read(tournament_id)] == [(0, 0)] * 4
+
+
 async def test_a_team_that_the_other_provider_has_elsewhere_too_is_one_team(
     database: "PostgresDatabase", providers: Providers
 ) -> None:
