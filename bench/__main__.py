@@ -23,7 +23,7 @@ def main() -> int:
         module = importlib.import_module(f"bench.{name}")
         print(f"\n{name}: {(module.__doc__ or '').splitlines()[0]}")
         for figure in module.measure(**({"full": True} if full and name in SIZED else {})):
-            print(f"  {figure}")
+            print(f"  {figure}", flush=True)
             missed += not figure.is_met
     return 1 if missed else 0
 
