@@ -35,12 +35,12 @@ from live.topics import Pace
 from resolvers.context import Services
 from resolvers.desks import Desks
 from runtime import assets
-from runtime.arrivals import HttpProtocol
 from runtime.database import PostgresDatabase
 from runtime.demo.people import DOMAIN, PASSWORD
 from runtime.files import FileLinks, files_route
 from runtime.health import health_routes, readiness_checks
 from runtime.hearing import HeardByAll
+from runtime.kept import KeptProtocol, KeptResponses
 from runtime.metrics.http import CountRequests, metrics_route
 from runtime.metrics.meters import Metrics
 from runtime.middleware import RequestIds
@@ -181,6 +181,7 @@ def _application(settings: Settings, parts: _Parts) -> Starlette:
     )
     app.state.database = parts.database
     app.state.connections = parts.connections
+    app.state.kept = KeptResponses(parts.contexts, parts.metrics, new_name)
     return app
 
 
@@ -269,7 +270,7 @@ def _config(app: Starlette, settings: Settings) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
-        http=HttpProtocol,
+        http=KeptProtocol,
         ws=WebSocketProtocol,
         ws_ping_interval=settings.socket_ping_seconds,
         ws_ping_timeout=settings.socket_ping_seconds,

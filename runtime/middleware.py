@@ -19,14 +19,14 @@ _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _MOST_HEADERS = 100
 _HEADER_BYTES = 16 * 1024
 # Pages set their own policy; everything else is no page and may load nothing.
-_SAFE = (
+SAFE = (
     (b"x-content-type-options", b"nosniff"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-opener-policy", b"same-origin"),
 )
-_SAFE_NAMES = frozenset(name for name, _ in _SAFE)
+_SAFE_NAMES = frozenset(name for name, _ in SAFE)
 
 
 class RequestIds:
@@ -44,14 +44,10 @@ class RequestIds:
         if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
-        request_id = self._id(scope)
+        request_id = request_id_of(scope, self._new_id)
         scope.setdefault("state", {})["request_id"] = request_id
         with log_context(request_id=request_id):
             await self._answer(scope, receive, send, request_id)
-
-    def _id(self, scope: "Scope") -> str:
-        given = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"x-request-id"), "")
-        return given if _SANE_ID.fullmatch(given) else self._new_id()
 
     async def _answer(self, scope: "Scope", receive: "Receive", send: "Send", request_id: str) -> None:
         status, started = 0, self._clock()
@@ -66,37 +62,49 @@ class RequestIds:
             await send(message)
 
         try:
-            if scope["type"] == "http" and _is_too_much(scope):
+            if scope["type"] == "http" and is_too_much(scope):
                 await PlainTextResponse("Too many headers.", 431)(scope, receive, noting)
                 return
             await self._app(scope, receive, noting)
         finally:
-            self._note(scope, status, self._clock() - started)
+            note(scope, status, self._clock() - started)
 
-    @staticmethod
-    def _note(scope: "Scope", status: int, seconds: float) -> None:
-        """Paths only: what follows in an address may be private."""
-        level = logging.DEBUG if scope["path"] in {"/healthz", "/readyz", "/metrics"} else logging.INFO
-        if not _log.isEnabledFor(level):
-            return
-        fields = {
-            "method": scope.get("method", "WEBSOCKET"),
-            "path": _shown(scope["path"]),
-            "status": status,
-            "seconds": round(seconds, 4),
-        }
-        _log.log(level, "request", extra=fields)
+
+def request_id_of(scope: "Scope", new_id: Callable[[], str]) -> str:
+    """The client's own id when it is sane, else a new one."""
+    given = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"x-request-id"), "")
+    return given if _SANE_ID.fullmatch(given) else new_id()
+
+
+def is_noted() -> bool:
+    """Whether requests are logged."""
+    return _log.isEnabledFor(logging.INFO)
+
+
+def note(scope: "Scope", status: int, seconds: float) -> None:
+    """Log that a request is over. Paths only: what follows in an address may be private."""
+    level = logging.DEBUG if scope["path"] in {"/healthz", "/readyz", "/metrics"} else logging.INFO
+    if not _log.isEnabledFor(level):
+        return
+    fields = {
+        "method": scope.get("method", "WEBSOCKET"),
+        "path": _shown(scope["path"]),
+        "status": status,
+        "seconds": round(seconds, 4),
+    }
+    _log.log(level, "request", extra=fields)
 
 
 def _completed(headers: Iterable[tuple[bytes, bytes]], request_id: str) -> list[tuple[bytes, bytes]]:
     """With the id, and with the safe headers that are not there; as bytes, for every answer pays for it."""
     found = list(headers)
     names = {name for name, _ in found}
-    safe = _SAFE if names.isdisjoint(_SAFE_NAMES) else [header for header in _SAFE if header[0] not in names]
+    safe = SAFE if names.isdisjoint(_SAFE_NAMES) else [header for header in SAFE if header[0] not in names]
     return [*found, (b"x-request-id", request_id.encode()), *safe]
 
 
-def _is_too_much(scope: "Scope") -> bool:
+def is_too_much(scope: "Scope") -> bool:
+    """Whether a request has more headers than one may have."""
     headers = scope["headers"]
     return len(headers) > _MOST_HEADERS or len(b"".join(chain.from_iterable(headers))) > _HEADER_BYTES
 

@@ -4,7 +4,7 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from schema.transport.answers import SharedAnswers
+from schema.transport.answers import Found, SharedAnswers
 from schema.transport.begun import Ended, begin
 from schema.transport.extensions import closed, extensions
 from schema.transport.sessions import KnownSessions
@@ -39,14 +39,14 @@ class Shortcut:
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         """Answer one request."""
-        if scope["type"] != "http" or scope["path"] != PATH or scope["method"] != "POST":
+        if scope["type"] != "http" or not is_ours(scope):
             await self._app(scope, receive, send)
             return
         received, body = await _short_body(receive)
         if body is not None:
-            written = _written(scope, body)
-            found = self._answers.find(written.wish)
-            if found is not None and self._sessions.are_good(written.authorization, written.cookie):
+            written = written_of(scope, body)
+            found = find_kept(self._answers, self._sessions, written)
+            if found is not None:
                 scope["endpoint"] = self  # as a router says that the path is one of ours
                 await _answer(
                     closed(found.data, extensions(scope["state"]["request_id"], found.cost)), found.media, send
@@ -54,6 +54,13 @@ class Shortcut:
                 return
             scope["state"]["written"] = written
         await self._app(scope, _again(received, receive), send)
+
+
+def find_kept(answers: SharedAnswers, sessions: KnownSessions, written: Written) -> Found | None:
+    """What is kept for a request whose session is known to be good."""
+    found = answers.find(written.wish)
+    is_good = found is not None and sessions.are_good(written.authorization, written.cookie)
+    return found if is_good else None
 
 
 async def _answer(body: bytes, media: bytes, send: "Send") -> None:
@@ -66,7 +73,13 @@ async def _answer(body: bytes, media: bytes, send: "Send") -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-def _written(scope: "Scope", body: bytes) -> Written:
+def is_ours(scope: "Scope") -> bool:
+    """Whether a request over HTTP may be one whose answer is kept."""
+    return bool(scope["path"] == PATH and scope["method"] == "POST")
+
+
+def written_of(scope: "Scope", body: bytes) -> Written:
+    """A request with its whole body, as its client wrote it."""
     found = dict.fromkeys(_NAMES, b"")
     for name, value in scope["headers"]:
         if name in found:

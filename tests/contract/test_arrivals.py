@@ -134,4 +134,4 @@ async def test_the_api_is_served_by_it(database_url: str, valkey_url: str, tmp_p
     async with open_api(settings) as app:
         config = _config(app, settings)
         config.load()
-        assert config.http_protocol_class is HttpProtocol
+        assert issubclass(config.http_protocol_class, HttpProtocol)
