@@ -3,12 +3,15 @@
 import asyncio
 import base64
 import os
+import re
 import time
 from collections.abc import Sequence
 from typing import Any
 from uuid import uuid4
 
 import orjson
+
+_SHOWN = re.compile(rb'"__typename":"Leaderboard(?:Snapshot|Delta)"[^{]*?"version":(\d+)')
 
 
 class Client(asyncio.Protocol):
@@ -122,3 +125,18 @@ class Crowd:
         self.times = []
         self._wanted = count
         self._there.clear()
+
+
+class Screen(Crowd):
+    """One client, which comes back when it is refused, and the version that it shows."""
+
+    version = 0
+    at = 0.0
+
+    def got(self, client: Client, buffer: bytes, start: int, end: int) -> None:
+        if buffer.find(b'"type":"error"', start, end) >= 0:
+            client.send(orjson.dumps({"id": client.id, "type": "subscribe", "payload": self._subscribe}))
+            return
+        super().got(client, buffer, start, end)
+        if (found := _SHOWN.search(buffer, start, end)) is not None:
+            self.version, self.at = int(found[1]), time.perf_counter()

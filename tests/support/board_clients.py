@@ -29,7 +29,8 @@ class BoardClient:
         self._board = board
         self._init = {"authorization": f"Bearer {token}"} if token else {}
         self._address = address
-        self._position: dict[str, Any] | None = None
+        self.position: dict[str, Any] | None = None
+        """Where it stands, for `after`."""
         self._task = asyncio.create_task(self._run())
 
     def board(self) -> list[dict[str, Any]]:
@@ -39,7 +40,7 @@ class BoardClient:
     @property
     def version(self) -> int:
         """The version that is shown; -1 before there is one."""
-        return self._position["version"] if self._position is not None else -1
+        return self.position["version"] if self.position is not None else -1
 
     def check(self) -> None:
         """Fail if it met what the contract excludes."""
@@ -65,7 +66,7 @@ class BoardClient:
 
     async def _follow(self, socket: Any) -> None:
         await socket.send(orjson.dumps({"type": "connection_init", "payload": self._init}).decode())
-        variables = {"board": self._board, "after": self._position}
+        variables = {"board": self._board, "after": self.position}
         payload = {"query": read_operation("leaderboardUpdates"), "variables": variables}
         while True:
             async with asyncio.timeout(SILENCE_SECONDS):
@@ -89,7 +90,7 @@ class BoardClient:
     def _apply(self, event: dict[str, Any]) -> None:
         kind, version = event["__typename"], event["version"]
         self.seen[kind] += 1
-        before = self._position
+        before = self.position
         match kind:
             case "LeaderboardSnapshot":
                 self.rows = {row["id"]: row for row in event["rows"]}
@@ -107,7 +108,7 @@ class BoardClient:
             case "Resync":
                 self.seen[event["reason"]] += 1
                 return
-        self._position = {"epoch": event["epoch"], "version": version}
+        self.position = {"epoch": event["epoch"], "version": version}
 
 
 def plain_rows(rows: Any) -> list[dict[str, Any]]:

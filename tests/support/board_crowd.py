@@ -13,6 +13,7 @@ from domain.tournament.tables import tournaments
 from runtime.database import PostgresDatabase
 from runtime.ports import free_port
 from tests.support.board_clients import BoardClient
+from tests.support.campaign import times
 from tests.support.executions import until
 from tests.support.football import MadeTournament, make_members, make_tournament, pass_lock, put_guess
 from tests.support.graphql_client import id_of
@@ -47,16 +48,22 @@ async def game(database: PostgresDatabase) -> MadeTournament:
 class Crowd:
     """Clients that mirror a tournament's board, wherever its server is, and goals that they are to show."""
 
-    def __init__(self, database: PostgresDatabase, made: MadeTournament, count: int, port: int) -> None:
+    def __init__(self, database: PostgresDatabase, made: MadeTournament, port: int) -> None:
         self.port = port
         self.board = {"tournamentId": id_of("Tournament", made.id)}
-        self.clients = [BoardClient(self.board, self._address) for _ in range(count)]
+        self.clients: list[BoardClient] = []
         self._database = database
         self._made = made
         self._goals = 0
 
     def _address(self) -> str:
         return f"ws://{HOST}:{self.port}/graphql"
+
+    async def join(self, count: int) -> None:
+        """So many more, each with its first board."""
+        for begin in range(0, count, 50):
+            self.clients += [BoardClient(self.board, self._address) for _ in range(min(50, count - begin))]
+            await self.until_all_show(0)
 
     async def score(self) -> int:
         """A goal, after which other members than before have points; the board's version after it."""
@@ -69,7 +76,7 @@ class Crowd:
             )
             return int(found.scalar_one())
 
-    async def until_all_show(self, version: int, within: float = 60) -> float:
+    async def until_all_show(self, version: int) -> float:
         """Seconds until every client shows a version."""
         began = monotonic()
 
@@ -78,7 +85,7 @@ class Crowd:
                 client.check()
             return all(client.version >= version for client in self.clients)
 
-        await until(are_current, within=within)
+        await until(are_current, within=times(60, 300))
         return monotonic() - began
 
     def seen(self) -> Counter[str]:
@@ -91,9 +98,9 @@ class Crowd:
 @asynccontextmanager
 async def crowd_of(database: PostgresDatabase, count: int, port: int) -> AsyncIterator[Crowd]:
     """Clients that have had their first board."""
-    crowd = Crowd(database, await game(database), count, port)
+    crowd = Crowd(database, await game(database), port)
     try:
-        await crowd.until_all_show(0)
+        await crowd.join(count)
         yield crowd
     finally:
         await crowd.close()
