@@ -8,7 +8,7 @@ import numpy as np
 
 from domain.ids import MemberId, RoundId
 from domain.leaderboard.model import PastRound
-from domain.leaderboard.ranking import Ids, Integers, Ranking, read_copy, to_ids, weigh
+from domain.leaderboard.ranking import Ids, Integers, Ranking, id_bytes, read_copy, to_ids, weigh
 from domain.scoring.model import Facts, Weights
 
 KEY_COLUMNS = 3
@@ -48,7 +48,7 @@ class Timeline:
     def of_member(self, member_id: MemberId) -> tuple[PastRound, ...]:
         """In order of rounds; empty for who was never a member."""
         place = int(np.searchsorted(self.ids, np.bytes_(member_id.bytes)))
-        if place == len(self.ids) or self.ids[place] != np.bytes_(member_id.bytes):
+        if place == len(self.ids) or id_bytes(self.ids[place]) != member_id.bytes:
             return ()
         columns = (self.ranks[:, place].tolist(), self.points[:, place].tolist(), self.round_points[:, place].tolist())
         return tuple(
