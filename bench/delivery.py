@@ -73,10 +73,10 @@ class Processes:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """How many a second, and the computing time of each in seconds."""
+    """How many a second, and the computing of each in seconds, by process."""
 
     rate: float
-    cpu: float
+    cpu: Sequence[float]
 
 
 def measure() -> Sequence[Figure]:
@@ -87,11 +87,14 @@ def measure() -> Sequence[Figure]:
         steps = asyncio.run(_steps(servers))
     ours, bare = (median(one[part].rate for one in rounds) for part in (0, 1))
     p99 = sorted(waits)[math.ceil(0.99 * len(waits)) - 1]
-    cpu = [median(one[part].cpu for one in rounds) * 1000 for part in (0, 1)]
+    workers, scheduler, alone = (
+        median(sum(one[part].cpu[chosen]) for one in rounds) * 1000
+        for part, chosen in ((0, slice(WORKERS)), (0, slice(WORKERS, None)), (1, slice(None)))
+    )
     costs = ", ".join(f"{name} {seconds * 1000:.1f} ms" for name, seconds in steps.items())
     detail = (
-        f"{ours:.0f} a second against {bare:.0f}, {WORKERS} workers each; computing {cpu[0]:.1f} ms for each "
-        f"against {cpu[1]:.1f}; one by one and alone: {costs}"
+        f"{ours:.0f} a second against {bare:.0f}, {WORKERS} workers each; computing for each {workers:.1f} ms in the "
+        f"workers and {scheduler:.1f} in the scheduler against {alone:.1f}; one by one and alone: {costs}"
     )
     return [
         Figure("commit to started, p50", median(waits) * 1000, 50, unit="ms", detail=f"{len(waits)} one by one"),
@@ -162,13 +165,14 @@ async def _with_processes(servers: Servers, processes: Processes) -> tuple[list[
 
 
 async def _timed(count: int, processes: Sequence[psutil.Process], work: Callable[[], Awaitable[None]]) -> Round:
-    began, computed = time.perf_counter(), _cpu(processes)
+    began, before = time.perf_counter(), _cpu(processes)
     await work()
-    return Round(count / (time.perf_counter() - began), (_cpu(processes) - computed) / count)
+    took = time.perf_counter() - began
+    return Round(count / took, [(now - then) / count for now, then in zip(_cpu(processes), before, strict=True)])
 
 
-def _cpu(processes: Sequence[psutil.Process]) -> float:
-    return sum(sum(process.cpu_times()[:2]) for process in processes)
+def _cpu(processes: Sequence[psutil.Process]) -> list[float]:
+    return [sum(process.cpu_times()[:2]) for process in processes]
 
 
 async def _execute(database: PostgresDatabase, matches: Sequence[MatchId]) -> None:
