@@ -20,9 +20,9 @@ _AWAY = MOST_GOALS + 1
 """How many scores there are with the same goals at home."""
 _LEAST = 1
 """A fact changes by one at most; bytes are not negative."""
-# Memory for the guesses of one match: of a million those that change something take 80 MB (hashes may have twice what is
-# set), and less would make the join write them to files. Plans are made for the match at hand: of a million guesses one
-# is needed that reads the tables through, of ten one that does not.
+# Memory for the guesses of one match: of a million those that change something take 80 MB (a hash may have twice what
+# is set), and less would make the join write them to files. Plans are made for the match at hand: of a million guesses
+# one is needed that reads the tables through, of ten one that does not.
 _PREPARE = text("SELECT set_config('work_mem', '64MB', true), set_config('plan_cache_mode', 'force_custom_plan', true)")
 # Each guess finds its deltas in tables with a byte for each score that there is, faster to read than arrays. With
 # a list of deltas to join, the planner, who cannot know how many guesses it will meet, would look up each member by
