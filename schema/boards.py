@@ -1,7 +1,7 @@
 """Ids of boards and their rows, and what the rows of one page read together."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
@@ -73,8 +73,10 @@ class RowBatch(Batch):
 
     async def load(self, names: Collection[str], loaders: Loaders) -> None:
         missing = [name for name in names if name not in self._known]
-        found = await asyncio.gather(*(self._once(name, partial(self._read, name, loaders)) for name in missing))
-        self._known.update(zip(missing, found, strict=True))
+        for name in missing:
+            self._begin(name, partial(self._read, name, loaders))
+        for name in missing:
+            self._known[name] = await self._ended(name)
 
     def known(self, name: str, member_id: MemberId) -> Any:
         """What a row shows in a field that is loaded; a KeyError when it is not."""
@@ -89,7 +91,8 @@ class RowBatch(Batch):
 
     async def history(self, member_id: MemberId) -> tuple[PastRound, ...]:
         """How a member stood after each round."""
-        found = await self._once("history", lambda: self.board.history(self._members()))
+        self._begin("history", lambda: self.board.history(self._members()))
+        found: Mapping[MemberId, tuple[PastRound, ...]] = await self._ended("history")
         return found.get(member_id, ())
 
     async def _read(self, name: str, loaders: Loaders) -> Mapping[MemberId, Any]:
@@ -106,9 +109,11 @@ class RowBatch(Batch):
     def _members(self) -> list[MemberId]:
         return [row.member_id for row in self._rows]
 
-    async def _once(self, what: str, read: Callable[[], Awaitable[Mapping[MemberId, T]]]) -> Mapping[MemberId, T]:
+    def _begin(self, what: str, read: Callable[[], Coroutine[Any, Any, Mapping[MemberId, Any]]]) -> None:
         if what not in self._reads:
-            self._reads[what] = asyncio.ensure_future(read())
+            self._reads[what] = asyncio.create_task(read())
+
+    async def _ended(self, what: str) -> Mapping[MemberId, Any]:
         # Who is cancelled, because a neighbour failed, does not cancel what others wait for.
         return await asyncio.shield(self._reads[what])
 

@@ -63,9 +63,11 @@ SHAREABLE: Mapping[str, frozenset[str]] = {
     "Tournament": frozenset(
         {
             *("id", "label", "season", "logoUrl", "mode", "status", "settledVersion"),
-            *("currentRound", "rounds", "round", "matches", "leaderboard"),
+            *("ruleset", "currentRound", "rounds", "round", "matches", "leaderboard"),
         }
     ),
+    "Ruleset": frozenset({"id", "code", "version", "label", "scoreBasis", "weights"}),
+    "RulesetWeight": frozenset({"fact", "points"}),
     "Round": frozenset({"id", "position", "label", "slug", "kind", "isCurrent", "matches"}),
     "MatchConnection": _PAGE,
     "MatchEdge": _EDGE,
@@ -84,7 +86,7 @@ SHAREABLE: Mapping[str, frozenset[str]] = {
     "Goals": frozenset({"home", "away"}),
 }
 
-PARTS: Mapping[str, frozenset[str]] = {"Leaderboard": frozenset({"rows"})}
+PARTS: Mapping[str, frozenset[str]] = {"Leaderboard": frozenset({"rows"}), "Tournament": frozenset({"ruleset"})}
 """Shareable fields that are executed once for all even in operations that are not shared as a whole."""
 
 

@@ -1,7 +1,9 @@
 """Tournaments, rounds, teams, team tables."""
 
+from collections.abc import Hashable
 from datetime import datetime
 from typing import Annotated, Self
+from uuid import UUID
 
 import strawberry
 
@@ -38,6 +40,7 @@ from schema.references import (
 )
 from schema.ruleset import Ruleset
 from schema.shared import Node, PageInfo, UserError, given, there
+from schema.sharing import Parted
 
 describe(
     Provider,
@@ -189,7 +192,7 @@ class Round(Node):
 
 
 @strawberry.type(description="One season of one competition from one provider.")
-class Tournament(Node):
+class Tournament(Parted, Node):
     source: strawberry.Private[domain.Tournament]
     id: strawberry.ID = strawberry.field(description="Opaque id.")
     label: str = strawberry.field(description="Name to show.")
@@ -249,6 +252,9 @@ class Tournament(Node):
     @strawberry.field(description="Ruleset of the tournament's own board.")
     async def ruleset(self, info: Info) -> Ruleset:
         return Ruleset.from_domain(there(await info.context.loaders.ruleset.load(self.source.ruleset_id)))
+
+    def state(self) -> tuple[Hashable, UUID]:
+        return self.source.ruleset_id, self.source.id  # a ruleset never changes
 
     @strawberry.field(
         description=(

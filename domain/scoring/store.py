@@ -8,14 +8,17 @@ from sqlalchemy import func, insert, select
 from domain.ids import RulesetId, new_id
 from domain.scoring.model import NewRuleset, Ruleset, ScoreBasis, Weights
 from domain.scoring.tables import FACTS, rulesets
-from domain.tables import among
+from domain.tables import any_of
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
 
+_BY_ID = select(rulesets).where(any_of(rulesets.c.id, "ids"))
+
+
 async def read_rulesets(connection: "AsyncConnection", ids: Iterable[RulesetId]) -> list[Ruleset]:
-    rows = await connection.execute(select(rulesets).where(among(rulesets.c.id, ids)))
+    rows = await connection.execute(_BY_ID, {"ids": list(ids)})
     return [to_ruleset(row) for row in rows.mappings()]
 
 

@@ -22,6 +22,8 @@ Generation: TypeAlias = tuple[int, int]
 _MOVING = frozenset({TickKind.BOARD, TickKind.MATCHES})
 _MOST_REQUESTS = 2_000
 _LONGEST_REQUEST = 16 * 1024
+_VERSIONED = 10
+"""So many times as long is kept what has a version of its own in its key: only what names say has none."""
 _RENEWED_AT = 0.75
 """Part of its age after which an answer is executed anew by one who asks; the others have it meanwhile."""
 
@@ -33,6 +35,7 @@ class Query:
     key: Hashable
     tournament_id: UUID
     cost: int
+    is_versioned: bool = False
 
 
 @dataclass(slots=True)
@@ -140,7 +143,8 @@ class SharedAnswers:
         answer = await execute()
         if "errors" in answer:
             return None
-        until, renewed_at = now + self._seconds, now + self._seconds * _RENEWED_AT
+        seconds = self._seconds * (_VERSIONED if query.is_versioned else 1)
+        until, renewed_at = now + seconds, now + seconds * _RENEWED_AT
         kept = Kept(orjson.dumps(answer["data"]), query, generation, until, renewed_at)
         self._keep(kept)
         return kept

@@ -145,7 +145,7 @@ class NativeExecutor(Executor[Any]):
     async def _loaded(self, wanted: dict[Batch, set[str]], complete: Callable[[], AwaitableOrValue[T]]) -> T:
         loads = [batch.load(names, self.context_value.loaders) for batch, names in wanted.items()]
         with suppress(Exception):  # what is not there fails its fields
-            await gather_with_cancel(*loads)
+            await (loads[0] if len(loads) == 1 else gather_with_cancel(*loads))
         found = complete()
         return await found if isawaitable(found) else found
 

@@ -47,7 +47,7 @@ class Parts:
             return found if source.state()[0] == state else {"errors": ["moved"]}
 
         key = (self._key(nodes), state)
-        kept = await self._answers.answer(Query(key, tournament_id, 0), execute_and_look)
+        kept = await self._answers.answer(Query(key, tournament_id, 0, is_versioned=True), execute_and_look)
         return None if kept is None else orjson.Fragment(kept.data)
 
     def _key(self, nodes: Sequence[FieldNode]) -> Hashable:

@@ -6,11 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select, update
 
 from domain.ids import MemberId
+from domain.scoring.tables import rulesets
+from domain.tournament.tables import tournaments
 from tests.integration.test_shared_answers import LONG, world_of
 from tests.support.api_world import World
-from tests.support.graphql_client import Answer
+from tests.support.football import make_tournament
+from tests.support.graphql_client import Answer, id_of
 from tests.support.settlement import play
 from tests.support.statements import recorded_statements
 
@@ -109,3 +113,23 @@ async def test_what_is_not_shareable_below_a_page_is_executed_for_each(world: Wo
             await client.run(document, variables)
         counts.append(len(statements))
     assert counts[1] == counts[2] >= 4  # session, league, board, names
+
+
+async def test_the_ruleset_of_a_tournament_is_read_once_and_anew_when_it_has_another(world: World) -> None:
+    made = await make_tournament(world.api.database, matches=2, rounds=1)  # nothing has locked
+    client = await world.client(world.ana)
+    document = "query ($id: ID!) { tournament(id: $id) { viewerHasJoined ruleset { id weights { points } } } }"
+
+    async def ruleset() -> tuple[str, int]:
+        with recorded_statements(world.api.database) as statements:
+            answer = await client.run(document, {"id": id_of("Tournament", made.id)})
+        read = sum(text.startswith("SELECT rulesets.id, rulesets.code") for text in statements)
+        return answer.data["tournament"]["ruleset"]["id"], read
+
+    first, again = await ruleset(), await ruleset()
+    assert (first[1], again) == (1, (first[0], 0))
+    async with world.api.database.begin() as connection:
+        other = select(rulesets.c.id).where(rulesets.c.id != tournaments.c.ruleset_id).limit(1).scalar_subquery()
+        await connection.execute(update(tournaments).values(ruleset_id=other).where(tournaments.c.id == made.id))
+    changed = await ruleset()
+    assert (changed[0] != first[0], changed[1]) == (True, 1)
