@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import orjson
 import pytest
 from graphql import (
+    ExecutionResult,
+    Executor,
     GraphQLNamedType,
     GraphQLObjectType,
     GraphQLSchema,
@@ -18,6 +21,7 @@ from graphql import (
     TypeInfoVisitor,
     Visitor,
     execute,
+    execute_subscription_event,
     get_named_type,
     is_required_argument,
     parse,
@@ -25,12 +29,16 @@ from graphql import (
 )
 
 from domain.ids import MemberId
+from domain.leaderboard.model import BoardKey
 from domain.leaderboard.projector import project
 from integrations.valkey.client import connect
 from integrations.valkey.projection import ValkeyProjection
+from live import events
+from live.boards import BoardFeed, Window
 from resolvers.context import RequestFacts
 from runtime.api import _open_parts, _Parts
 from runtime.outage import is_outage
+from schema import updates
 from schema.build import build_schema
 from schema.context import ApiContext
 from schema.transport.credentials import Credentials, viewer_of
@@ -40,6 +48,7 @@ from schema.transport.requests import GraphQLRequest
 from tests.support.api import Api, running_api
 from tests.support.api_world import World, begin_session, make_world
 from tests.support.graphql_client import CONTRACT, id_of, operation_names, read_operation
+from tests.support.settlement import play
 
 # Of fields whose neighbour fails, graphql-core leaves some unasked.
 LEFT = ["ignore:coroutine .* was never awaited", "ignore:Exception ignored in. <coroutine object"]
@@ -154,6 +163,45 @@ async def test_an_operation_is_answered_alike(name: str, place: Place) -> None:
 async def test_a_row_is_fetched_alike(place: Place) -> None:
     answer = await place.both(read_operation("refetch"), {"id": place.ids["row"]})
     assert answer["data"]["node"]["__typename"] == "LeaderboardRow"
+
+
+@pytest.mark.parametrize("kind", ["snapshot", "delta", "resync", "heartbeat"])
+async def test_an_event_is_answered_alike(kind: str, place: Place) -> None:
+    made = await _events(place)
+    board = {"tournamentId": place.ids["tournament"]}
+    operation = WIDE.prepare(
+        GraphQLRequest(read_operation(STREAM), {"board": board}, None), [OperationType.SUBSCRIPTION]
+    )
+    context = (await place.context()).for_all()
+    variables = dict(operation.variables)
+    plain = Executor.build(WIDE._schema, operation.document, context_value=context, raw_variable_values=variables)
+    assert isinstance(plain, Executor)
+    found = []
+    for executor in (WIDE.executor(operation, context), plain):
+        result = execute_subscription_event(executor.build_per_event_executor(made[kind]))
+        answer = WIDE.answer(result if isinstance(result, ExecutionResult) else await result, context)
+        found.append(_written(answer))
+    assert found[0] == found[1]
+    assert "errors" not in orjson.loads(found[0])
+
+
+async def _events(place: Place) -> dict[str, Any]:
+    feed = BoardFeed(place.parts.database, place.parts.contexts.services.boards)
+    window = Window(BoardKey(tournament_id=place.world.tournament.id), 5)
+    before = await feed.load(window)
+    await play(place.parts.database, place.world.locked, 3, 2)
+    after = await feed.load(window)
+    assert before is not None
+    assert after is not None
+    delta = feed.delta(before, after)
+    assert delta is not None
+    now = datetime.now(UTC)
+    return {
+        "snapshot": updates.LeaderboardSnapshot.from_event(feed.snapshot(after)),
+        "delta": updates.LeaderboardDelta.from_event(delta),
+        "resync": updates.Resync.from_event(events.Resync("e", 3, events.ResyncReason.TOO_OLD)),
+        "heartbeat": updates.Heartbeat.from_event(events.Heartbeat("e", 3, now, 12)),
+    }
 
 
 class _Types(Visitor):
