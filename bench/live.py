@@ -20,8 +20,10 @@ from sqlalchemy import func, insert, update
 from bench.live_clients import Crowd
 from bench.report import Figure
 from domain.ids import MemberId, new_id
+from domain.leaderboard.projector import project
 from domain.member.tables import members, sessions
 from domain.tournament.store import raise_versions
+from integrations.valkey.projection import ValkeyProjection
 from runtime.database import PostgresDatabase
 from runtime.embedded.valkey import EmbeddedValkey
 from tests.support.football import MadeTournament, make_members, make_tournament
@@ -33,7 +35,7 @@ from tests.support.servers import running_postgres, temporary_data
 ROWS = 50
 SELDOM = ("PALPITE_STREAM_HEARTBEAT_SECONDS", "PALPITE_SOCKET_PING_SECONDS")
 """Messages that are no events would be counted as such."""
-SIZES = (1_000,)
+SIZES = (1_000, 4_000)
 EVENTS = 10
 ROUNDS = 5
 CONNECTING = 400
@@ -109,13 +111,15 @@ class Stage:
         self.tokens = tokens
         self._database = database
         self._valkey = valkey
+        self._projection = ValkeyProjection(valkey)
 
     async def move(self) -> None:
-        """Every row of the board changes, in one version."""
+        """Every row of the board changes, in one version; it is projected before it is told, as by a worker."""
         async with self._database.begin() as connection:
             name = func.left(func.md5(func.random().cast(members.c.nick_name.type)), 9)
             await connection.execute(update(members).values(nick_name=name))
             await raise_versions(connection, self.made.id, board=True)
+        await project(self._database, self._projection, self.made.id)
         await relay(self._database, self._valkey)
 
 

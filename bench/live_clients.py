@@ -87,13 +87,16 @@ class Crowd:
 
     async def join(self, count: int, at_once: int = 50) -> None:
         """Connect and subscribe so many; each has its first event when this returns."""
-        loop = asyncio.get_running_loop()
         for begin in range(0, count, at_once):
-            self._want(min(at_once, count - begin))
-            for _ in range(min(at_once, count - begin)):
-                _, client = await loop.create_connection(lambda: Client(self), "127.0.0.1", self.port)
-                self.clients.append(client)
+            number = min(at_once, count - begin)
+            self._want(number)
+            self.clients += await asyncio.gather(*(self._connected() for _ in range(number)))
             await asyncio.wait_for(self._there.wait(), 120)
+
+    async def _connected(self) -> Client:
+        loop = asyncio.get_running_loop()
+        _, client = await loop.create_connection(lambda: Client(self), "127.0.0.1", self.port)
+        return client
 
     async def events(self, count: int) -> list[float]:
         """Until every client has had so many more; the moments at which they came."""

@@ -124,17 +124,18 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def write(self, messages: Sequence[Message]) -> None:
         """Frames that nothing else interleaves: uvicorn leaves no part of a frame unwritten between calls."""
-        parts: list[bytes] = []
-        for first, *rest in messages:  # what all are sent is not copied for each
-            length = len(first)
-            for part in rest:
-                length += len(part)
-            if 125 < length < 65_536:
-                parts.append(b"\x81\x7e" + length.to_bytes(2) + first)
-            else:
-                parts.append(_header(length) + first)
-            parts += rest
-        self.transport.writelines(parts)
+        if len(messages) == 1:
+            self.write_one(*messages[0])
+        else:
+            self.transport.write(b"".join([_header(sum(map(len, each))) + b"".join(each) for each in messages]))
+
+    def write_one(self, first: bytes, *rest: bytes) -> None:
+        """What all are sent is not copied for each."""
+        length = len(first)
+        for part in rest:
+            length += len(part)
+        header = b"\x81\x7e" + length.to_bytes(2) if 125 < length < 65_536 else _header(length)
+        self.transport.writelines((header + first, *rest))
 
     def pause_writing(self) -> None:
         self.writable = asyncio.Event()
@@ -167,5 +168,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
 
 def _header(length: int) -> bytes:
-    """What goes before the text of a server's frame, when that is short or long."""
+    """What goes before the text of a server's frame."""
+    if 125 < length < 65_536:
+        return b"\x81\x7e" + length.to_bytes(2)
     return bytes((_TEXT, length)) if length < 126 else b"\x81\x7f" + length.to_bytes(8)

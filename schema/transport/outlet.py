@@ -18,9 +18,11 @@ class Follower(Protocol):
 class Outlet:
     """One connection's. What it holds is bounded: it takes nothing of streams while the peer takes nothing."""
 
-    __slots__ = ("_followers", "_gathered", "_is_posted", "_post", "_ready", "_wire")
+    __slots__ = ("_followers", "_gathered", "_is_posted", "_post", "_ready", "_wire", "direct")
 
     def __init__(self, wire: Wire, post: "Post") -> None:
+        self.direct: Wire | None = None
+        """The way out for the only stream, while nothing waits to go before what it brings."""
         self._wire = wire
         self._post = post
         self._gathered: list[tuple[Follower | None, Message]] = []
@@ -42,26 +44,27 @@ class Outlet:
     def join(self, follower: Follower) -> None:
         """Wake it when the peer takes messages again."""
         self._followers.add(follower)
+        self._settle()
 
     def leave(self, follower: Follower) -> None:
         """Send no more of it, not even what is gathered."""
         self._followers.discard(follower)
         if self._gathered:
             self._gathered = [entry for entry in self._gathered if entry[0] is not follower]
+        self._settle()
 
     def put(self, follower: Follower, messages: Sequence[Message]) -> bool:
         """Send what a stream brings: at once if it is the only one, else soon, together with what the others bring.
 
         False, and nothing is sent, when the peer takes nothing.
         """
-        wire, gathered = self._wire, self._gathered
-        if not wire.is_ready:
+        if not self._wire.is_ready:
             return False
-        if len(self._followers) == 1 and not gathered:
-            wire.write(messages)
+        if self.direct is not None:
+            self.direct.write(messages)
             return True
         for message in messages:
-            gathered.append((follower, message))
+            self._gathered.append((follower, message))
         if not self._is_posted:
             self._is_posted = True
             self._post.add(self)
@@ -92,11 +95,15 @@ class Outlet:
         if self._gathered and self._wire.is_ready:
             gathered, self._gathered = self._gathered, []
             self._wire.write([message for _, message in gathered])
+        self._settle()
 
     def cut(self, code: int, reason: str) -> None:
         """Close although the peer takes nothing."""
         self._gathered.clear()
         self._wire.cut(code, reason)
+
+    def _settle(self) -> None:
+        self.direct = self._wire if len(self._followers) == 1 and not self._gathered else None
 
     def _on_ready(self) -> None:
         self.flush()

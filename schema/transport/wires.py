@@ -42,6 +42,10 @@ class Wire(Protocol):
         """Send these, in this order, in one write if possible. Only when ready; it returns at once and never raises."""
         ...
 
+    def write_one(self, first: bytes, *rest: bytes) -> None:
+        """The same for one message, of these parts."""
+        ...
+
     def cut(self, code: int, reason: str) -> None:
         """Close although the peer takes nothing: what it has not taken is given up."""
         ...
@@ -75,6 +79,9 @@ class AsgiWire:
             self.blocked_at, self.is_ready = monotonic(), False
             self._task = asyncio.create_task(self._finish(sending, messages[number:]))
             return
+
+    def write_one(self, first: bytes, *rest: bytes) -> None:
+        self.write(((first, *rest),))
 
     def cut(self, code: int, reason: str) -> None:  # noqa: ARG002 -- nothing more can be said by ASGI
         self.is_open = self.is_ready = False

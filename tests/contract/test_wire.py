@@ -77,7 +77,8 @@ async def test_fragments_pings_and_answers_go_beside_what_streams_bring(server: 
         receiving = asyncio.ensure_future(_received(connection, 201))
         sending = asyncio.ensure_future(connection.send(fragments()))
         for number in range(200):
-            outlet.put(follower, [message(number)])
+            while not outlet.put(follower, [message(number)]):  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
             if number % 20 == 0:
                 await (await connection.ping())
         await sending

@@ -24,8 +24,12 @@ class Counting(WebSocketProtocol):
     writes = 0
 
     def write(self, messages: Sequence[Message]) -> None:
-        Counting.writes += 1
+        Counting.writes += len(messages) > 1
         super().write(messages)
+
+    def write_one(self, first: bytes, *rest: bytes) -> None:
+        Counting.writes += 1
+        super().write_one(first, *rest)
 
 
 @dataclass
