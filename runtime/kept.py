@@ -13,7 +13,7 @@ from runtime.logging import log_context
 from runtime.metrics.meters import Metrics
 from runtime.middleware import SAFE, is_noted, is_too_much, note, request_id_of
 from schema.transport.contexts import Contexts
-from schema.transport.extensions import closed, extensions
+from schema.transport.extensions import around, extensions
 from schema.transport.shortcut import find_kept, is_ours, written_of
 
 if TYPE_CHECKING:
@@ -38,7 +38,9 @@ class KeptResponses:
         self._requests = metrics.requests.labels("POST", "/graphql", "200")
         self._seconds = metrics.request_seconds.labels("/graphql")
 
-    def response(self, scope: "Scope", body: bytes, defaults: Iterable[tuple[bytes, bytes]]) -> bytes | None:
+    def response(
+        self, scope: "Scope", body: bytes, defaults: Iterable[tuple[bytes, bytes]]
+    ) -> tuple[bytes, ...] | None:
         """The answer to a request that came whole, kept open behind it; None when it is to go the long way.
 
         `defaults` are the server's own headers.
@@ -50,10 +52,12 @@ class KeptResponses:
         if found is None:
             return None
         request_id = request_id_of(scope, self._new_id)
-        data = closed(found.data, extensions(request_id, found.cost))
+        before, behind = around(extensions(request_id, found.cost))
         server = b"".join([b"%b: %b\r\n" % header for header in defaults])
+        size = len(before) + len(found.data) + len(behind)
         self._count(scope, request_id, time.perf_counter() - started)
-        return b"".join((_HEAD % (server, found.media, len(data), request_id.encode(), _SAFE), data))
+        # The data are long, and are copied nowhere.
+        return _HEAD % (server, found.media, size, request_id.encode(), _SAFE), before, found.data, behind
 
     def _count(self, scope: "Scope", request_id: str, seconds: float) -> None:
         self._requests.inc()
@@ -101,5 +105,5 @@ class KeptProtocol(HttpProtocol):
         if response is not None:
             self._held = None
             cycle.response_started = cycle.response_complete = True
-            self.transport.write(response)
+            self.transport.writelines(response)
             self.on_response_complete()

@@ -18,6 +18,12 @@ def extensions(request_id: str, cost: int, *, session_ended: bool = False) -> di
     return found
 
 
+def around(told: dict[str, Any]) -> tuple[bytes, bytes]:
+    """What stands before and behind data that are JSON already."""
+    return b'{"data":', b',"extensions":%b}' % orjson.dumps(told)
+
+
 def closed(data: bytes, told: dict[str, Any]) -> bytes:
     """An answer whose data are JSON already, with its extensions."""
-    return b"".join((b'{"data":', data, b',"extensions":', orjson.dumps(told), b"}"))
+    before, behind = around(told)
+    return b"".join((before, data, behind))
