@@ -10,7 +10,7 @@ from bench.report import machine
 
 ALL = (
     *("start", "execution", "accept", "delivery", "ingestion", "asof", "projection", "boards", "http_boards"),
-    *("settlement", "evening", "live"),
+    *("settlement", "evening", "live", "leagues_live"),
 )
 SIZED = {"settlement"}
 
