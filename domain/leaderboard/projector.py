@@ -80,9 +80,12 @@ async def rebuild_projection(run: Run, projection: Projection) -> None:
 async def run_projector(database: Database, projection: Projection, ticks: BoardTicks, *, poll_seconds: float) -> None:
     """Keep boards projected until cancelled. What no tick told is found within `poll_seconds`."""
     projector = _Projector(database, projection)
-    async with asyncio.TaskGroup() as group:
-        group.create_task(projector.hear(ticks))
-        group.create_task(projector.work(poll_seconds))
+    hearing = asyncio.create_task(projector.hear(ticks))
+    try:
+        # In the caller's own task: Python 3.11 may swallow a cancellation, and a task group passes on the first only.
+        await projector.work(poll_seconds)
+    finally:
+        hearing.cancel()
 
 
 class _Projector:
