@@ -55,7 +55,9 @@ class BoardClient:
     async def _run(self) -> None:
         while True:
             try:
-                async with connect(self._address(), subprotocols=[PROTOCOL], open_timeout=20, close_timeout=1) as socket:
+                async with connect(
+                    self._address(), subprotocols=[PROTOCOL], open_timeout=20, close_timeout=1
+                ) as socket:
                     await self._follow(socket)
             except ConnectionClosed as closed:
                 self.seen[f"closed {closed.rcvd.code if closed.rcvd else 1006}"] += 1
