@@ -134,8 +134,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         length = len(first)
         for part in rest:
             length += len(part)
-        header = b"\x81\x7e" + length.to_bytes(2) if 125 < length < 65_536 else _header(length)
-        self.transport.writelines((header + first, *rest))
+        self.transport.writelines((_header(length) + first, *rest))
 
     def pause_writing(self) -> None:
         self.writable = asyncio.Event()

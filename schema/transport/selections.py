@@ -5,21 +5,18 @@ from functools import cached_property
 from typing import Any, TypeAlias
 
 from graphql import (
-    DirectiveNode,
     DocumentNode,
     FieldNode,
     FragmentDefinitionNode,
     GraphQLObjectType,
     GraphQLSchema,
     OperationDefinitionNode,
-    VariableNode,
-    Visitor,
     print_ast,
-    visit,
 )
 
 from schema.sharing import is_part_shareable
 from schema.transport.native import Native
+from schema.transport.variables import variables_of, variables_of_directives
 
 Known: TypeAlias = dict[tuple[object, ...], Native | None]
 """By the type and the nodes of a selection. The document outlives it, so that the ids of nodes stay theirs."""
@@ -31,11 +28,9 @@ class Selections:
     """Those of a valid document."""
 
     def __init__(self, schema: GraphQLSchema, document: DocumentNode) -> None:
-        found = _Conditions()
-        visit(document, found)
         self._schema = schema
         self._document = document
-        self._conditions = tuple(found.names)
+        self._conditions = tuple(variables_of_directives(document))
         self._known: dict[tuple[object, ...], Known] = {}
         self._shareable: dict[tuple[object, ...], bool] = {}
         self._spare: dict[tuple[object, ...], frozenset[str]] = {}
@@ -56,12 +51,9 @@ class Selections:
         """Variables of an operation that nothing below these nodes asks."""
         key = (id(operation), *map(id, nodes))
         if key not in self._spare:
-            used = _Variables()
             fragments = [node for node in self._document.definitions if isinstance(node, FragmentDefinitionNode)]
-            for node in (*nodes, *fragments):
-                visit(node, used)
             declared = {node.variable.name.value for node in operation.variable_definitions or ()}
-            self._spare[key] = frozenset(declared - used.names)
+            self._spare[key] = frozenset(declared - variables_of([*nodes, *fragments]))
         return self._spare[key]
 
     def are_shareable(self, kind: GraphQLObjectType, nodes: Sequence[FieldNode]) -> bool:
@@ -70,26 +62,3 @@ class Selections:
         if key not in self._shareable:
             self._shareable[key] = is_part_shareable(self._schema, self._document, kind, nodes)
         return self._shareable[key]
-
-
-class _Variables(Visitor):
-    """Collects variables."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.names: set[str] = set()
-
-    def enter_variable(self, node: VariableNode, *_: Any) -> None:
-        self.names.add(node.name.value)
-
-
-class _Conditions(Visitor):
-    """Collects the variables of directives."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.names: set[str] = set()
-
-    def enter_directive(self, node: DirectiveNode, *_: Any) -> None:
-        values = [argument.value for argument in node.arguments or ()]
-        self.names |= {value.name.value for value in values if isinstance(value, VariableNode)}

@@ -12,11 +12,9 @@ from graphql import (
     Executor,
     GraphQLSchema,
     OperationDefinitionNode,
-    Visitor,
     execute_subscription_event,
     map_source_to_response_event,
     print_ast,
-    visit,
 )
 from graphql.language import FieldNode, ValueNode, VariableNode
 
@@ -26,6 +24,7 @@ from resolvers.context import RequestFacts
 from schema.context import ApiContext
 from schema.followed import Follow, Followed
 from schema.sharing import is_shareable
+from schema.transport.variables import variables_of
 
 if TYPE_CHECKING:
     from schema.transport.engine import Engine, Operation
@@ -53,11 +52,9 @@ def sharing_of(schema: GraphQLSchema, document: DocumentNode, operation: Operati
     """How an operation of a valid document is shared; None when it must not be."""
     if not is_shareable(schema, document, operation):
         return None
-    positions, found = _positions(operation), _Variables()
-    for value in positions:
-        visit(value, found)
+    positions = _positions(operation)
     is_resumed_by_variable = all(isinstance(value, VariableNode) for value in positions)
-    return Sharing(print_ast(document), frozenset(found.names), is_resumed_by_variable)
+    return Sharing(print_ast(document), variables_of(positions), is_resumed_by_variable)
 
 
 def _positions(operation: OperationDefinitionNode) -> list[ValueNode]:
@@ -65,17 +62,6 @@ def _positions(operation: OperationDefinitionNode) -> list[ValueNode]:
     fields = [node for node in operation.selection_set.selections if isinstance(node, FieldNode)]
     arguments = [argument for node in fields for argument in node.arguments or ()]
     return [argument.value for argument in arguments if argument.name.value == _POSITION]
-
-
-class _Variables(Visitor):
-    """Collects them."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.names: set[str] = set()
-
-    def enter_variable(self, node: VariableNode, *_: Any) -> None:
-        self.names.add(node.name.value)
 
 
 class Begun:
