@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import zip_longest
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,6 @@ from asyncpg import PostgresError
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from domain.ids import MemberId
 from runtime.database import PostgresDatabase
 from tests.support.board_clients import BoardClient, plain_rows
 from tests.support.campaign import is_campaign, seeded
@@ -29,7 +29,7 @@ from tests.support.football import MadeTournament, make_league, make_members, ma
 from tests.support.graphql_client import GraphQLClient, id_of
 from tests.support.servers import TestPostgres, running_postgres
 from tests.support.settlement import accept, assert_balanced, in_play
-from tests.support.stage import HOST, Stage, running_stage
+from tests.support.stage import HOST, Stage, running_stage, sign_up
 
 if TYPE_CHECKING:
     from domain.ids import MatchId
@@ -134,7 +134,7 @@ async def _game(
     """A tournament that everybody has guessed, a league in it, and the screens of both."""
     made = await make_tournament(database, matches=16, rounds=2, ruleset="kicktipp")
     members = await make_members(database, 30, joins=[made])
-    token, viewer_id = await _sign_up(stage, database)
+    token, viewer_id = await sign_up(stage.apis[0], database)
     league_id = await make_league(database, "Friends", viewer_id, members=members[:12], plays=[made])
     for match_id in made.matches:
         for member_id in members:
@@ -151,15 +151,6 @@ async def _game(
         Screen("liveScoreboard", cup, "tournament", None, public),
         Screen("leagueLeaderboard", friends, "league", token, private),
     )
-
-
-async def _sign_up(stage: Stage, database: PostgresDatabase) -> tuple[str, MemberId]:
-    given = {"email": "a@example.org", "password": "a long enough phrase", "nickName": "viewer", "delivery": "TOKEN"}
-    async with GraphQLClient(f"http://{HOST}:{stage.apis[0].port}") as client:
-        token: str = (await client.operation("signUp", input=given)).data["signUp"]["token"]
-    async with database.read() as connection:
-        found = await connection.execute(text("SELECT id FROM members WHERE nick_name = 'viewer'"))
-        return token, MemberId(found.scalar_one())
 
 
 async def _storm(stage: Stage, football: Football, rng: random.Random) -> None:
@@ -201,8 +192,15 @@ async def _wrong(stage: Stage, screen: Screen) -> str | None:
     first, *others = [await screen.answer(api.port) for api in stage.apis]
     if first is None or any(answer != first for answer in others):
         return "the processes do not answer, or not the same"
-    late = [number for number, client in enumerate(screen.clients) if client.board() != first]
-    return f"the clients {late} show another board" if late else None
+    late = [_difference(client, first) for client in screen.clients if client.board() != first]
+    return f"{len(late)} clients show another board, as this: {late[0]}" if late else None
+
+
+def _difference(client: BoardClient, rows: list[dict[str, Any]]) -> str:
+    """Where a client stands, and the first row that it shows otherwise."""
+    pairs = zip_longest(client.board(), rows)
+    shown, wanted = next(pair for pair in pairs if pair[0] != pair[1])
+    return f"at {client.position} after {dict(client.seen)}: {shown} for {wanted}"
 
 
 async def _is_settled(database: PostgresDatabase, made: MadeTournament) -> bool:

@@ -1,24 +1,23 @@
 """Live boards for a long time: who comes and vanishes leaves nothing behind in the API process."""
 
 import asyncio
-import re
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-import httpx2
 import orjson
-import psutil
 import pytest
 from websockets.asyncio.client import connect
 
 from runtime.database import PostgresDatabase
+from tasks.loops import end
 from tests.support.board_clients import PROTOCOL, BoardClient
 from tests.support.campaign import is_campaign, times
 from tests.support.executions import until
 from tests.support.football import MadeTournament, make_members, make_tournament, pass_lock, put_guess
 from tests.support.graphql_client import GraphQLClient, id_of, read_operation
+from tests.support.holdings import assert_given_back, holdings, is_quiet, mebibytes
 from tests.support.servers import TestPostgres, running_postgres
 from tests.support.settlement import in_play
 from tests.support.stage import HOST, Api, running_stage
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.timeout(2 * 3600)
 
-SPARE = 5
-"""So many tasks and descriptors more than before are pools that have grown."""
 SLOPE = 0.2
 """MiB a minute that memory may grow in an hour; a minute is too short to tell a leak from a cache that fills."""
 
@@ -53,24 +50,22 @@ async def test_who_vanishes_leaves_nothing_behind(own_postgres: TestPostgres) ->
                     await put_guess(database, made, match_id, member_id, number % 4, number % 3)
             await pass_lock(database, *made.matches)
             await _once_of_everything(api, made.id)
-            await until(lambda: _is_quiet(api), within=30)
-            before = await _measure(api)
+            await until(lambda: is_quiet(api), within=30)
+            before = await holdings(api)
             board = {"tournamentId": id_of("Tournament", made.id)}
             clients = [BoardClient(board, lambda: f"ws://{HOST}:{api.port}/graphql") for _ in range(steady)]
             work = [_goals(database, made), _churn(api, made.id, every=0.2), _queries(api, made.id, every=0.2)]
-            tasks = [asyncio.create_task(one) for one in work]
-            memory = await _watch(api, seconds)
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(one) for one in work]
+                memory = await _watch(api, seconds)
+                await end(tasks)
             assert all(client.seen["lost"] == 0 for client in clients)
             assert min(client.seen["LeaderboardDelta"] for client in clients) > seconds / 4
             await asyncio.gather(*(client.close() for client in clients))
-            await until(lambda: _is_quiet(api), within=60)
-            after = await _measure(api)
+            await until(lambda: is_quiet(api), within=60)
+            after = await holdings(api)
             sys.stderr.write(f"soak: {seconds} s, before {before}, after {after}, MiB {memory}\n")
-            assert after["tasks"] <= before["tasks"] + SPARE
-            assert after["descriptors"] <= before["descriptors"] + SPARE
+            assert_given_back(before, after)
             if is_campaign():
                 settled = memory[len(memory) // 6 :]
                 assert (settled[-1] - settled[0]) / (seconds / 60) < SLOPE
@@ -83,7 +78,7 @@ async def _watch(api: Api, seconds: float) -> list[float]:
     found = []
     for _ in range(20):
         await asyncio.sleep(seconds / 20)
-        found.append(round(psutil.Process(api.pid).memory_info().rss / 2**20, 1))
+        found.append(mebibytes(api))
     return found
 
 
@@ -133,17 +128,3 @@ async def _once_of_everything(api: Api, tournament_id: "TournamentId") -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(2):
             await _queries(api, tournament_id, every=0.05)
-
-
-async def _measure(api: Api) -> dict[str, float]:
-    async with httpx2.AsyncClient() as http:
-        text = (await http.get(f"http://{HOST}:{api.port}/metrics")).text
-    names = {"sockets": "palpite_websockets", "windows": "palpite_live_windows", "tasks": "palpite_tasks"}
-    found = {name: float(re.findall(rf"^{metric} (\S+)$", text, re.MULTILINE)[0]) for name, metric in names.items()}
-    return {**found, "descriptors": psutil.Process(api.pid).num_fds()}
-
-
-async def _is_quiet(api: Api) -> bool:
-    """Whether nobody is connected and nothing is watched."""
-    found = await _measure(api)
-    return found["sockets"] == found["windows"] == 0

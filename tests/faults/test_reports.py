@@ -27,6 +27,7 @@ from integrations.object_store.s3 import Bucket, open_s3
 from runtime.ports import free_port
 from tests.support import worker_process
 from tests.support.executions import ended, executor_of, job_of, moving, queue, read_one, until
+from tests.support.palpite import environment
 from tests.support.s3 import ENVIRONMENT, make_bucket, running_nanio
 
 if TYPE_CHECKING:
@@ -206,7 +207,7 @@ async def test_a_full_disk_costs_the_report_only(
     async with database.begin() as connection:
         for table in worker_process.TABLES:
             await connection.execute(text(table))
-    environment = os.environ | {
+    settings = {
         "DATABASE_URL": database_url,
         "REDIS_URL": valkey_url,
         "PALPITE_DATA": str(tmp_path / "data"),
@@ -217,7 +218,7 @@ async def test_a_full_disk_costs_the_report_only(
         "-B",
         "-m",
         "tests.support.worker_process",
-        env=environment,
+        env=environment(settings),
         stdout=asyncio.subprocess.PIPE,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)),
     )

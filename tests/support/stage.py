@@ -2,16 +2,23 @@
 
 import asyncio
 import signal
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import psutil
+from sqlalchemy import select
 
+from domain.ids import MemberId
+from domain.member.tables import members
+from runtime.database import PostgresDatabase
 from runtime.embedded.valkey import EmbeddedValkey
 from runtime.ports import free_port
+from tests.support.api import PASSWORD
 from tests.support.cut_proxy import CutProxy
 from tests.support.executions import until
+from tests.support.graphql_client import GraphQLClient
 from tests.support.palpite import REPOSITORY, command, environment
 from tests.support.servers import TestPostgres, temporary_data
 
@@ -112,6 +119,8 @@ class Stage:
     async def close(self) -> None:
         await asyncio.gather(*(process.end(signal.SIGKILL) for process in self.others))
         await asyncio.gather(*(api.close() for api in self.apis))
+        for process in (*self.others, *self.apis):
+            sys.stderr.write(f"{process.log.name}: {process.log.read_text()[-5_000:]}\n")  # shown when the test fails
 
     async def kill_api(self, api: Api) -> None:
         await api.kill()
@@ -143,3 +152,13 @@ async def running_stage(postgres: TestPostgres, *, apis: int = 2) -> AsyncIterat
         finally:
             await stage.close()
             await asyncio.to_thread(valkey.stop)
+
+
+async def sign_up(api: Api, database: PostgresDatabase, nick_name: str = "viewer") -> tuple[str, MemberId]:
+    """A new member: the token and the id."""
+    given = {"email": f"{nick_name}@example.org", "password": PASSWORD, "nickName": nick_name, "delivery": "TOKEN"}
+    async with GraphQLClient(f"http://{HOST}:{api.port}") as client:
+        token: str = (await client.operation("signUp", input=given)).data["signUp"]["token"]
+    async with database.read() as connection:
+        found = await connection.execute(select(members.c.id).where(members.c.nick_name == nick_name))
+        return token, MemberId(found.scalar_one())

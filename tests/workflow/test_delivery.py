@@ -4,7 +4,6 @@ What each broker must do is asked of both; what breaks in ways of its own has a 
 """
 
 import asyncio
-import os
 import signal
 import sys
 from collections import Counter
@@ -29,6 +28,7 @@ from tests.support import worker_process
 from tests.support.dead_letters import letter_of
 from tests.support.executions import ended, moving, queue, read_one, running, until
 from tests.support.football import make_tournament
+from tests.support.palpite import environment
 from tests.support.queues import STREAM, NatsQueue, NatsServer, Queue
 from tests.support.servers import temporary_data
 
@@ -345,8 +345,7 @@ async def start_worker(
         for table in worker_process.TABLES:
             await connection.execute(text(table))
     processes: list[asyncio.subprocess.Process] = []
-    environment = {
-        **os.environ,
+    settings = {
         "DATABASE_URL": database_url,
         "REDIS_URL": valkey_url,
         "PALPITE_DATA": str(tmp_path / "data"),
@@ -360,7 +359,7 @@ async def start_worker(
             sys.executable,
             "-m",
             "tests.support.worker_process",
-            env=environment | {"PALPITE_BROKER_URL": broker_url or valkey_url},
+            env=environment({**settings, "PALPITE_BROKER_URL": broker_url or valkey_url}),
         )
         processes.append(process)
         return process
