@@ -47,7 +47,18 @@ class RequestIds:
         request_id = request_id_of(scope, self._new_id)
         scope.setdefault("state", {})["request_id"] = request_id
         with log_context(request_id=request_id):
-            await self._answer(scope, receive, send, request_id)
+            if scope["type"] == "websocket":
+                await self._serve(scope, receive, send)
+            else:
+                await self._answer(scope, receive, send, request_id)
+
+    async def _serve(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        """A socket is handed the server's own `send`, and says itself that it was opened."""
+        started = self._clock()
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            note(scope, scope["state"].get("status", 0), self._clock() - started)
 
     async def _answer(self, scope: "Scope", receive: "Receive", send: "Send", request_id: str) -> None:
         status, started = 0, self._clock()
@@ -57,12 +68,10 @@ class RequestIds:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = _completed(message.get("headers", ()), request_id)
-            elif message["type"] == "websocket.accept":
-                status = 101
             await send(message)
 
         try:
-            if scope["type"] == "http" and is_too_much(scope):
+            if is_too_much(scope):
                 await PlainTextResponse("Too many headers.", 431)(scope, receive, noting)
                 return
             await self._app(scope, receive, noting)

@@ -16,12 +16,13 @@ class Disconnected(Exception):
 class Channel:
     """Opened once, closed once."""
 
-    __slots__ = ("_is_open", "_receive", "_send", "scope")
+    __slots__ = ("_is_open", "_receive", "scope", "send")
 
     def __init__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         self.scope = scope
+        self.send = send
+        """Sends an event; raises what the server raises when the client has left."""
         self._receive = receive
-        self._send = send
         self._is_open = False
 
     @property
@@ -44,13 +45,14 @@ class Channel:
             Disconnected: the client did not wait.
         """
         await self.receive()
-        await self._send({"type": "websocket.accept", "subprotocol": subprotocol, "headers": []})
+        await self.send({"type": "websocket.accept", "subprotocol": subprotocol, "headers": []})
         self._is_open = True
+        self.scope["state"]["status"] = 101
 
     async def refuse(self) -> None:
         """Do not open it: the client is answered with 403."""
         await self.receive()
-        await self._send({"type": "websocket.close"})
+        await self.send({"type": "websocket.close"})
 
     async def receive(self) -> "Message":
         """The next event of the client.
@@ -63,13 +65,9 @@ class Channel:
             raise Disconnected
         return message
 
-    async def send(self, message: "Message") -> None:
-        """Send an event; raises what the server raises when the client has left."""
-        await self._send(message)
-
     async def close(self, code: int, reason: str) -> None:
         """Close it once; a client that has left is no fault."""
         if self._is_open:
             self._is_open = False
             with suppress(OSError, RuntimeError):
-                await self._send({"type": "websocket.close", "code": code, "reason": reason})
+                await self.send({"type": "websocket.close", "code": code, "reason": reason})

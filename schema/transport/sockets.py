@@ -12,7 +12,7 @@ from schema.transport.engine import Engine
 from schema.transport.known import KnownStreams
 from schema.transport.messages import PROTOCOL
 from schema.transport.socket import Socket
-from schema.transport.wires import EXTENSION, AsgiWire, Wire
+from schema.transport.wires import EXTENSION, AsgiWire, Texts, Wire
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -29,6 +29,7 @@ class Sockets:
         self._contexts = contexts
         self._connections = connections
         self._streams = KnownStreams()
+        self._texts = Texts()
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         """Serve one client."""
@@ -41,7 +42,7 @@ class Sockets:
         except Disconnected:
             return
         if is_open:
-            wire = wire_of(channel)
+            wire = wire_of(channel, self._texts)
             socket = Socket(channel, self._engine, self._contexts, wire, self._connections, self._streams)
             with self._connections.holding(socket):
                 await socket.serve()
@@ -58,9 +59,9 @@ class Sockets:
         return False
 
 
-def wire_of(channel: Channel) -> Wire:
+def wire_of(channel: Channel, texts: Texts) -> Wire:
     """The server's own way out where it lends it."""
     lent: Wire | None = channel.scope.get("extensions", {}).get(EXTENSION)
     if lent is not None:
         return lent
-    return AsgiWire(channel.send, lambda text: {"type": "websocket.send", "text": text.decode()})
+    return AsgiWire(channel.send, texts.pack)

@@ -24,7 +24,7 @@ from schema.transport.engine import Engine, Operation
 from schema.transport.faults import Kind, RequestRefused
 from schema.transport.http import Answer, HttpEndpoint, allowed, media_type
 from schema.transport.outlet import Outlet
-from schema.transport.wires import AsgiWire, Gone
+from schema.transport.wires import AsgiWire, Gone, Message
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -98,7 +98,7 @@ class EventStream(Response):
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:  # noqa: ARG002
         """Answer until the operation is over, the client leaves, or the stream is old."""
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        wire = AsgiWire(send, lambda body: {"type": "http.response.body", "body": body, "more_body": True})
+        wire = AsgiWire(send, _body)
         self._outlet = outlet = Outlet(wire, self._connections.post)
         work = [asyncio.create_task(self._work(outlet)), asyncio.create_task(_left(receive))]
         try:
@@ -211,6 +211,10 @@ async def _left(receive: "Receive") -> None:
     """Until the client has left."""
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+def _body(message: Message) -> dict[str, Any]:
+    return {"type": "http.response.body", "body": b"".join(message), "more_body": True}
 
 
 def _next(answer: Mapping[str, Any]) -> tuple[bytes, ...]:

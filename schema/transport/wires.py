@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from time import monotonic
 from typing import Any, Protocol
 
-from schema.transport.begun import Begun, Ended, begin
+from schema.transport.begun import Begun, begin
 
 EXTENSION = "palpite.wire"
 
@@ -57,48 +57,72 @@ class AsgiWire:
     def __init__(
         self,
         send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
-        pack: Callable[[bytes], MutableMapping[str, Any]],
+        pack: Callable[[Message], MutableMapping[str, Any]],
     ) -> None:
-        """`pack` makes the ASGI event of a message."""
+        """`send` is the server's own: what stands between costs each message. `pack` makes a message's ASGI event."""
         self.on_ready: Callable[[], None] = _nothing
         self.blocked_at: float | None = None
         self.is_open = self.is_ready = True
         self._send = send
         self._pack = pack
         self._task: asyncio.Task[None] | None = None
+        self._rest: Sequence[Message] = ()
+        """What is sent when the peer takes messages again."""
 
     def write(self, messages: Sequence[Message]) -> None:
         for number, message in enumerate(messages, 1):
-            try:
-                sending = begin(self._send(self._pack(b"".join(message))))
-            except Exception:  # noqa: BLE001 -- the peer is gone, which is told to whoever receives
-                self.is_open = self.is_ready = False
+            self.write_one(*message)
+            if not self.is_ready:
+                self._rest = messages[number:]
                 return
-            if isinstance(sending, Ended):
-                continue
-            self.blocked_at, self.is_ready = monotonic(), False
-            self._task = asyncio.create_task(self._finish(sending, messages[number:]))
-            return
 
-    def write_one(self, first: bytes, *rest: bytes) -> None:
-        self.write(((first, *rest),))
+    def write_one(self, *message: bytes) -> None:
+        try:
+            sending = begin(self._send(self._pack(message)))
+        except Exception:  # noqa: BLE001 -- the peer is gone, which is told to whoever receives
+            self.is_open = self.is_ready = False
+        else:
+            if isinstance(sending, Begun):
+                self.blocked_at, self.is_ready = monotonic(), False
+                self._task = asyncio.create_task(self._finish(sending))
 
     def cut(self, code: int, reason: str) -> None:  # noqa: ARG002 -- nothing more can be said by ASGI
         self.is_open = self.is_ready = False
         if self._task is not None:
             self._task.cancel()
 
-    async def _finish(self, sending: Begun[None], rest: Sequence[Message]) -> None:
+    async def _finish(self, sending: Begun[None]) -> None:
         try:
             await sending
-            for message in rest:
-                await self._send(self._pack(b"".join(message)))
+            for message in self._rest:
+                await self._send(self._pack(message))
         except Exception:  # noqa: BLE001 -- as above
             self.is_open = False
         finally:
-            self._task = None
+            self._task, self._rest = None, ()
             self.blocked_at, self.is_ready = None, self.is_open
             self.on_ready()
+
+
+class Texts:
+    """Makes texts of messages for servers that want them. What many sockets are sent in turn is decoded once."""
+
+    _LONG = 1_000
+    """Bytes of a part from which on it is worth remembering."""
+
+    def __init__(self) -> None:
+        self._last = (b"", "")
+
+    def pack(self, message: Message) -> MutableMapping[str, Any]:
+        """The ASGI event of a message; its parts are whole characters."""
+        return {"type": "websocket.send", "text": "".join([self._text(part) for part in message])}
+
+    def _text(self, part: bytes) -> str:
+        if len(part) < self._LONG:
+            return part.decode()
+        if self._last[0] is not part:
+            self._last = part, part.decode()
+        return self._last[1]
 
 
 def _nothing() -> None:

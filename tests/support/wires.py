@@ -15,7 +15,7 @@ from runtime.websockets import WebSocketProtocol
 from schema.transport.channel import Channel, Disconnected
 from schema.transport.outlet import Outlet, Post
 from schema.transport.sockets import wire_of
-from schema.transport.wires import Message, Wire
+from schema.transport.wires import Message, Texts, Wire
 
 
 class Counting(WebSocketProtocol):
@@ -38,6 +38,7 @@ class Server:
 
     address: str = ""
     busy: bool = False
+    texts: Texts = field(default_factory=Texts)
     wires: list[Wire] = field(default_factory=list)
     outlets: list[Outlet] = field(default_factory=list)
     ended: list[asyncio.Event] = field(default_factory=list)
@@ -46,7 +47,7 @@ class Server:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         channel = Channel(scope, receive, send)
         await channel.accept()
-        wire, ended = wire_of(channel), asyncio.Event()
+        wire, ended = wire_of(channel, self.texts), asyncio.Event()
         self.wires.append(wire)
         self.outlets.append(Outlet(wire, Post(lambda: self.busy)))
         self.ended.append(ended)
