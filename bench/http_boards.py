@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 import psutil
+from sqlalchemy import text
 
 from bench.asof import GUESSES
 from bench.report import Figure
@@ -127,12 +128,14 @@ def _twin(server: _Server) -> _Server:
 
 async def _make_world(addresses: dict[str, str], members: int = MEMBERS) -> _World:
     await upgrade(addresses["DATABASE_URL"])
-    database = PostgresDatabase.create(addresses["DATABASE_URL"])
+    database = PostgresDatabase.create(addresses["DATABASE_URL"], statement_timeout=600)
     made = await make_tournament(database, matches=MATCHES, rounds=2)
     found = await make_members(database, members, joins=[made])
     async with database.begin() as connection:
         for match_id in made.matches[: SETTLED + LIVE]:
             await connection.execute(GUESSES, {"tournament_id": made.id, "match_id": match_id})
+    async with database.read() as connection:
+        await connection.execute(text("ANALYZE"))  # what was written a moment ago has no statistics yet
     await pass_lock(database, *made.matches[: SETTLED + LIVE])
     for match_id in made.matches[:SETTLED]:
         await play(database, match_id, 2, 1)

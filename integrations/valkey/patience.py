@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,10 @@ from integrations.valkey.client import drop_connections
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
+
+_GRACE = 0.05
+_WRITING = 10
+"""So many times as long as a reader waits who writes."""
 
 
 class Patience:
@@ -40,7 +44,7 @@ class Patience:
         try:
             async with self._places:
                 self._enter()
-                async with asyncio.timeout(self._timeout if once else None):
+                async with _answered_within(self._timeout) if once else nullcontext():
                     yield
             self._is_suspect = False
             self._closed_until = 0.0
@@ -56,7 +60,7 @@ class Patience:
 
     async def in_time(self, answer: Awaitable[Any]) -> Any:
         """One answer to who writes, and can wait longer than a reader."""
-        async with asyncio.timeout(10 * self._timeout):  # `wait_for` of Python 3.11 may swallow a cancellation
+        async with _answered_within(_WRITING * self._timeout):  # `wait_for` of Python 3.11 may swallow a cancellation
             return await answer
 
     def _enter(self) -> None:
@@ -65,6 +69,22 @@ class Patience:
             raise ProjectionUnavailable("Valkey did not answer a moment ago.")
         if self._is_suspect:
             self._closed_until = now + self._timeout + self._pause
+
+
+@asynccontextmanager
+async def _answered_within(seconds: float) -> AsyncIterator[None]:
+    """Raise TimeoutError when it takes longer.
+
+    A loop that was held up itself finds the time over and the answer there in one turn, and looks at the time first.
+    So once the time is over what has come by then is still read.
+    """
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(None) as deadline:
+        timer = loop.call_later(seconds, lambda: deadline.reschedule(loop.time() + _GRACE))
+        try:
+            yield
+        finally:
+            timer.cancel()
 
 
 def raise_unless_refused(*answers: Any) -> None:

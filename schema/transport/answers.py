@@ -22,8 +22,6 @@ Generation: TypeAlias = tuple[int, int]
 _MOVING = frozenset({TickKind.BOARD, TickKind.MATCHES})
 _MOST_REQUESTS = 2_000
 _LONGEST_REQUEST = 16 * 1024
-_VERSIONED = 10
-"""So many times as long is kept what has a version of its own in its key: only what names say has none."""
 _RENEWED_AT = 0.75
 """Part of its age after which an answer is executed anew by one who asks; the others have it meanwhile."""
 
@@ -36,6 +34,7 @@ class Query:
     tournament_id: UUID
     cost: int
     is_versioned: bool = False
+    """Whether the key says of which version it is: then it is kept also while no ticks are heard."""
 
 
 @dataclass(slots=True)
@@ -70,7 +69,10 @@ class SharedAnswers:
         most_bytes: int = 32 * 1024 * 1024,
         clock: Callable[[], float] = monotonic,
     ) -> None:
-        """`hears`: whether ticks are listened to; while they are not, nothing is kept. `seconds`: the greatest age."""
+        """`hears`: whether ticks are listened to; while they are not, only what has a version in its key is kept.
+
+        `seconds`: the greatest age.
+        """
         self._hears = hears
         self._seconds = seconds
         self._most_bytes = most_bytes
@@ -85,7 +87,7 @@ class SharedAnswers:
     async def answer(self, query: Query, execute: Execute) -> Kept | None:
         """The answer: kept, or executed once for all who ask meanwhile; None when it has errors, or nothing is kept."""
         kept = self._find(query.key)
-        if not self._hears() or (kept is not None and kept.renewed_at < kept.until):
+        if not self._may_keep(query) or (kept is not None and kept.renewed_at < kept.until):
             return kept
         flight = (query.key, self._generation(query.tournament_id))
         if flight not in self._flights:
@@ -130,9 +132,12 @@ class SharedAnswers:
 
     def _find(self, key: Hashable) -> Kept | None:
         kept = self._kept.get(key)
-        if kept is None or not self._hears() or self._clock() >= kept.until:
+        if kept is None or not self._may_keep(kept.query) or self._clock() >= kept.until:
             return None
         return kept if kept.generation == self._generation(kept.query.tournament_id) else None
+
+    def _may_keep(self, query: Query) -> bool:
+        return query.is_versioned or self._hears()
 
     def _generation(self, tournament_id: UUID) -> Generation:
         return self._beginnings, self._moves.get(tournament_id, 0)
@@ -143,8 +148,7 @@ class SharedAnswers:
         answer = await execute()
         if "errors" in answer:
             return None
-        seconds = self._seconds * (_VERSIONED if query.is_versioned else 1)
-        until, renewed_at = now + seconds, now + seconds * _RENEWED_AT
+        until, renewed_at = now + self._seconds, now + self._seconds * _RENEWED_AT
         kept = Kept(orjson.dumps(answer["data"]), query, generation, until, renewed_at)
         self._keep(kept)
         return kept

@@ -72,6 +72,21 @@ async def test_every_page_and_every_viewer_is_served_from_one_ranking(api: Api) 
     assert {board["rows"]["totalCount"] for board in found} == {43}
 
 
+async def test_a_page_is_executed_once_for_all_viewers_of_a_version(api: Api) -> None:
+    world = await make_world(api, crowd=3)
+    pages, statements = [], []
+    for member_id in (world.ana, world.eve):
+        client = await world.client(member_id)
+        with recorded_statements(api.database) as recorded:
+            answer = await client.operation("tournamentLeaderboard", id=world.tournament_id)
+        pages.append(answer.data["tournament"]["leaderboard"]["rows"])
+        statements.append(len(recorded))
+
+    assert pages[0] == pages[1]
+    assert statements[0] > 3
+    assert statements[1] == 3  # Eve is not ranked: hers are the session, the tournament and the board's state
+
+
 async def test_the_next_version_is_ranked_anew_and_nothing_is_missing_in_it(api: Api) -> None:
     world = await make_world(api, crowd=3)
     client = await world.client(world.ana)

@@ -105,11 +105,8 @@ class Place:
         return self.parts.contexts.make(RequestFacts("mine", "", None, can_set_cookies=False), viewer)
 
     async def both(self, document: str, variables: dict[str, Any]) -> dict[str, Any]:
-        """The answer, the same natively and plainly; asked again when one of them was too slow for the projection."""
-        for _ in range(3):
-            natively, plainly = await self._answers(document, variables)
-            if natively == plainly:
-                break
+        """The answer, the same natively and plainly."""
+        natively, plainly = await self._answers(document, variables)
         assert natively == plainly
         found: dict[str, Any] = orjson.loads(natively)
         return found

@@ -1,6 +1,7 @@
 """The projection: whole versions only, an older one never over a newer, healed after whatever happened to Valkey."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -375,11 +376,24 @@ async def test_a_server_that_hangs_does_not_hang_readers(tournament_id: Tourname
 
 async def test_an_answering_server_is_asked_again_after_the_pause(valkey: Redis, tournament_id: TournamentId) -> None:
     projection = ValkeyProjection(valkey, timeout=0.001, pause=0.0)
-    await valkey.execute_command("CLIENT", "PAUSE", 50)
+    await valkey.execute_command("CLIENT", "PAUSE", 300)
     with pytest.raises(ProjectionUnavailable):
         await projection.stamps([tournament_id])
     await valkey.ping()
     projection = ValkeyProjection(valkey, pause=0.0)
+    assert await projection.stamps([tournament_id]) == {}
+
+
+async def test_a_process_that_was_held_up_itself_takes_the_answer_that_has_come(
+    valkey: Redis, tournament_id: TournamentId
+) -> None:
+    projection = ValkeyProjection(valkey, timeout=0.1, pause=60)
+    await projection.stamps([tournament_id])  # connected
+    await valkey.execute_command("CLIENT", "PAUSE", 90)
+    asked = asyncio.create_task(projection.stamps([tournament_id]))
+    await asyncio.sleep(0.02)  # it is sent, and not answered before the loop is held up
+    time.sleep(0.3)  # noqa: ASYNC251
+    assert await asked == {}
     assert await projection.stamps([tournament_id]) == {}
 
 

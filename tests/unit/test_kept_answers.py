@@ -58,6 +58,17 @@ async def test_an_answer_that_nobody_renews_ends_in_time() -> None:
     assert [_data(answers) for _ in range(2)] == [None, None]
 
 
+async def test_without_ticks_only_what_has_a_version_is_kept_and_no_longer_than_anything_else() -> None:
+    clock, source = Clock(), Source()
+    answers = SharedAnswers(lambda: False, seconds=2, clock=clock)
+    plain, versioned = _query(uuid4()), Query("page of version 7", uuid4(), cost=0, is_versioned=True)
+
+    assert await answers.answer(plain, source) is None
+    assert [await _text(answers, versioned, source) for _ in range(3)] == [b"1", b"1", b"1"]
+    clock.now += 2
+    assert await _text(answers, versioned, source) == b"2"
+
+
 def test_a_session_is_asked_for_anew_by_one_and_ends_in_time() -> None:
     clock = Clock()
     sessions = KnownSessions(seconds=2, clock=clock)
@@ -70,6 +81,11 @@ def test_a_session_is_asked_for_anew_by_one_and_ends_in_time() -> None:
 
     assert [sessions.are_good(b"token", b"") for _ in range(2)] == [False, False]
     assert not sessions.are_good(b"another", b"")
+
+
+async def _text(answers: SharedAnswers, query: Query, source: Source) -> bytes | None:
+    kept = await answers.answer(query, source)
+    return None if kept is None else kept.data
 
 
 def _query(tournament_id: UUID) -> Query:
