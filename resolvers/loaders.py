@@ -1,6 +1,7 @@
 """Reads many objects of a kind in one statement, however many fields ask for them one by one."""
 
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Generic, TypeVar
 
 from strawberry.dataloader import DataLoader
@@ -51,6 +52,16 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
+class _Loader(DataLoader[K, V]):
+    """Each who asks waits for itself: a field that is given up, since its neighbour failed, ends nobody else's."""
+
+    def load(self, key: K) -> Awaitable[V]:
+        return asyncio.shield(super().load(key))
+
+    def load_many(self, keys: Iterable[K]) -> Awaitable[list[V]]:
+        return asyncio.shield(asyncio.gather(*map(super().load, keys)))
+
+
 class _Kind(Generic[K, V]):
     """A loader of one kind, made when an operation first asks for it: most ask for few of them."""
 
@@ -65,7 +76,7 @@ class _Kind(Generic[K, V]):
             found = await self._read(loaders, keys)
             return [found.get(key) for key in keys]
 
-        loader: DataLoader[K, V | None] = DataLoader(load_fn=load)
+        loader: DataLoader[K, V | None] = _Loader(load_fn=load)
         loaders.__dict__[self._name] = loader  # found there from now on
         return loader
 
