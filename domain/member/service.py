@@ -138,10 +138,10 @@ async def authenticate_all(database: Database, tokens: Sequence[str]) -> dict[st
     return {token: found[name][:2] for token, name in hashes.items() if name in found}
 
 
-async def are_live(database: Database, session_ids: Iterable[SessionId]) -> set[SessionId]:
-    """Those of the sessions that have not ended."""
+async def ended_among(database: Database, session_ids: Iterable[SessionId]) -> set[SessionId]:
+    """Those of the sessions that have ended, or never were: few, however many are asked about."""
     async with database.read() as connection:
-        return await store.live_sessions(connection, session_ids)
+        return await store.ended_sessions(connection, session_ids)
 
 
 async def read_account(database: Database, member_id: MemberId) -> Account | None:

@@ -5,7 +5,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Row, Select, func, insert, literal, select, text, tuple_, update
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Row,
+    Select,
+    bindparam,
+    column,
+    func,
+    insert,
+    literal,
+    select,
+    text,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from domain.ids import MemberId, SessionId
@@ -159,9 +173,9 @@ async def own_session(connection: "AsyncConnection", member_id: MemberId, sessio
     return None if row is None else _to_session(row)
 
 
-async def live_sessions(connection: "AsyncConnection", ids: Iterable[SessionId]) -> set[SessionId]:
-    """Those of the sessions that have not ended."""
-    rows = await connection.execute(_live_sessions(sessions.c.id).where(among(sessions.c.id, ids)))
+async def ended_sessions(connection: "AsyncConnection", ids: Iterable[SessionId]) -> set[SessionId]:
+    """Those of the sessions that are not live."""
+    rows = await connection.execute(_ENDED_SESSIONS, {"ids": list(ids)})
     return {SessionId(row.id) for row in rows}
 
 
@@ -193,6 +207,8 @@ def _live_sessions(*columns: Any) -> Select[Any]:
 
 _WAS_SEEN_A_WHILE_AGO = sessions.c.last_seen_at < func.clock_timestamp() - text("interval '1 minute'")
 # Built once, for nearly every request runs them: building takes longer than running.
+_ASKED = func.unnest(bindparam("ids", type_=ARRAY(Uuid))).table_valued(column("id", Uuid)).render_derived("asked")
+_ENDED_SESSIONS = select(_ASKED.c.id).where(~_live_sessions(sessions.c.id).where(sessions.c.id == _ASKED.c.id).exists())
 _MEMBERS = select(members.c.id, members.c.nick_name).where(any_of(members.c.id, "ids"))
 _SESSIONS_BY_TOKEN = _live_sessions(
     sessions.c.token_hash, *_SESSION, *_ACCOUNT, _WAS_SEEN_A_WHILE_AGO.label("is_stale")

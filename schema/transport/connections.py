@@ -131,9 +131,9 @@ class Connections:
         by_session = {found: found.session_id for found in self._open if found.session_id is not None}
         if not by_session:
             return
-        live = await members.are_live(self._database, set(by_session.values()))
+        ended = await members.ended_among(self._database, set(by_session.values()))
         for found, session_id in by_session.items():
-            if session_id not in live:
+            if session_id in ended:
                 await found.close(Close.UNAUTHORIZED, "The session has ended")
 
     async def stop(self) -> None:

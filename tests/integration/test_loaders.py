@@ -48,8 +48,8 @@ async def _nick_name(info: Info[Loaders, None], member_id: MemberId) -> str:
 
 async def _executed(database: PostgresDatabase, document: str) -> Any:
     member_id = await make_member(database, "Ana")
-    given = {"root_value": Query(member_id=member_id), "context_value": Loaders(database, Desks(database), None)}
-    return await strawberry.Schema(Query).execute(document, **given)
+    root, loaders = Query(member_id=member_id), Loaders(database, Desks(database), None)
+    return await strawberry.Schema(Query).execute(document, root_value=root, context_value=loaders)
 
 
 async def test_a_field_outlives_the_neighbour_that_shared_its_reading(database: PostgresDatabase) -> None:

@@ -96,7 +96,7 @@ async def test_signing_in(database: PostgresDatabase) -> None:
     again = await sign_in(database, " ANA@example.ORG ", PASSWORD)
     assert again.account == made.account
     assert again.session.id != made.session.id
-    assert await service.are_live(database, [made.session.id, again.session.id]) == {made.session.id, again.session.id}
+    assert await service.ended_among(database, [made.session.id, again.session.id]) == set()
 
 
 async def test_an_accent_may_be_composed_either_way(database: PostgresDatabase) -> None:
@@ -169,7 +169,7 @@ async def test_a_session_ends_by_the_database_clock(database: PostgresDatabase) 
     async with database.begin() as connection:
         await connection.execute(update(sessions).values(expires_at=func.clock_timestamp()))
     assert await service.authenticate(database, made.token) is None
-    assert await service.are_live(database, [made.session.id]) == set()
+    assert await service.ended_among(database, [made.session.id]) == {made.session.id}
 
 
 async def test_a_session_lasts_its_days(database: PostgresDatabase) -> None:
@@ -189,9 +189,8 @@ async def test_signing_out_ends_one_session_and_may_be_repeated(database: Postgr
     await service.sign_out(database, made.session.id)
     assert await service.authenticate(database, made.token) is None
     assert await service.authenticate(database, other.token) is not None
-    assert await service.are_live(database, [made.session.id, other.session.id, SessionId(uuid4())]) == {
-        other.session.id
-    }
+    asked = [made.session.id, other.session.id, SessionId(uuid4())]
+    assert await service.ended_among(database, asked) == {asked[0], asked[2]}
 
 
 @pytest.mark.parametrize("token", ["", "unknown", "\x00", "\ud800", "x" * 100_000])
@@ -206,7 +205,7 @@ async def test_an_erased_member_has_no_session(database: PostgresDatabase) -> No
         erased = {"erased_at": func.clock_timestamp(), "email": None, "password_hash": None}
         await connection.execute(update(members).values(erased))
     assert await service.authenticate(database, made.token) is None
-    assert await service.are_live(database, [made.session.id]) == set()
+    assert await service.ended_among(database, [made.session.id]) == {made.session.id}
     assert await service.read_account(database, made.account.id) is None
     with pytest.raises(DomainError):
         await sign_in(database, "ana@example.org", PASSWORD)
