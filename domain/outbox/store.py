@@ -72,12 +72,17 @@ async def put_many(connection: "AsyncConnection", messages: list[tuple[Topic, di
 
 async def tick(connection: "AsyncConnection", kind: TickKind, entity_id: UUID) -> None:
     """Tell, after the commit, that something which streams follow has changed."""
-    await put(connection, Topic.TICK, {"kind": kind.value, "id": str(entity_id)})
+    await put(connection, *a_tick(kind, entity_id))
 
 
 async def tick_many(connection: "AsyncConnection", kind: TickKind, ids: Iterable[UUID]) -> None:
     """The same for many at once."""
-    await put_many(connection, [(Topic.TICK, {"kind": kind.value, "id": str(each)}) for each in ids])
+    await put_many(connection, [a_tick(kind, each) for each in ids])
+
+
+def a_tick(kind: TickKind, entity_id: UUID) -> tuple[Topic, dict[str, Any]]:
+    """What tells of something that streams follow."""
+    return Topic.TICK, {"kind": kind.value, "id": str(entity_id)}
 
 
 def ticks_for(kind: TickKind, changed: "ColumnElement[UUID]") -> "ReturningInsert[Any]":

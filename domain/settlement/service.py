@@ -16,7 +16,7 @@ from domain.settlement.result import store as results
 from domain.settlement.rules import AcceptedResult
 from domain.settlement.scores import store as scores
 from domain.settlement.store import ActiveSettlement, LockedMatch
-from domain.tournament.store import raise_versions
+from domain.tournament.store import tell_versions
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -124,7 +124,7 @@ async def _apply(
     recounts = rules.must_recount(newer, paid, guesses)
     changes = [] if recounts else rules.deltas(paid, lines)
     await _change_scores(connection, match, changes, rules.rows_changed(changes, guesses))
-    version = await store.raise_settled_version(connection, match.tournament_id)
+    version, now = await store.raise_all_versions(connection, match.tournament_id)
     if active is not None:
         await store.supersede(connection, active.settlement.id, version)
     settlement = Settlement(
@@ -136,7 +136,7 @@ async def _apply(
         effect_digest=rules.effect_digest(match.id, result.revision, lines),
         guesses=0 if result.kind is ResultKind.VOID else sum(guesses.values()),
         members_changed=rules.members_changed(changes, guesses),
-        applied_at=await store.database_now(connection),
+        applied_at=now,
     )
     kind = rules.version_kind(newer, is_first=active is None)
     await store.insert_settlement(
@@ -144,7 +144,7 @@ async def _apply(
     )
     if recounts and recount:
         settlement = await _recount(connection, settlement)
-    await raise_versions(connection, match.tournament_id, board=True, matches=True)
+    await tell_versions(connection, match.tournament_id, board=True, matches=True)
     waiting = f"Boards that count {', '.join(missing)} wait: that part of the score is missing." if missing else None
     return Settled(settlement, is_first=active is None, note=waiting)
 

@@ -114,14 +114,18 @@ async def set_members_changed(connection: "AsyncConnection", settlement_id: Sett
 
 async def raise_settled_version(connection: "AsyncConnection", tournament_id: TournamentId) -> int:
     """The next version of the tournament's scores; holds its row until the commit, so versions have no gaps."""
-    statement = (
-        update(tournaments)
-        .where(tournaments.c.id == tournament_id)
-        .values(settled_version=tournaments.c.settled_version + 1)
-        .returning(tournaments.c.settled_version)
-    )
-    version: int = (await connection.execute(statement)).scalar_one()
+    version: int = (await connection.execute(_raise(tournament_id, "settled_version"))).one().settled_version
     return version
+
+
+async def raise_all_versions(connection: "AsyncConnection", tournament_id: TournamentId) -> tuple[int, datetime]:
+    """The same, with the versions of its board and of its matches; and the instant.
+
+    Have them told with `domain.tournament.store.tell_versions`.
+    """
+    raised = _raise(tournament_id, "settled_version", "board_version", "match_version")
+    row = (await connection.execute(raised)).one()
+    return row.settled_version, row.at
 
 
 async def supersede(connection: "AsyncConnection", settlement_id: SettlementId, version: int) -> None:
@@ -204,11 +208,6 @@ async def insert_superseded_keys(
         await connection.execute(upsert(idempotency_keys).on_conflict_do_nothing(), rows)
 
 
-async def database_now(connection: "AsyncConnection") -> datetime:
-    now: datetime = (await connection.execute(select(func.clock_timestamp()))).scalar_one()
-    return now
-
-
 # ---------------------------------------------------------------- reads
 
 
@@ -263,6 +262,15 @@ async def points_ledger(connection: "AsyncConnection", tournament_id: Tournament
 
 
 # ---------------------------------------------------------------- rows
+
+
+def _raise(tournament_id: TournamentId, *counters: str) -> Any:
+    return (
+        update(tournaments)
+        .where(tournaments.c.id == tournament_id)
+        .values({name: tournaments.c[name] + 1 for name in counters})
+        .returning(tournaments.c.settled_version, func.clock_timestamp().label("at"))
+    )
 
 
 def _facts(row: "RowMapping") -> Facts:

@@ -112,10 +112,15 @@ async def raise_versions(
     if not raised:
         return
     await connection.execute(update(tournaments).where(tournaments.c.id == tournament_id).values(raised))
-    if board:
-        await outbox.tick(connection, TickKind.BOARD, tournament_id)
-    if matches:
-        await outbox.tick(connection, TickKind.MATCHES, tournament_id)
+    await tell_versions(connection, tournament_id, board=board, matches=matches)
+
+
+async def tell_versions(
+    connection: "AsyncConnection", tournament_id: TournamentId, *, board: bool = False, matches: bool = False
+) -> None:
+    """Have raised counters told after the commit."""
+    kinds = [TickKind.BOARD] * board + [TickKind.MATCHES] * matches
+    await outbox.put_many(connection, [outbox.a_tick(kind, tournament_id) for kind in kinds])
 
 
 def _counters(*, board: bool, matches: bool) -> list[str]:
