@@ -7,10 +7,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from tempfile import gettempdir
+from types import MappingProxyType
 
 import psutil
 
@@ -42,9 +43,18 @@ def die_with_parent(death_signal: int) -> Callable[[], None]:
 
 
 def start_server(
-    command: Sequence[str | Path], *, identity: Identity, cwd: Path, log: Path, death_signal: int
+    command: Sequence[str | Path],
+    *,
+    identity: Identity,
+    cwd: Path,
+    log: Path,
+    death_signal: int,
+    variables: Mapping[str, str] = MappingProxyType({}),
 ) -> subprocess.Popen[bytes]:
-    """Start a server in a session of its own, so that Ctrl-C reaches us and not it."""
+    """Start a server in a session of its own, so that Ctrl-C reaches us and not it.
+
+    `variables`: what it finds in its environment besides ours.
+    """
     if log.exists() and log.stat().st_size > _LOG_LIMIT:
         log.replace(log.with_suffix(".log.1"))
     with log.open("ab") as output:
@@ -54,7 +64,7 @@ def start_server(
             stdout=output,
             stderr=output,
             cwd=cwd,
-            env=_ENVIRONMENT,
+            env={**_ENVIRONMENT, **variables},
             user=identity.uid,
             group=identity.gid,
             extra_groups=None if identity.uid is None else [],
