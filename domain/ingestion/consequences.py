@@ -9,6 +9,7 @@ from domain.audit.model import Act
 from domain.guess.amendment.store import restore_guesses, swap_guesses
 from domain.ids import MatchId
 from domain.ingestion.model import StoredMatch
+from domain.settlement.judged.store import keep_judged
 from domain.settlement.result.service import resettle
 
 if TYPE_CHECKING:
@@ -33,12 +34,14 @@ async def follow_guesses(
     again = set(swapped)
     for match_id, row in changed.items():
         if _has_passed_unknown(row["lock_at"], before[match_id].lock_at, now):
+            await keep_judged(connection, match_id, saved_since=row["lock_at"])
             restored = await restore_guesses(connection, match_id, row["lock_at"])
             if restored.restored or restored.removed:
                 again.add(match_id)
                 told = {"restored": restored.restored, "removed": restored.removed}
                 await _record(connection, "restoreGuesses", match_id, EARLIER, told, request_id)
     for match_id in sorted(swapped):
+        await keep_judged(connection, match_id)
         if number := await swap_guesses(connection, match_id, request_id=request_id):
             await _record(connection, "swapGuesses", match_id, SWAPPED, {"swapped": number}, request_id)
     if again:

@@ -34,6 +34,8 @@ settlements = Table(
     Column("members_changed", Integer, nullable=False),
     Column("execution_id", Uuid, ForeignKey("executions.id")),
     created_at("applied_at"),
+    # Whether what it judged is kept in `judged_guesses`, because the guesses have changed since.
+    Column("keeps_guesses", Boolean, nullable=False, server_default="false"),
     ForeignKeyConstraint(
         ["match_id", "revision"], ["match_results.match_id", "match_results.revision"], name="fk_settlements_result"
     ),
@@ -60,6 +62,16 @@ settlement_scorelines = Table(
     Column("guesses", Integer, nullable=False),
     one_of("basis", ScoreBasis),
     CheckConstraint("NOT exact OR (outcome AND goal_difference AND home_goals AND away_goals)", name="exact"),
+)
+
+# Guesses as a settlement judged them, of matches whose guesses have changed since: boards of then count these.
+judged_guesses = Table(
+    "judged_guesses",
+    metadata,
+    Column("settlement_id", Uuid, ForeignKey("settlements.id"), primary_key=True),
+    Column("member_id", Uuid, ForeignKey("members.id"), primary_key=True),
+    Column("home", SmallInteger, nullable=False),
+    Column("away", SmallInteger, nullable=False),
 )
 
 # No index but the key, room on each page: settlements update it in place.

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from operator import add
 from typing import Any
 
 import pytest
 from sqlalchemy import func, select, update
 
 from domain.audit.tables import audit_log
+from domain.clock import utc_now
 from domain.correction.proof.service import verify_one
 from domain.errors import DomainError
 from domain.guess import service as guess_service
@@ -17,6 +19,8 @@ from domain.guess.tables import guess_revisions, guesses
 from domain.ids import MatchId, MemberId, TournamentId
 from domain.ingestion.snapshot import MatchSnapshot, TournamentSnapshot
 from domain.leaderboard.fold import store as fold
+from domain.leaderboard.model import AtVersion, BoardKey
+from domain.leaderboard.service import Boards
 from domain.match.model import Goals, KickOffPrecision, MatchStatus, ResultKind
 from domain.match.tables import match_results, matches
 from domain.scoring.model import ScoreBasis
@@ -190,6 +194,75 @@ async def test_what_an_admin_has_set_is_swapped_with_the_teams(database: Postgre
         latest = select(match_results).order_by(match_results.c.revision.desc()).limit(1)
         row = (await connection.execute(latest)).one()
     assert (row.source, row.cause, row.home_regulation, row.away_regulation) == ("OVERRIDE", "REPLAY", 0, 5)
+
+
+@pytest.mark.parametrize("change", ["swapped", "turned around", "began earlier", "both"])
+async def test_earlier_boards_count_guesses_as_they_were_judged_then(database: PostgresDatabase, change: str) -> None:
+    season = Season(database)
+    members = await season.begin(4)
+    ana, _, clara, _ = members
+    for member, goals in zip(members[:3], [(2, 1), (1, 2), (1, 1)], strict=True):
+        await season.save(member, *goals)
+    await season.save(ana, 2, 1, MatchId((await match_of(database, "Liverpool FC")).id))
+    await season.read("Liverpool FC", **ENDED)
+    await season.settle()
+    between = await database_now(database)
+    await season.save(clara, 2, 1)
+    await season.read(**ENDED)
+    await season.settle()
+    before = [await _as_of(season, version) for version in (0, 1, 2)]
+    assert before[2][ana] == (2, 2, 2, 2, 2, 2)
+    assert before[2][clara] == (1, 1, 1, 1, 1, 1)
+
+    if change in ("began earlier", "both"):
+        await season.read(kick_off=between)
+    if change == "both":
+        await season.settle()
+    if change != "began earlier":
+        told = Goals(2, 1) if change == "turned around" else Goals(1, 2)
+        await season.read_all(with_turned(season.told, regulation=told))
+    await season.settle()
+
+    assert [await _as_of(season, version) for version in (0, 1, 2)] == before
+    latest, _, _ = await _versions(season)
+    present = _without_guessed(await _as_of(season, latest))
+    assert present == await season.facts()
+    assert (present == _without_guessed(before[2])) is (change == "swapped")
+    assert await _over_time(season, [0, 1, 2, latest]) == [*map(_without_guessed, before), present]
+
+
+async def _as_of(season: Season, version: int) -> dict[MemberId, tuple[int, ...]]:
+    """Facts of all members at a version, and how many settled matches they had guessed then."""
+    tournament_id, basis = season.tournament_id, ScoreBasis.AFTER_EXTRA_TIME
+    counted = fold.facts(fold.members_of_tournament(tournament_id), tournament_id, basis, version=version)
+    async with season.database.read() as connection:
+        facts = {MemberId(row[0]): tuple(row[1:]) for row in await connection.exec_driver_sql(counted)}
+    boards = Boards(season.database, None, utc_now)
+    board = await boards.open(BoardKey(tournament_id=tournament_id), as_of=AtVersion(version))
+    assert board is not None
+    guessed = await board.guessed_matches(list(facts))
+    return {member: (*counts, guessed[member]) for member, counts in facts.items()}
+
+
+def _without_guessed(found: dict[MemberId, tuple[int, ...]]) -> dict[MemberId, tuple[int, ...]]:
+    return {member: counts[:5] for member, counts in found.items()}
+
+
+async def _over_time(season: Season, versions: Sequence[int]) -> list[dict[MemberId, tuple[int, ...]]]:
+    """Facts of all members at each version, from the fold that histories are made of."""
+    members = fold.members_of_tournament(season.tournament_id)
+    paid = fold.facts_over_time(members, season.tournament_id, ScoreBasis.AFTER_EXTRA_TIME, versions)
+    async with season.database.read() as connection:
+        ranked = await fold.read_ids(connection, members)
+        rows = (await connection.exec_driver_sql(paid)).all()
+    found: list[dict[MemberId, tuple[int, ...]]] = []
+    for place in range(len(versions)):
+        sums = dict.fromkeys(map(MemberId, ranked), (0,) * len(_FACTS))
+        for row in rows:
+            if row.first_place <= place < row.end_place:
+                sums[row.member_id] = tuple(map(add, sums[row.member_id], row[4:]))
+        found.append(sums)
+    return found
 
 
 # ---------------------------------------------------------------- rounds

@@ -5,7 +5,7 @@ from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
-from sqlalchemy import ARRAY, BigInteger, and_, bindparam, column, exists, func, or_, select
+from sqlalchemy import ARRAY, BigInteger, and_, bindparam, column, exists, func, or_, select, union_all
 from sqlalchemy.dialects import postgresql
 
 from domain.guess.tables import guesses, tournament_members
@@ -18,11 +18,11 @@ from domain.match.tables import match_results, matches
 from domain.member.tables import members
 from domain.scoring.model import ScoreBasis
 from domain.scoring.tables import FACTS
-from domain.settlement.tables import member_scores, settlements
+from domain.settlement.tables import judged_guesses, member_scores, settlements
 from domain.tables import Uuid, any_of
 
 if TYPE_CHECKING:
-    from sqlalchemy import ClauseElement, ColumnElement, Select
+    from sqlalchemy import ClauseElement, ColumnElement, Select, Table
     from sqlalchemy.ext.asyncio import AsyncConnection
 
 _DIALECT = cast("Any", postgresql).dialect()
@@ -101,12 +101,12 @@ def present_facts(ranked: "Select[Any] | None", tournament_id: TournamentId, bas
 _LINE_FACTS = ", ".join(f"line.{fact}" for fact in FACTS)
 _PAYS = " OR ".join(f"line.{fact}" for fact in FACTS)
 _COUNTS = ", ".join(f"CAST(count(*) FILTER (WHERE paying.{fact}) AS integer) AS {fact}" for fact in FACTS)
-_SUMS = ", ".join(f"coalesce(sums.{fact}, 0)" for fact in FACTS)
+_SUMS = ", ".join(f"coalesce(sums.{fact}, 0) + coalesce(kept.{fact}, 0)" for fact in FACTS)
 _PAYING = """
-SELECT settlements.match_id, line.home, line.away, {line_facts} {key}
+SELECT settlements.id AS settlement_id, settlements.match_id, line.home, line.away, {line_facts} {key}
 FROM settlements
 JOIN settlement_scorelines AS line ON line.settlement_id = settlements.id AND line.basis = '{basis}'
-WHERE settlements.tournament_id = '{tournament_id}' AND {was_active} AND ({pays})
+WHERE settlements.tournament_id = '{tournament_id}' AND {was_active} AND ({pays}) AND {whose} settlements.keeps_guesses
 """
 _PAID = """
 SELECT guess.member_id, {key} {counts}
@@ -115,13 +115,23 @@ JOIN paying ON paying.match_id = guess.match_id AND paying.home = guess.home AND
 WHERE guess.tournament_id = '{tournament_id}' {which}
 GROUP BY {key} guess.member_id
 """
+# The same by guesses that have changed since they were judged.
+_KEPT = """
+SELECT guess.member_id, {key} {counts}
+FROM ({paying}) AS paying
+JOIN judged_guesses AS guess ON guess.settlement_id = paying.settlement_id
+    AND guess.home = paying.home AND guess.away = paying.away
+WHERE true {which}
+GROUP BY {key} guess.member_id
+"""
 _FACTS = """
 WITH ranked AS ({ranked}), paying AS {materialized} ({paying})
 SELECT ranked.member_id, {sums}
 FROM ranked LEFT JOIN ({paid}) AS sums ON sums.member_id = ranked.member_id
+LEFT JOIN ({kept}) AS kept ON kept.member_id = ranked.member_id
 """
 _OF_RANKED = "AND guess.member_id IN (SELECT member_id FROM ranked)"
-_OF_ROUND = """AND guess.match_id = ANY(ARRAY(
+_OF_ROUND = """AND {match} = ANY(ARRAY(
     SELECT id FROM matches WHERE tournament_id = '{tournament_id}' AND round_id = '{round_id}'))"""
 _STOP_KEY = """, (SELECT rounds.position FROM matches JOIN rounds ON rounds.id = matches.round_id
     WHERE matches.id = settlements.match_id) AS position,
@@ -145,15 +155,18 @@ def facts(
     # A league reads its members' guesses by index, a round those of its matches; a whole tournament's are read in one
     # pass. A part meets one small table, of the scorelines that paid anything, which is a third cheaper than two joins;
     # all of them are read by several processes, which such a table would prevent.
-    which = _OF_RANKED if are_few else ""
+    which, which_kept = _OF_RANKED if are_few else "", ""
     if round_id is not None:
-        which += _OF_ROUND.format(tournament_id=tournament_id, round_id=round_id)
-    paying = _paying(tournament_id, basis, _literal(is_active(version)))
+        of_round = {"tournament_id": tournament_id, "round_id": round_id}
+        which += _OF_ROUND.format(match="guess.match_id", **of_round)
+        which_kept = _OF_ROUND.format(match="paying.match_id", **of_round)
+    was_active = _literal(is_active(version))
     return _FACTS.format(
         ranked=_literal(ranked),
         materialized="MATERIALIZED" if which else "NOT MATERIALIZED",
-        paying=paying,
+        paying=_paying(tournament_id, basis, was_active),
         paid=_PAID.format(tournament_id=tournament_id, which=which, key="", counts=_COUNTS),
+        kept=_kept(_paying(tournament_id, basis, was_active, whose=_CHANGED), which_kept),
         sums=_SUMS,
     )
 
@@ -167,16 +180,28 @@ def facts_over_time(
     """
     places = f"CAST(ARRAY[{', '.join(map(str, versions))}] AS bigint[])"
     key = _STOP_KEY.format(places=places, count=len(versions))
-    paying = _paying(tournament_id, basis, f"settlements.version <= {versions[-1]}", key)
+    was_active = f"settlements.version <= {versions[-1]}"
+    paying = _paying(tournament_id, basis, was_active, key)
     columns = "paying.position, paying.first_place, paying.end_place,"
     paid = _PAID.format(tournament_id=tournament_id, which=_OF_RANKED, key=columns, counts=_COUNTS)
-    return f"WITH ranked AS ({_literal(ranked)}), paying AS MATERIALIZED ({paying}) {paid}"
+    kept = _kept(_paying(tournament_id, basis, was_active, key, whose=_CHANGED), _OF_RANKED, columns)
+    return f"WITH ranked AS ({_literal(ranked)}), paying AS MATERIALIZED ({paying}) {paid} UNION ALL {kept}"
 
 
-def _paying(tournament_id: TournamentId, basis: ScoreBasis, was_active: str, key: str = "") -> str:
+_PRESENT, _CHANGED = "NOT", ""
+"""Settlements whose guesses are the present ones, and those that keep what they judged."""
+
+
+def _paying(
+    tournament_id: TournamentId, basis: ScoreBasis, was_active: str, key: str = "", whose: str = _PRESENT
+) -> str:
     """The scorelines that paid anything, with the facts that they paid."""
-    values = {"tournament_id": tournament_id, "basis": basis, "was_active": was_active, "key": key}
+    values = {"tournament_id": tournament_id, "basis": basis, "was_active": was_active, "key": key, "whose": whose}
     return _PAYING.format(**values, line_facts=_LINE_FACTS, pays=_PAYS)
+
+
+def _kept(paying: str, which: str, key: str = "") -> str:
+    return _KEPT.format(paying=paying, which=which, key=key, counts=_COUNTS)
 
 
 def is_active(version: "ColumnElement[Any] | int | None" = None) -> "ColumnElement[bool]":
@@ -238,6 +263,16 @@ async def count_guessed(
 @cache
 def _guessed(given: frozenset[str]) -> "Select[Any]":
     """The statement for boards of which these things are given."""
+    is_judged = and_(guesses.c.match_id == settlements.c.match_id, ~settlements.c.keeps_guesses)
+    of_tournaments = any_of(guesses.c.tournament_id, "tournament_ids")
+    present = _judged_by(given, guesses, and_(is_judged, of_tournaments))
+    kept = _judged_by(given, judged_guesses, judged_guesses.c.settlement_id == settlements.c.id)
+    found = union_all(present, kept).subquery("found")
+    return select(found.c.member_id, func.count().label("number")).group_by(found.c.member_id)
+
+
+def _judged_by(given: frozenset[str], given_guesses: "Table", is_judged: "ColumnElement[bool]") -> "Select[Any]":
+    """Who guessed what was settled, once for each match, by one of the two tables of guesses."""
     asked = (
         func.unnest(bindparam("tournament_ids", type_=ARRAY(Uuid)), bindparam("versions", type_=ARRAY(BigInteger)))
         .table_valued(column("tournament_id", Uuid), column("version", BigInteger))
@@ -246,23 +281,22 @@ def _guessed(given: frozenset[str]) -> "Select[Any]":
     is_present = asked.c.version.is_(None)
     counts = or_(and_(is_present, is_active(), matches.c.result_state != ResultState.VOID), is_active(asked.c.version))
     statement = (
-        select(guesses.c.member_id, func.count().label("number"))
+        select(given_guesses.c.member_id)
         .select_from(
-            guesses.join(asked, asked.c.tournament_id == guesses.c.tournament_id)
-            .join(settlements, settlements.c.match_id == guesses.c.match_id)
-            .join(matches, matches.c.id == guesses.c.match_id)
+            given_guesses.join(settlements, is_judged)
+            .join(asked, asked.c.tournament_id == settlements.c.tournament_id)
+            .join(matches, matches.c.id == settlements.c.match_id)
         )
         .where(
-            any_of(guesses.c.member_id, "member_ids"),
-            any_of(guesses.c.tournament_id, "tournament_ids"),
+            any_of(given_guesses.c.member_id, "member_ids"),
+            any_of(settlements.c.tournament_id, "tournament_ids"),
             settlements.c.guesses > 0,  # a void result pays none of them
             counts,
         )
-        .group_by(guesses.c.member_id)
     )
     if "round_id" in given:
         statement = statement.where(matches.c.round_id == bindparam("round_id"))
     if "by_regulation" in given:
-        lacks = and_(any_of(guesses.c.tournament_id, "by_regulation"), lacks_regulation())
+        lacks = and_(any_of(settlements.c.tournament_id, "by_regulation"), lacks_regulation())
         statement = statement.where(~lacks)
     return statement
