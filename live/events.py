@@ -1,15 +1,18 @@
 """Owns the events of the streams (contract/README.md, Streams), and where a client may resume."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from domain.ids import MatchId, MemberId
 from domain.leaderboard.model import BoardHead, RankedRow
+from domain.leaderboard.sheet import Sheet
 from domain.match.model import Match
 from domain.member.model import Member
+from live.texts import Texts
 
 if TYPE_CHECKING:
     from domain.leaderboard.board import OpenBoard
@@ -50,26 +53,47 @@ class Heartbeat:
     """How long ago the source of updates was last heard, in milliseconds."""
 
 
+class _Rows:
+    """What an event tells of rows, one by one. Whoever tells all of them reads the sheet."""
+
+    __slots__ = ()
+    sheet: Sheet
+
+    @property
+    def rows(self) -> tuple[RankedRow, ...]:
+        return self.sheet.rows
+
+    @property
+    def guessed_matches(self) -> Mapping[MemberId, int]:
+        return self.sheet.guessed_matches
+
+    @property
+    def movement(self) -> Mapping[MemberId, int | None]:
+        return self.sheet.movement
+
+    @property
+    def members(self) -> Mapping[MemberId, Member]:
+        return {member_id: Member(member_id, name) for member_id, name in self.sheet.nick_names.items()}
+
+
 @dataclass(frozen=True, slots=True)
-class Snapshot:
-    """The first rows of a board, all of them. The three mappings cover exactly these rows."""
+class Snapshot(_Rows):
+    """The first rows of a board, all of them."""
 
     epoch: str
     version: int
     board: "OpenBoard"
     """For reading further; where its head may move on when read, `head` stays."""
     head: BoardHead
-    rows: tuple[RankedRow, ...]
-    guessed_matches: Mapping[MemberId, int]
-    movement: Mapping[MemberId, int | None]
-    members: Mapping[MemberId, Member]
+    sheet: Sheet
+    texts: Texts = field(default_factory=Texts, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Delta:
+class Delta(_Rows):
     """Rows that are new in the window or differ, and members whose rows left it; both may be empty.
 
-    The three mappings cover exactly `rows`. One object serves all streams of a window.
+    One object serves all streams of a window.
     """
 
     epoch: str
@@ -78,11 +102,14 @@ class Delta:
     board: "OpenBoard"
     """For reading further; where its head may move on when read, `head` stays."""
     head: BoardHead
-    rows: tuple[RankedRow, ...]
-    removed: tuple[MemberId, ...]
-    guessed_matches: Mapping[MemberId, int]
-    movement: Mapping[MemberId, int | None]
-    members: Mapping[MemberId, Member]
+    sheet: Sheet
+    left: tuple[bytes, ...]
+    """Ids of 16 bytes."""
+    texts: Texts = field(default_factory=Texts, compare=False)
+
+    @property
+    def removed(self) -> tuple[MemberId, ...]:
+        return tuple(MemberId(UUID(bytes=member)) for member in self.left)
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,10 @@ class Feed(ABC, Generic[K, S, N, D]):
         What has not changed since an earlier state need not be read again.
         """
 
+    def is_gathered(self, key: K) -> bool:  # noqa: ARG002
+        """Whether topics are read together, however many: then nobody needs to limit how many are."""
+        return False
+
     @abstractmethod
     def snapshot(self, state: S) -> N:
         """The event that shows a state whole."""

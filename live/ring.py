@@ -4,17 +4,18 @@ No past state is kept: for each row only the version in which it last changed or
 """
 
 from collections import deque
+from collections.abc import Hashable
 from dataclasses import dataclass
 from time import monotonic
-from uuid import UUID
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
 class Missed:
-    """Rows that changed since a version, and rows that left since."""
+    """Rows that changed since a version, and rows that left since, by what its feed knows them by."""
 
-    changed: frozenset[UUID]
-    removed: frozenset[UUID]
+    changed: frozenset[Any]
+    removed: frozenset[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +32,8 @@ class Ring:
         self._most = most
         self._seconds = seconds
         self._versions: deque[_Version] = deque()
-        self._changed: dict[UUID, int] = {}
-        self._removed: dict[UUID, int] = {}
+        self._changed: dict[Hashable, int] = {}
+        self._removed: dict[Hashable, int] = {}
 
     def begin(self, version: int) -> None:
         """Forget everything; what is shown now has this version."""

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
 
@@ -37,7 +38,7 @@ class Pace:
     retry: float = 2.0
     """Longest pause before a failed reading is tried again."""
     loads: int = 4
-    """Readings at the same time, so that streams leave connections to requests."""
+    """Readings at the same time, of what is read alone, so that streams leave connections to requests."""
     resume: float = 120.0
     """How old the deltas may be that a client which comes back is given as one."""
     resume_deltas: int = 64
@@ -155,7 +156,10 @@ class Topic(Generic[K, S, N, D]):
 
     async def _accepted(self) -> bool:
         try:
-            async with self._limit, asyncio.timeout(self._pace.patience):
+            async with (
+                nullcontext() if self.feed.is_gathered(self.key) else self._limit,
+                asyncio.timeout(self._pace.patience),
+            ):
                 state = await self.feed.load(self.key, self.latest)
         except Exception as error:  # noqa: BLE001 an edge: whatever fails, the streams stay and it is tried again
             _log.warning("live_reading_failed", extra={"topic": str(self.key), "error": repr(error)})

@@ -1,9 +1,11 @@
-"""Objects some of whose fields are read together: once for all objects of a page."""
+"""Objects some of whose fields are read together, or written together: once for all objects of a page."""
 
-from collections.abc import Collection
-from typing import Any, ClassVar, Protocol
+from collections.abc import Collection, Sequence
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from resolvers.loaders import Loaders
+
+T = TypeVar("T")
 
 
 class Batch(Protocol):
@@ -30,4 +32,34 @@ class Batched:
 
     def batched(self, name: str) -> Any:
         """The value of such a field, once it is loaded; a KeyError before."""
+        raise NotImplementedError
+
+
+class Column(Protocol):
+    """A plain or batched field that is asked of all objects of a table, and what is selected below it."""
+
+    def __hash__(self) -> int: ...
+
+    @property
+    def name(self) -> str:
+        """As a Python name."""
+        ...
+
+    def json(self, value: Any) -> bytes:
+        """A value of the field as the answer shows it; raises whatever is wrong with it."""
+        ...
+
+
+class Table(Sequence[T]):
+    """Objects of one type that can be written without being made, as long as all that is asked of them is plain."""
+
+    OF: ClassVar[type]
+    """That type."""
+
+    def cells(self, column: Column) -> list[int] | list[bytes] | bytes:
+        """A column as JSON: a number or a text for each object, or one text for all of them.
+
+        Raises:
+            Exception: whatever it is, the objects are made then.
+        """
         raise NotImplementedError

@@ -7,12 +7,12 @@ import strawberry
 
 from live import events
 from live.events import ResyncReason
-from schema.boards import RowBatch, row_id
+from schema.boards import row_id
 from schema.describe import describe
 from schema.ids import global_id
 from schema.leaderboard import Leaderboard, LeaderboardRow
 from schema.match import Match
-from schema.member import Member
+from schema.row_table import RowTable, as_list
 from schema.scalars import LARGEST_INT
 
 describe(
@@ -60,12 +60,11 @@ class LeaderboardSnapshot(StreamEvent):
     @classmethod
     def from_event(cls, event: events.Snapshot) -> Self:
         """Shape a snapshot."""
-        batch = _batch(event)
         return cls(
             epoch=event.epoch,
             version=event.version,
             leaderboard=Leaderboard.from_domain(event.board, event.head),
-            rows=[LeaderboardRow.from_domain(row, batch) for row in event.rows],
+            rows=as_list(RowTable(event)),
         )
 
 
@@ -92,13 +91,12 @@ class LeaderboardDelta(StreamEvent):
     @classmethod
     def from_event(cls, event: events.Delta) -> Self:
         """Shape a delta."""
-        batch = _batch(event)
         return cls(
             epoch=event.epoch,
             from_version=event.from_version,
             version=event.version,
             leaderboard=Leaderboard.from_domain(event.board, event.head),
-            rows=[LeaderboardRow.from_domain(row, batch) for row in event.rows],
+            rows=as_list(RowTable(event)),
             removed_row_ids=[row_id(event.head, member_id) for member_id in event.removed],
         )
 
@@ -183,17 +181,3 @@ MatchUpdate = Annotated[
     MatchSnapshot | MatchDelta | Resync | Heartbeat,
     strawberry.union("MatchUpdate", description="An event of `matchUpdates`."),
 ]
-
-
-def _batch(event: events.Snapshot | events.Delta) -> RowBatch:
-    """All that the rows of an event show comes with it: shaping it reads nothing."""
-    return RowBatch(
-        event.board,
-        event.rows,
-        head=event.head,
-        known={
-            "guessed_matches": event.guessed_matches,
-            "movement": event.movement,
-            "member": {member_id: Member.from_domain(member) for member_id, member in event.members.items()},
-        },
-    )

@@ -1,15 +1,17 @@
 """An open board: rows by place, both ways and by name, and what rows show besides their numbers."""
 
 from bisect import bisect_left
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from domain.ids import MemberId
-from domain.leaderboard.model import BoardHead, BoardState, PastRound, RankedRow, RowPage
+from domain.leaderboard.model import BoardHead, BoardSource, BoardState, PastRound, RankedRow, RowPage
 from domain.leaderboard.ports import ProjectionUnavailable
-from domain.leaderboard.ranking import Ranking
+from domain.leaderboard.ranking import Integers, Ranking
 from domain.leaderboard.readers import Moved, RankingReader, Reader
+from domain.leaderboard.sheet import Numbers, numbers_of, numbers_of_rows
 
 OPEN_ATTEMPTS = 3
 Place = tuple[int, int, MemberId]
@@ -23,6 +25,26 @@ class Opened:
     state: BoardState
     head: BoardHead
     reader: Reader
+    names: Mapping[bytes, str] | None = None
+    """Nick names of all who are ranked, where they have been read with it; by id of 16 bytes."""
+
+
+def head_of(state: BoardState, source: BoardSource, computed_at: datetime, members: int) -> BoardHead:
+    """What a board says of itself at a state."""
+    return BoardHead(
+        key=state.key,
+        epoch=state.epoch,
+        version=state.version,
+        settled_version=state.parts[0].settled_version if state.key.tournament_id else None,
+        settled_matches=sum(part.settled_matches for part in state.counted),
+        matches=sum(part.matches for part in state.counted),
+        pending_matches=sum(part.pending_matches for part in state.counted),
+        live_matches=sum(part.live_matches for part in state.counted),
+        computed_at=computed_at,
+        source=source,
+        staleness_ms=0,
+        members=members,
+    )
 
 
 class Shelf(Protocol):
@@ -37,6 +59,8 @@ class Shelf(Protocol):
     async def guessed_matches(self, state: BoardState, member_ids: Collection[MemberId]) -> dict[MemberId, int]: ...
 
     async def movement(self, state: BoardState, rows: Sequence[RankedRow]) -> dict[MemberId, int | None]: ...
+
+    async def gained(self, state: BoardState, members: Sequence[bytes], ranks: Integers) -> Integers: ...
 
     async def history(
         self, state: BoardState, member_ids: Sequence[MemberId]
@@ -91,6 +115,14 @@ class OpenBoard:
         """The first rows."""
         return await self._read(lambda reader: reader.rows(0, first))
 
+    async def numbers(self, first: int) -> tuple[list[bytes], Numbers]:
+        """Whose rows the first ones are, and their numbers; who guessed and moved is not among them yet."""
+        reader = self._opened.reader
+        if isinstance(reader, RankingReader):
+            return numbers_of(reader.ranking, first)
+        rows = await self.window(first)
+        return [row.member_id.bytes for row in rows], numbers_of_rows(rows)
+
     async def row_of(self, member_id: MemberId) -> RankedRow | None:
         """A member's row; None when not ranked here."""
         rows = await self.around(member_id, 0)
@@ -108,6 +140,24 @@ class OpenBoard:
     async def guessed_matches(self, member_ids: Collection[MemberId]) -> dict[MemberId, int]:
         """How many of the board's settled matches each member had guessed."""
         return await self._shelf.guessed_matches(self._opened.state, member_ids)
+
+    @property
+    def counted(self) -> Hashable:
+        """Equal for states of a board in which the same settled matches count; None when none is known to be so."""
+        state = self._opened.state
+        if state.key.round_id is not None or state.past_at is not None:
+            return None  # into a round others may have moved
+        settled = tuple((part.tournament_id, part.settled_version) for part in state.counted)
+        return state.epoch, state.league_version, settled
+
+    @property
+    def names(self) -> Mapping[bytes, str] | None:
+        """Nick names of all who are ranked, by id of 16 bytes, where they came with the board."""
+        return self._opened.names
+
+    async def gained(self, members: Sequence[bytes], ranks: Integers) -> Integers:
+        """`movement` of members (ids of 16 bytes) who have these ranks, as a sheet has it."""
+        return await self._shelf.gained(self._opened.state, members, ranks)
 
     async def movement(self, rows: Sequence[RankedRow]) -> dict[MemberId, int | None]:
         """Ranks gained (above 0) or lost since the current round began; None on past boards, and for newcomers."""

@@ -67,7 +67,7 @@ class LeagueBoards:
             if found is not None:
                 return found
         tables = {
-            part.tournament_id: await self._table(part.tournament_id, stamps[part.tournament_id])
+            part.tournament_id: await self.table(part.tournament_id, stamps[part.tournament_id])
             for part in state.counted
         }
         members = await self._ranked_members(state)
@@ -82,7 +82,11 @@ class LeagueBoards:
         wanted = ((stamps[part.tournament_id], part.tournament_id) for part in state.counted)
         return all(self._tables.holds((stamp.epoch, one), stamp.board_version) for stamp, one in wanted)
 
-    async def _table(self, tournament_id: TournamentId, stamp: Stamp) -> ScoreTable:
+    async def table(self, tournament_id: TournamentId, stamp: Stamp) -> ScoreTable:
+        """Facts of a tournament at a state that the projection holds.
+
+        Raises what `rank` raises.
+        """
         earlier = self._tables.latest((stamp.epoch, tournament_id))
 
         async def load() -> _Table:

@@ -1,8 +1,8 @@
 """Boards in memory: members' facts as arrays, and a ranking of them.
 
-Only this module, `past/timeline.py` and `provisional/overlay.py` use numpy in the domain. A board of a million members
-is ranked in a tenth of a second that way, against seconds for lists of Python objects; nothing here knows where the
-arrays come from.
+Only this module, `sheet.py`, `past/timeline.py`, `provisional/overlay.py` and `many/rosters.py` use numpy in the
+domain. A board of a million members is ranked in a tenth of a second that way, against seconds for lists of Python
+objects; nothing here knows where the arrays come from.
 """
 
 from collections.abc import Mapping, Sequence
@@ -248,7 +248,7 @@ class Ranking:
         place = int(np.searchsorted(self._by_id, np.bytes_(member_id.bytes)))
         if place == len(self) or id_bytes(self._by_id[place]) != member_id.bytes:
             return None
-        return int(self._place_of[place])
+        return int(self.places_by_id[place])
 
     def find_all(self, member_ids: Sequence[MemberId]) -> list[int]:
         """The places of members, from 0, ascending; who is not ranked is left out."""
@@ -256,7 +256,7 @@ class Ranking:
             return []
         asked = to_ids(member_ids)
         found = np.minimum(np.searchsorted(self._by_id, asked), len(self) - 1)
-        places: list[int] = np.sort(self._place_of[found[self._by_id[found] == asked]]).tolist()
+        places: list[int] = np.sort(self.places_by_id[found[self._by_id[found] == asked]]).tolist()
         return places
 
     def after(self, packed: int, member_id: MemberId) -> int:
@@ -290,11 +290,30 @@ class Ranking:
     def ranks(self) -> Integers:
         """The shared rank of every member, members by id ascending."""
         of_places: Integers = np.repeat(self._starts[:-1] + 1, np.diff(self._starts))
-        return of_places[self._place_of]
+        return of_places[self.places_by_id]
 
     def _settled_places(self, members: Sequence[bytes]) -> list[tuple[int, int]] | None:  # noqa: ARG002
         """Rank and packed score of members by settled results alone; None when that is what this ranks by."""
         return None
+
+    def settled_of(self, stop: int) -> tuple[Integers, Integers] | None:  # noqa: ARG002
+        """The same of the members at the places up to `stop`, as arrays."""
+        return None
+
+    def groups(self, places: NDArray[np.intp]) -> tuple[Integers, Integers, Integers]:
+        """Of each place, how many are better, how many groups of level members are, and how many are level with it."""
+        starts = self._starts
+        group = np.searchsorted(starts, places, side="right") - 1
+        first = starts[group]
+        return first, group, starts[group + 1] - first
+
+    def places_of(self, members: Ids) -> NDArray[np.intp]:
+        """The place of each of some members, from 0; -1 for who is not ranked."""
+        if not len(self):
+            return np.full(len(members), -1, dtype=np.intp)
+        at = np.minimum(np.searchsorted(self._by_id, members), len(self) - 1)
+        places: NDArray[np.intp] = np.where(self._by_id[at] == members, self.places_by_id[at], -1)
+        return places
 
     @cached_property
     def digest(self) -> int:
@@ -314,7 +333,8 @@ class Ranking:
         return np.concatenate(([0], np.flatnonzero(np.diff(self.packed)) + 1, [len(self)]))
 
     @cached_property
-    def _place_of(self) -> NDArray[np.intp]:
+    def places_by_id(self) -> NDArray[np.intp]:
+        """The place of every member, members by id ascending."""
         places = np.empty(len(self), dtype=np.intp)
         places[self._order] = np.arange(len(self))
         return places

@@ -5,6 +5,7 @@ Both give the same answer: both order members by the same packed score, and buil
 
 import asyncio
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -13,12 +14,13 @@ from domain.clock import Clock
 from domain.database import Database
 from domain.ids import MemberId, TournamentId
 from domain.leaderboard import store
-from domain.leaderboard.board import OPEN_ATTEMPTS, OpenBoard, Opened
+from domain.leaderboard.board import OPEN_ATTEMPTS, OpenBoard, Opened, head_of
 from domain.leaderboard.cache import VersionCache
 from domain.leaderboard.fold import store as fold
 from domain.leaderboard.leagues import LeagueBoards
+from domain.leaderboard.many.held import is_current
+from domain.leaderboard.many.service import ManyGuessed, ManyLeagues, Unprojected
 from domain.leaderboard.model import (
-    BoardHead,
     BoardKey,
     BoardSource,
     BoardState,
@@ -31,13 +33,17 @@ from domain.leaderboard.past.service import PastBoards
 from domain.leaderboard.ports import Projection, ProjectionUnavailable
 from domain.leaderboard.provisional.overlay import Judged, PartFacts, rank_parts
 from domain.leaderboard.provisional.service import LockedGuesses
-from domain.leaderboard.ranking import Ranking, Stamp, to_ids
+from domain.leaderboard.ranking import Integers, Ranking, Stamp, to_ids
 from domain.leaderboard.readers import Moved, ProjectionReader, RankingReader
 
 if TYPE_CHECKING:
     from typing import Any
 
     from sqlalchemy import Select
+
+
+_FEW = 4
+"""So many of those who follow boards are answered from the database at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +71,7 @@ class Boards:
         *,
         kept_members: int = 2_000_000,
         rebuild_pause: timedelta = timedelta(seconds=2),
+        patience: timedelta = timedelta(seconds=2),
     ) -> None:
         """A process that serves boards.
 
@@ -74,6 +81,7 @@ class Boards:
             clock: tells how long ago a rebuild was asked for.
             kept_members: how many members, over all boards, each cache may hold (about 50 bytes each).
             rebuild_pause: least time between two requests of this process to rebuild one tournament.
+            patience: how long who follows a league's board waits for a projection that is behind.
         """
         self._database = database
         self._projection = projection
@@ -82,7 +90,12 @@ class Boards:
         self._ranked: VersionCache[_Ranked] = VersionCache(kept_members, lambda board: len(board.ranking))
         self._past = PastBoards(database, kept_members)
         self._guesses = LockedGuesses(database)
-        self._leagues = None if projection is None else LeagueBoards(database, projection, kept_members)
+        self._leagues = self._many = None
+        if projection is not None:
+            self._leagues = LeagueBoards(database, projection, kept_members)
+            self._many = ManyLeagues(database, projection, self._leagues, kept_members, patience.total_seconds())
+        self._few = asyncio.Semaphore(_FEW)
+        self._guessed = ManyGuessed(database)
         self._asked_at: dict[TournamentId, datetime] = {}
         self._requests: set[asyncio.Task[None]] = set()
 
@@ -95,6 +108,16 @@ class Boards:
         """
         opened = await self._open_at(key, as_of, settled_only, from_database=False)
         return None if opened is None else OpenBoard(self, opened)
+
+    async def follow(self, key: BoardKey) -> OpenBoard | None:
+        """A board as it is now, for who opens many again and again: what they depend on is read together."""
+        if self._many is not None and key.league_id is not None and key.round_id is None:
+            with suppress(Unprojected):
+                opened = await self._many.open(key)
+                return None if opened is None else OpenBoard(self, opened)
+            async with self._few:
+                return await self.open(key)
+        return await self.open(key)
 
     async def find(self, key: BoardKey, *, as_of: Moment | None = None) -> BoardKey | None:
         """The whole key of a board that there is, without reading the board; None when there is no such board.
@@ -147,12 +170,17 @@ class Boards:
             return await store.epoch(connection)
 
     async def guessed_matches(self, state: BoardState, member_ids: Collection[MemberId]) -> dict[MemberId, int]:
+        if state.past_at is None and state.key.round_id is None:
+            return await self._guessed.of(state, member_ids)
         async with self._database.read() as connection:
             counted = await fold.count_guessed(connection, state, member_ids)
         return {member_id: counted.get(member_id, 0) for member_id in member_ids}
 
     async def movement(self, state: BoardState, rows: Sequence[RankedRow]) -> dict[MemberId, int | None]:
         return await self._past.movement(state, rows)
+
+    async def gained(self, state: BoardState, members: Sequence[bytes], ranks: Integers) -> Integers:
+        return await self._past.gained(state, members, ranks)
 
     async def history(self, state: BoardState, member_ids: Sequence[MemberId]) -> dict[MemberId, tuple[PastRound, ...]]:
         return await self._past.history(state, member_ids)
@@ -177,7 +205,7 @@ class Boards:
             return _opened(await self._from_database(state))
         for _ in range(OPEN_ATTEMPTS):
             stamps = await self._stamps(self._projection, state)
-            if all(_is_current(stamps.get(part.tournament_id), state, part) for part in state.parts):
+            if all(is_current(stamps.get(part.tournament_id), state.epoch, part) for part in state.parts):
                 found = await self._from_projection(self._projection, state, stamps)
                 if found is not None:
                     return found
@@ -206,8 +234,8 @@ class Boards:
         now = self._clock()
         for part in state.parts:
             asked_at = self._asked_at.get(part.tournament_id)
-            is_current = _is_current(stamps.get(part.tournament_id), state, part)
-            if is_current or (asked_at is not None and now - asked_at < self._rebuild_pause):
+            is_held = is_current(stamps.get(part.tournament_id), state.epoch, part)
+            if is_held or (asked_at is not None and now - asked_at < self._rebuild_pause):
                 continue
             self._asked_at[part.tournament_id] = now
             request = asyncio.create_task(self._request_rebuild(part.tournament_id))
@@ -230,7 +258,7 @@ class Boards:
             (part,) = state.parts
             stamp = stamps[part.tournament_id]
             reader = ProjectionReader(projection, part.tournament_id, stamp)
-            return Opened(state, _head(state, BoardSource.PROJECTION, stamp.computed_at, stamp.members), reader)
+            return Opened(state, head_of(state, BoardSource.PROJECTION, stamp.computed_at, stamp.members), reader)
         key = (state.epoch, state.key, BoardSource.PROJECTION)
         try:
             return _opened(await self._ranked.get(key, state.version, lambda: self._rank_league(state, stamps)))
@@ -282,14 +310,6 @@ def _facts(state: BoardState, part: Part) -> "Select[Any] | str":
     return fold.facts(members, part.tournament_id, part.basis, round_id=round_id, are_few=are_few)
 
 
-def _is_current(stamp: Stamp | None, state: BoardState, part: Part) -> bool:
-    return stamp is not None and (stamp.epoch, stamp.settled_version, stamp.board_version) == (
-        state.epoch,
-        part.settled_version,
-        part.board_version,
-    )
-
-
 def _is_ahead(stamp: Stamp | None, state: BoardState, part: Part) -> bool:
     return stamp is not None and stamp.epoch == state.epoch and stamp.board_version > part.board_version
 
@@ -303,22 +323,5 @@ def _asked(opened: Opened, as_of: Moment | None, settled_only: bool) -> Opened:
 
 
 def _opened(ranked: _Ranked) -> Opened:
-    head = _head(ranked.state, ranked.source, ranked.computed_at, len(ranked.ranking))
+    head = head_of(ranked.state, ranked.source, ranked.computed_at, len(ranked.ranking))
     return Opened(ranked.state, head, RankingReader(ranked.ranking))
-
-
-def _head(state: BoardState, source: BoardSource, computed_at: datetime, members: int) -> BoardHead:
-    return BoardHead(
-        key=state.key,
-        epoch=state.epoch,
-        version=state.version,
-        settled_version=state.parts[0].settled_version if state.key.tournament_id else None,
-        settled_matches=sum(part.settled_matches for part in state.counted),
-        matches=sum(part.matches for part in state.counted),
-        pending_matches=sum(part.pending_matches for part in state.counted),
-        live_matches=sum(part.live_matches for part in state.counted),
-        computed_at=computed_at,
-        source=source,
-        staleness_ms=0,
-        members=members,
-    )

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 _NAMES = ("league_id", "tournament_id", "round_id")
 """The parts of a board's key."""
 
+OF_TOURNAMENT = (tournaments.c.id, tournaments.c.mode, tournaments.c.settled_version, tournaments.c.board_version)
+
 COUNTED = (LeagueTournamentStatus.ACTIVE, LeagueTournamentStatus.COMPLETED)
 
 
@@ -56,7 +58,7 @@ async def read_state(connection: "AsyncConnection", key: BoardKey) -> BoardState
     found = (await connection.execute(_board_state(frozenset(given)), given)).all()
     if not found:
         return None
-    parts = tuple(_part(row) for row in found if row.id is not None)
+    parts = tuple(to_part(row) for row in found if row.id is not None)
     tournament_id = parts[0].tournament_id if key.tournament_id or key.round_id else None
     head = found[0]
     return BoardState(
@@ -157,13 +159,10 @@ def _state(
     source: "FromClause",
     given: frozenset[str],
 ) -> "Select[Any]":
-    current, counts = rounds.alias("current_round"), _match_counts(given)
+    current, counts = rounds.alias("current_round"), match_counts(given, rulesets.c.basis)
     return (
         select(
-            tournaments.c.id,
-            tournaments.c.mode,
-            tournaments.c.settled_version,
-            tournaments.c.board_version,
+            *OF_TOURNAMENT,
             rulesets.c.basis,
             *(rulesets.c[fact] for fact in FACTS),
             league_version.label("league_version"),
@@ -183,11 +182,9 @@ def _state(
     )
 
 
-def _match_counts(given: frozenset[str]) -> Any:
+def match_counts(given: frozenset[str], basis: "ColumnElement[Any]") -> Any:
     """Matches of a board; void ones count nowhere, and those whose score this board lacks wait."""
-    counts_regulation = and_(
-        rulesets.c.basis == ScoreBasis.REGULATION, tournaments.c.mode != TournamentMode.REGULAR_SEASON
-    )
+    counts_regulation = and_(basis == ScoreBasis.REGULATION, tournaments.c.mode != TournamentMode.REGULAR_SEASON)
     is_settled = and_(settlements.c.id.is_not(None), ~and_(counts_regulation, lacks_regulation()))
     statement = (
         select(
@@ -215,7 +212,7 @@ def _is_asked(given: frozenset[str]) -> "ColumnElement[bool]":
     return and_(*conditions)
 
 
-def _part(row: "Row[Any]") -> Part:
+def to_part(row: "Row[Any]") -> Part:
     mode, basis = TournamentMode(row.mode), ScoreBasis(row.basis)
     has_baseline = row.baseline_version is not None
     return Part(
@@ -224,7 +221,7 @@ def _part(row: "Row[Any]") -> Part:
         board_version=row.board_version,
         basis=basis_row(mode, basis),
         bases=bases(mode),
-        weights=Weights(*(getattr(row, fact) for fact in FACTS)),
+        weights=to_weights(row),
         counts_in_total=row.counts_in_total,
         added_at=row.added_at,
         removed_at=row.removed_at,
@@ -234,3 +231,7 @@ def _part(row: "Row[Any]") -> Part:
         pending_matches=row.pending_matches,
         live=to_live(row.live, bases(mode)),
     )
+
+
+def to_weights(row: "Row[Any]") -> Weights:
+    return Weights(*(getattr(row, fact) for fact in FACTS))

@@ -4,8 +4,9 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from copy import copy
 from inspect import isawaitable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
+import orjson
 from graphql import (
     Executor,
     FieldNode,
@@ -20,7 +21,7 @@ from graphql.execution.collect_fields import FieldDetailsList, GroupedFieldSet
 from graphql.execution.executor import CollectedErrors
 from graphql.pyutils import AwaitableOrValue, Path, gather_with_cancel
 
-from schema.batched import Batch
+from schema.batched import Batch, Table
 from schema.transport.native import Native, native_of
 from schema.transport.parts import Parts
 from schema.transport.selections import Selections
@@ -120,13 +121,17 @@ class NativeExecutor(Executor[Any]):
 
         def complete() -> AwaitableOrValue[list[Any]]:
             try:
+                if native is not None and isinstance(result, Table):
+                    return cast("list[Any]", orjson.Fragment(native.write(result)))
                 if native is not None and isinstance(result, list | tuple):
                     return [native.complete(item) for item in result]
             except Exception:  # noqa: BLE001, S110 -- as above
                 pass
             return complete_one_by_one(return_type, field_details_list, info, path, result, position_context)
 
-        return complete() if native is None else self._when_loaded(native, result, complete)
+        if native is None or isinstance(result, Table):
+            return complete()
+        return self._when_loaded(native, result, complete)
 
     def _native_of_items(self, return_type: GraphQLList[Any], details: FieldDetailsList) -> Native | None:
         """What completes all of an item."""

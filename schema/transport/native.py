@@ -6,9 +6,11 @@ such as null where it must not be, is refused here and executed by graphql-core,
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from operator import attrgetter
 from typing import Any, Protocol, TypeAlias
 
+import orjson
 from graphql import (
     GraphQLBoolean,
     GraphQLID,
@@ -28,7 +30,7 @@ from strawberry.schema.schema_converter import CustomGraphQLEnumType, GraphQLCor
 from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.field import StrawberryField
 
-from schema.batched import Batch, Batched
+from schema.batched import Batch, Batched, Table
 from schema.scalars import LARGEST_INT
 
 Finish: TypeAlias = Callable[[Any], Any]
@@ -58,11 +60,15 @@ class Plain:
     below: "Native | None"
     is_batched: bool
 
+    def json(self, value: Any) -> bytes:
+        """A value as the answer shows it."""
+        return orjson.dumps(self.finish(value))
+
 
 class Native:
     """The plain fields of one selection of one object type."""
 
-    __slots__ = ("_batched", "_below", "_blank", "_finishers", "_keys", "_needs", "_origin", "_read", "rest")
+    __slots__ = ("_batched", "_below", "_blank", "_finishers", "_keys", "_needs", "_origin", "_plain", "_read", "rest")
 
     def __init__(self, origin: type, blank: dict[str, Any], plain: Mapping[str, Plain], rest: GroupedFieldSet) -> None:
         """`blank`: all keys in order, with what is the same for all objects."""
@@ -71,6 +77,7 @@ class Native:
         """The fields that are not plain."""
         self._origin: Any = origin
         self._blank = blank
+        self._plain = plain
         self._keys = list(read)
         self._finishers = [field.finish for field in read.values()]
         self._read = _reader([field.name for field in read.values()])
@@ -98,14 +105,35 @@ class Native:
             found[key] = finish(source.batched(name))
         return found
 
+    def write(self, table: Table[Any]) -> bytes:
+        """All objects of a table as a list. What all of them show alike stands in the text that they are put into.
+
+        Raises:
+            Exception: as `complete`.
+        """
+        if table.OF is not self._origin:
+            raise NotNative
+        texts, columns = list[bytes](), list[Sequence[int | bytes]]()
+        for key, value in self._blank.items():
+            cells = orjson.dumps(value) if key not in self._plain else table.cells(self._plain[key])
+            if isinstance(cells, bytes):
+                shown = cells.replace(b"%", b"%%")
+            else:
+                shown = b"%b" if cells and isinstance(cells[0], bytes) else b"%d"
+                columns.append(cells)
+            texts.append(orjson.dumps(key) + b":" + shown)
+        row = b"{" + b",".join(texts) + b"}"
+        return b"[" + b",".join([row] * len(table)) % tuple(chain.from_iterable(zip(*columns, strict=True))) + b"]"
+
     def wants(self, source: Any, found: dict[Batch, set[str]]) -> None:
         """Note what has to be loaded before an object can be completed."""
         if self._needs:
             found.setdefault(source.shared_batch(), set()).update(self._needs)
         for name, native in self._below:
             value = getattr(source, name)
-            for item in value if isinstance(value, list | tuple) else (value,):
-                native.wants(item, found)
+            if not isinstance(value, Table):  # which has all that its objects show
+                for item in value if isinstance(value, list | tuple) else (value,):
+                    native.wants(item, found)
 
 
 def native_of(selector: Selector, kind: GraphQLObjectType, grouped: GroupedFieldSet) -> Native | None:
@@ -155,7 +183,7 @@ def _finish(
         item = _finish(selector, kind.of_type, details)
         if item is None:
             return None
-        finish, below = _list(item[0]), item[1]
+        finish, below = _list(*item), item[1]
     else:
         return None
     return (finish if is_non_null_type(wanted) else _optional(finish)), below
@@ -165,8 +193,10 @@ def _optional(finish: Finish) -> Finish:
     return lambda value: None if value is None else finish(value)
 
 
-def _list(finish: Finish) -> Finish:
-    def finish_all(values: object) -> list[Any]:
+def _list(finish: Finish, below: Native | None) -> Finish:
+    def finish_all(values: object) -> list[Any] | orjson.Fragment:
+        if isinstance(values, Table) and below is not None:
+            return orjson.Fragment(below.write(values))
         if not isinstance(values, list | tuple):
             raise NotNative
         return [finish(value) for value in values]

@@ -6,11 +6,12 @@ from enum import StrEnum
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
+import orjson
 import pytest
 import strawberry
 from graphql import ExecutionResult, GraphQLSchema, execute, parse, validate
 
-from schema.batched import Batched
+from schema.batched import Batched, Column, Table
 from schema.scalars import LARGEST_INT
 from schema.transport.executor import NativeExecutor
 from schema.transport.selections import Selections
@@ -41,6 +42,10 @@ class Leaf(Named):
     colour: Colour | None = None
     tag: strawberry.ID | None = None
     is_green: bool = True
+
+    @strawberry.field
+    def up(self) -> str:
+        return self.name.upper()
 
 
 class Sums:
@@ -87,6 +92,31 @@ class Bud(Batched):
     def batched(self, name: str) -> Any:
         assert name == "sum"
         return self.sums.loaded[self.name]
+
+
+class Leaves(Table[Leaf]):
+    """Made only when they are asked for one by one."""
+
+    OF: ClassVar = Leaf
+
+    def __init__(self, *leaves: Leaf) -> None:
+        self.leaves = leaves
+        self.made = 0
+
+    def __len__(self) -> int:
+        return len(self.leaves)
+
+    def __getitem__(self, place: Any) -> Any:
+        self.made += 1
+        return self.leaves[place]
+
+    def cells(self, column: Column) -> list[int] | list[bytes] | bytes:
+        values = [getattr(one, column.name) for one in self.leaves]
+        if column.name == "size":
+            return [int(value) for value in values]
+        if column.name == "is_green":
+            return column.json(values[0]) if values else b"null"
+        return [column.json(value) for value in values]
 
 
 @strawberry.type
@@ -254,3 +284,38 @@ async def test_what_is_batched_is_read_once_and_before() -> None:
 
     assert [bud["sum"] for bud in answer["data"]["branch"]["buds"]] == [1, 2, 3]
     assert sums.reads == 1
+
+
+LEAVES = "{ branch { name leaves { __typename name size is: isGreen colour weight tag n: name } } }"
+TABLES = [
+    (leaf(), leaf(name='%d "quoted" é%'), leaf(size=-7, colour=Colour.BLUE, weight=0.5, tag="t")),
+    (leaf(),),
+    (),
+    (leaf(), leaf(name=None)),
+    (leaf(), leaf(size="x")),
+]
+
+
+@pytest.mark.parametrize("leaves", TABLES)
+@pytest.mark.parametrize(
+    "document", [LEAVES, "{ branch { leaves { __typename } } }", LEAVES.replace("name l", "slow: fails l")]
+)
+async def test_a_table_is_written_as_its_objects_are_answered(document: str, leaves: tuple[Leaf, ...]) -> None:
+    table = Leaves(*leaves)
+    parsed = parse(document)
+    answers = []
+    for values in (table, list(leaves)):
+        context = SimpleNamespace(branch=branch(leaves=values), loaders="loaders")
+        executor = NativeExecutor.build(SCHEMA, parsed, context_value=context, selections=Selections(SCHEMA, parsed))
+        assert isinstance(executor, NativeExecutor)
+        answers.append(orjson.dumps(await _ended(executor.execute_operation())))
+    assert answers[0] == answers[1]
+    are_sound = all(isinstance(one.name, str) and isinstance(one.size, int) for one in leaves)
+    assert (table.made == 0) == (are_sound or "size" not in document)
+
+
+async def test_what_is_not_plain_is_asked_of_the_objects_of_a_table() -> None:
+    answer = await both(
+        branch(leaves=Leaves(leaf(), leaf(name="ash"))), "{ branch { leaves { name ...F } } } fragment F on Leaf { up }"
+    )
+    assert answer["data"]["branch"]["leaves"] == [{"name": "oak", "up": "OAK"}, {"name": "ash", "up": "ASH"}]

@@ -13,8 +13,10 @@ from domain.clock import utc_now
 from domain.ids import MemberId, TournamentId
 from domain.leaderboard.leagues import RankedMembers
 from domain.leaderboard.model import RankCriterion, RankedRow
+from domain.leaderboard.provisional.overlay import LiveRanking
 from domain.leaderboard.ranking import Ranking, ScoreTable, Stamp, best_first, order_of_ids, to_ids, weigh
 from domain.leaderboard.rules import MAX_COUNTER, MAX_POINTS, Score, pack, unpack
+from domain.leaderboard.sheet import COLUMN, UNMOVED, Sheet, gained, numbers_of, numbers_of_rows
 from domain.scoring.model import ScoreBasis, Weights
 
 counters = st.integers(0, MAX_COUNTER)
@@ -95,6 +97,28 @@ def test_the_whole_board_equals_an_independent_ranking(board: Board) -> None:
 @given(boards, st.integers(0, 45), st.integers(0, 45))
 def test_a_page_is_a_slice_of_the_board(board: Board, start: int, stop: int) -> None:
     assert rank(board).rows(start, stop) == expected(board)[start:stop]
+
+
+@given(boards, st.integers(0, 50), st.integers(0, 3))
+def test_the_numbers_of_a_sheet_are_those_of_the_rows(board: Board, stop: int, more: int) -> None:
+    settled = rank(board)
+    scores = np.array([[n * more % 3, 0, n % 2, 0] for n in range(len(board))], dtype=np.int64).reshape(-1, 4)
+    for ranking in (settled, LiveRanking.beside(settled, to_ids(list(board)), scores)):
+        members, numbers = numbers_of(ranking, stop)
+        rows = ranking.rows(0, stop)
+        assert Sheet(members, [""] * len(members), numbers).rows == tuple(rows)
+        assert (numbers_of_rows(rows) == numbers).all()
+        was = gained(settled, members, numbers[:, COLUMN["rank"]]).tolist()
+        assert was == [row.settled_rank - row.rank for row in rows]
+
+
+def test_who_was_not_ranked_before_has_no_movement() -> None:
+    assert gained(None, [b"a" * 16], np.array([1])).tolist() == [UNMOVED]
+    assert gained(rank({}), [b"a" * 16], np.array([1])).tolist() == [UNMOVED]
+    before = rank(
+        {MemberId(UUID(bytes=b"b" * 16)): Score(1, 0, 0, 0), MemberId(UUID(bytes=b"c" * 16)): Score(0, 0, 0, 0)}
+    )
+    assert gained(before, [b"a" * 16, b"c" * 16], np.array([1, 3])).tolist() == [UNMOVED, -1]
 
 
 @given(boards)

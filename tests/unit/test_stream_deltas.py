@@ -5,12 +5,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.ids import MatchId, MemberId, RoundId, TournamentId
 from domain.leaderboard.model import BoardHead, BoardKey, BoardSource, RankedRow
+from domain.leaderboard.sheet import UNMOVED, Sheet, numbers_of_rows
 from domain.match.model import Goals, KickOffPrecision, Match, MatchStatus, ResultKind, ResultState
 from domain.member.model import Member
 from live.boards import BoardState, board_delta
@@ -65,17 +67,20 @@ def _state(
     *,
     guessed: dict[MemberId, int] | None = None,
     movement: dict[MemberId, int | None] | None = None,
+    names: dict[MemberId, str] | None = None,
     **head: Any,
 ) -> BoardState:
     ids = [row.member_id for row in rows]
-    return BoardState(
-        board=cast("OpenBoard", None),  # no delta looks into it
-        head=replace(_HEAD, **head),
-        rows=tuple(rows),
-        guessed_matches={member_id: (guessed or {}).get(member_id, 0) for member_id in ids},
-        movement={member_id: (movement or {}).get(member_id) for member_id in ids},
-        members={member_id: Member(member_id, f"Member {member_id.int - 100}") for member_id in ids},
+    moved = [(movement or {}).get(member_id) for member_id in ids]
+    sheet = Sheet.of(
+        [member_id.bytes for member_id in ids],
+        [(names or {}).get(member_id, f"Member {member_id.int - 100}") for member_id in ids],
+        numbers_of_rows(rows),
+        [(guessed or {}).get(member_id, 0) for member_id in ids],
+        np.array([UNMOVED if gained is None else gained for gained in moved], dtype=np.int64),
     )
+    # No delta looks into the board.
+    return BoardState(board=cast("OpenBoard", None), head=replace(_HEAD, **head), sheet=sheet)
 
 
 def test_equal_windows_of_a_later_version_make_no_delta() -> None:
@@ -117,11 +122,13 @@ def test_a_row_differs_by_what_belongs_to_it_and_is_not_in_its_points() -> None:
     delta = board_delta(before, more_guessed)
     assert delta is not None
     assert (delta.rows, delta.guessed_matches) == ((_row(1, 1, 9),), {_member(1): 4})
-    moved = replace(more_guessed, movement={_member(1): None, _member(2): -1})
+    guessed = {_member(1): 4, _member(2): 3}
+    moved = _state([_row(1, 1, 9), _row(2, 2, 5)], guessed=guessed, movement={_member(2): -1}, version=6)
     delta = board_delta(more_guessed, moved)
     assert delta is not None
     assert (delta.rows, delta.movement) == ((_row(2, 2, 5),), {_member(2): -1})
-    renamed = replace(more_guessed, members={**before.members, _member(2): Member(_member(2), "Renamed")})
+    names = {_member(2): "Renamed"}
+    renamed = _state([_row(1, 1, 9), _row(2, 2, 5)], guessed=guessed, names=names, version=6)
     delta = board_delta(more_guessed, renamed)
     assert delta is not None
     assert (delta.rows, delta.members) == ((_row(2, 2, 5),), {_member(2): Member(_member(2), "Renamed")})
@@ -135,15 +142,15 @@ def test_applying_a_delta_gives_the_window_whatever_the_change(
     before: list[tuple[int, int]], after: list[tuple[int, int]]
 ) -> None:
     states = [_state([_row(n, at, points) for at, (n, points) in enumerate(rows, 1)]) for rows in (before, after)]
-    client = {row.member_id: row for row in states[0].rows}
+    client = {row.member_id: row for row in states[0].sheet.rows}
     delta = board_delta(states[0], states[1])
     for _ in range(2):  # applying twice is harmless
         if delta is not None:
             client.update((row.member_id, row) for row in delta.rows)
             for member_id in delta.removed:
                 client.pop(member_id, None)
-    assert tuple(sorted(client.values(), key=lambda row: row.position)) == states[1].rows
-    assert (delta is None) == (states[0].rows == states[1].rows)
+    assert tuple(sorted(client.values(), key=lambda row: row.position)) == states[1].sheet.rows
+    assert (delta is None) == (states[0].sheet.rows == states[1].sheet.rows)
 
 
 def _match(n: int, **changes: Any) -> Match:

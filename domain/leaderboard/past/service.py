@@ -29,7 +29,8 @@ from domain.leaderboard.past.model import Instant
 from domain.leaderboard.past.store import BegunRound
 from domain.leaderboard.past.timeline import Stop, Timeline, build, empty
 from domain.leaderboard.provisional.overlay import PartFacts, rank_parts
-from domain.leaderboard.ranking import Ranking, to_ids
+from domain.leaderboard.ranking import Integers, Ranking, to_ids
+from domain.leaderboard.sheet import gained
 from domain.leaderboard.store import snapshot
 
 if TYPE_CHECKING:
@@ -95,13 +96,24 @@ class PastBoards:
 
     async def movement(self, state: BoardState, rows: Sequence[RankedRow]) -> dict[MemberId, int | None]:
         """Ranks gained (above 0) or lost since the current round began; None for who was not ranked then."""
-        since = _since(state)
-        if since is None or not rows:
+        board = await self._at_begin(state) if rows else None
+        if board is None:
             return {row.member_id: None for row in rows}
+        return {row.member_id: _gained(board.ranking, row) for row in rows}
+
+    async def gained(self, state: BoardState, members: Sequence[bytes], ranks: Integers) -> Integers:
+        """The same for members (ids of 16 bytes) who have these ranks, as a sheet has it."""
+        board = await self._at_begin(state) if members else None
+        return gained(None if board is None else board.ranking, members, ranks)
+
+    async def _at_begin(self, state: BoardState) -> PastBoard | None:
+        """The board when the current round began."""
+        since = _since(state)
+        if since is None:
+            return None
         began = [(part.tournament_id, part.baseline) for part in state.parts if part.baseline is not None]
         known = {tournament_id: baseline.version for tournament_id, baseline in began if baseline.at == since}
-        board = await self._get(state, ("since", since), lambda _: _known(since, known))
-        return {row.member_id: _gained(board.ranking, row) for row in rows}
+        return await self._get(state, ("since", since), lambda _: _known(since, known))
 
     async def history(self, state: BoardState, member_ids: Sequence[MemberId]) -> dict[MemberId, tuple[PastRound, ...]]:
         """How members stood after each round so far; only on the board of a league in a tournament, else empty."""

@@ -75,6 +75,11 @@ class LiveRanking(Ranking):
         places = [self._settled.find(MemberId(UUID(bytes=member))) for member in members]
         return [(self._settled.rank(place), int(self._settled.packed[place])) for place in places if place is not None]
 
+    def settled_of(self, stop: int) -> tuple[Integers, Integers] | None:
+        places = self._settled.places_by_id[self.order[:stop]]
+        first, _, _ = self._settled.groups(places)
+        return first + 1, self._settled.packed[places]
+
 
 def add_live(ids: Ids, facts: Integers, judged: Sequence[Judged]) -> Integers:
     """Facts of members (ascending): settled ones, and those of their guesses of live matches on top."""

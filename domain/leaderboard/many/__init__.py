@@ -1,0 +1,1 @@
+"""Subject: boards of many leagues, read and ranked together."""

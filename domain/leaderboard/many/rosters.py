@@ -1,0 +1,58 @@
+"""Who is in leagues, and what they are called: kept until a league changes, of which a new nick name is a case."""
+
+from collections import OrderedDict
+from collections.abc import Collection, Iterable, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from domain.ids import LeagueId
+from domain.leaderboard.leagues import RankedMembers
+from domain.leaderboard.many import store
+from domain.leaderboard.model import BoardState
+from domain.leaderboard.ranking import id_bytes
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+
+class Roster(RankedMembers):
+    """The members of a league's boards with their nick names."""
+
+    def __init__(self, ids: bytes, names: Collection[str], version: int) -> None:
+        """`ids`: 16 bytes each, ascending."""
+        super().__init__(np.frombuffer(ids, dtype="S16"), version)
+        self.names = dict(zip(map(id_bytes, self.ids.tolist()), names, strict=True))
+
+
+class Rosters:
+    """One a process; those used least recently make room."""
+
+    def __init__(self, kept_members: int) -> None:
+        """`kept_members`: over all leagues."""
+        self._kept_members = kept_members
+        self._kept: OrderedDict[LeagueId, Roster] = OrderedDict()
+        self._size = 0
+
+    async def of(self, connection: "AsyncConnection", states: Iterable[BoardState]) -> Mapping[LeagueId, Roster]:
+        """Of the leagues of boards at states that the connection's snapshot has; only what changed is read."""
+        versions = {state.key.league_id: state.league_version for state in states if state.key.league_id is not None}
+        found = {league_id: self._kept[league_id] for league_id in versions if league_id in self._kept}
+        changed = [
+            league for league, version in versions.items() if league not in found or found[league].version != version
+        ]
+        if changed:
+            nobody = dict.fromkeys(changed, (b"", list[str]()))
+            for league_id, (ids, names) in (nobody | await store.read_members(connection, changed)).items():
+                found[league_id] = Roster(ids, names, versions[league_id])
+        for league_id, roster in found.items():
+            self._keep(league_id, roster)
+        return found
+
+    def _keep(self, league_id: LeagueId, roster: Roster) -> None:
+        before = self._kept.pop(league_id, None)
+        self._size += len(roster.ids) - (0 if before is None else len(before.ids))
+        self._kept[league_id] = roster
+        while self._size > self._kept_members and len(self._kept) > 1:
+            _, oldest = self._kept.popitem(last=False)
+            self._size -= len(oldest.ids)

@@ -1,0 +1,27 @@
+"""What has been written of the rows of one board, kept from version to version: most of it stays as it is."""
+
+from collections.abc import Callable, Hashable, Sequence
+from typing import TypeVar
+
+K = TypeVar("K", bound=Hashable)
+_MOST_KINDS = 8
+_MOST = 1_000
+"""Of each kind; a window has a hundred rows."""
+
+
+class Texts:
+    """One for each watched window."""
+
+    def __init__(self) -> None:
+        self._kept: dict[Hashable, dict[Hashable, bytes]] = {}
+
+    def of(self, kind: Hashable, keys: Sequence[K], write: Callable[[K], bytes]) -> list[bytes]:
+        """The texts of keys; those that are not there are written now. `kind` tells what else they depend on."""
+        kept = self._kept.get(kind, {})
+        missing = [key for key in keys if key not in kept]
+        if missing:
+            if kind not in self._kept and len(self._kept) >= _MOST_KINDS:
+                self._kept.clear()
+            kept = self._kept[kind] = {} if len(kept) + len(missing) > _MOST else kept
+            kept.update((key, write(key)) for key in (missing if kept else keys))
+        return [kept[key] for key in keys]

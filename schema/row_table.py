@@ -1,0 +1,94 @@
+"""The rows of an event of a stream: written from the numbers of its sheet, or made where that does not do."""
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any, ClassVar, cast, overload
+from uuid import UUID
+
+import orjson
+
+from domain.ids import MemberId
+from domain.leaderboard.sheet import COLUMN, CRITERIA, UNMOVED
+from domain.member import model as domain
+from live import events
+from schema.batched import Column, Table
+from schema.boards import RowBatch, row_id
+from schema.leaderboard import LeaderboardRow
+from schema.member import Member
+
+
+class RowTable(Table[LeaderboardRow]):
+    """Those of a snapshot or delta. All that they show came with it: nothing is read."""
+
+    OF: ClassVar = LeaderboardRow
+
+    def __init__(self, event: events.Snapshot | events.Delta) -> None:
+        self._event = event
+
+    def __len__(self) -> int:
+        return len(self._event.sheet)
+
+    @overload
+    def __getitem__(self, place: int) -> LeaderboardRow: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[LeaderboardRow]: ...
+
+    def __getitem__(self, place: int | slice) -> LeaderboardRow | list[LeaderboardRow]:
+        return self._rows[place]
+
+    def cells(self, column: Column) -> list[int] | list[bytes] | bytes:
+        if column.name == "version":
+            return column.json(self._event.version)
+        made = self._MADE.get(column.name)
+        return self._event.sheet.column(column.name) if made is None else made(self, column)
+
+    def _id(self, _column: Column) -> list[bytes]:
+        head = self._event.head
+
+        def write(member: bytes) -> bytes:
+            return orjson.dumps(row_id(head, MemberId(UUID(bytes=member))))
+
+        return self._event.texts.of("id", self._event.sheet.members, write)
+
+    def _member(self, column: Column) -> list[bytes]:
+        def write(member: tuple[bytes, str]) -> bytes:
+            member_id, nick_name = member
+            return column.json(Member.from_domain(domain.Member(MemberId(UUID(bytes=member_id)), nick_name)))
+
+        sheet = self._event.sheet
+        return self._event.texts.of(column, list(zip(sheet.members, sheet.names, strict=True)), write)
+
+    def _separated_by(self, column: Column) -> list[bytes]:
+        texts = [column.json(criterion) for criterion in CRITERIA]
+        return [texts[number] for number in self._event.sheet.column("separated_by")]
+
+    def _movement(self, _column: Column) -> list[bytes]:
+        gained = self._event.sheet.column("movement")
+        return [b"null" if number == UNMOVED else b"%d" % number for number in gained]
+
+    def _provisional_points(self, _column: Column) -> list[int]:
+        numbers = self._event.sheet.numbers
+        provisional: list[int] = (numbers[:, COLUMN["points"]] - numbers[:, COLUMN["settled_points"]]).tolist()
+        return provisional
+
+    _MADE: ClassVar[Mapping[str, "Callable[[RowTable, Column], list[int] | list[bytes]]"]] = {
+        "id": _id,
+        "member": _member,
+        "separated_by": _separated_by,
+        "movement": _movement,
+        "provisional_points": _provisional_points,
+    }
+
+    @cached_property
+    def _rows(self) -> list[LeaderboardRow]:
+        event = self._event
+        members = {member_id: Member.from_domain(member) for member_id, member in event.members.items()}
+        known = {"guessed_matches": event.guessed_matches, "movement": event.movement, "member": members}
+        batch = RowBatch(event.board, event.rows, head=event.head, known=known)
+        return [LeaderboardRow.from_domain(row, batch) for row in event.rows]
+
+
+def as_list(table: RowTable) -> list[LeaderboardRow]:
+    """What the types of the schema call it."""
+    return cast("list[Any]", table)

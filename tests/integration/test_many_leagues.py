@@ -1,0 +1,171 @@
+"""Boards of leagues that are followed are read together, and are what each of them is by itself."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from redis.asyncio import Redis
+from sqlalchemy import func, update
+
+from domain.clock import utc_now
+from domain.ids import LeagueId, MemberId, new_id
+from domain.leaderboard.board import OpenBoard
+from domain.leaderboard.model import BoardKey, BoardSource
+from domain.leaderboard.projector import project
+from domain.leaderboard.service import Boards
+from domain.leaderboard.sheet import COLUMN
+from domain.league.membership.service import leave
+from domain.league.tables import leagues
+from domain.member.profile.service import update as update_profile
+from integrations.valkey.projection import ValkeyProjection
+from tests.support.football import (
+    MadeTournament,
+    make_league,
+    make_members,
+    make_tournament,
+    pass_lock,
+    put_guess,
+)
+from tests.support.settlement import in_play, play
+from tests.support.statements import recorded_statements
+
+if TYPE_CHECKING:
+    from runtime.database import PostgresDatabase
+
+
+class Played:
+    """Five leagues of some of twelve members, in one tournament, in both, or in none; two matches are in play."""
+
+    def __init__(
+        self, database: "PostgresDatabase", valkey: Redis, made: list[MadeTournament], members: list[MemberId]
+    ) -> None:
+        self.database = database
+        self.projection = ValkeyProjection(valkey)
+        self.made = made
+        self.members = members
+        self.leagues: list[LeagueId] = []
+
+    def boards(self, patience: float = 5) -> Boards:
+        return Boards(self.database, self.projection, utc_now, patience=timedelta(seconds=patience))
+
+    async def project(self) -> None:
+        for made in self.made:
+            await project(self.database, self.projection, made.id)
+
+    def keys(self) -> list[BoardKey]:
+        of_tournaments = [BoardKey(league, made.id) for league in self.leagues for made in self.made]
+        return [*(BoardKey(league) for league in self.leagues), *of_tournaments]
+
+
+@pytest.fixture
+async def played(database: "PostgresDatabase", valkey: Redis) -> Played:
+    made = [await make_tournament(database, matches=3, ruleset=ruleset) for ruleset in ("exact-bonus", "kicktipp")]
+    members = await make_members(database, 12, joins=made)
+    for one in made:
+        for number, match_id in enumerate(one.matches):
+            for n, member_id in enumerate(members):
+                await put_guess(database, one, match_id, member_id, (n + number) % 3, n % 2)
+        await pass_lock(database, *one.matches)
+        await play(database, one.matches[0], 2, 1)
+        await in_play(database, one.id, one.matches[1], 1, 0)
+    found = Played(database, valkey, made, members)
+    plays: Sequence[list[MadeTournament]] = ([made[0]], [made[1]], made, made, [])
+    for n, some in enumerate(plays):
+        league = await make_league(
+            database, f"League {n}", members[n], members=members[n + 1 : n + 5], viewers=members[9:], plays=some
+        )
+        found.leagues.append(league)
+    await found.project()
+    return found
+
+
+async def followed(boards: Boards, keys: Sequence[BoardKey]) -> list[OpenBoard | None]:
+    return await asyncio.gather(*(boards.follow(key) for key in keys))
+
+
+async def test_each_is_what_it_is_by_itself(played: Played) -> None:
+    keys = played.keys()
+    alone = [await played.boards().open(key) for key in keys]
+    found = await followed(played.boards(), keys)
+    assert [board is None for board in found] == [board is None for board in alone]
+    assert sum(board is None for board in found) == 4
+    names = {member_id.bytes: f"Member {n}" for n, member_id in enumerate(played.members)}
+    for board, expected in zip(found, alone, strict=True):
+        if board is None or expected is None:
+            continue
+        read_at = board.head.computed_at if not board.head.matches else expected.head.computed_at
+        assert board.head == replace(expected.head, computed_at=read_at)
+        rows = await board.window(50)
+        assert rows == await expected.window(50)
+        members, numbers = await board.numbers(50)
+        assert [row.member_id.bytes for row in rows] == members
+        assert board.names is not None
+        assert {member: board.names[member] for member in members} == {member: names[member] for member in members}
+        movement = await expected.movement(rows)
+        gained = await board.gained(members, numbers[:, COLUMN["rank"]])
+        assert [movement[row.member_id] for row in rows] == [None] * len(rows) == [None for _ in gained]
+        assert board.head.source is BoardSource.PROJECTION
+
+
+async def test_many_cost_as_many_statements_as_one(played: Played) -> None:
+    counts = []
+    for keys in (played.keys()[2:3], played.keys()):
+        boards = played.boards()
+        with recorded_statements(played.database) as statements:
+            await followed(boards, keys)
+        with recorded_statements(played.database) as again:
+            await followed(boards, keys)
+        counts.append((len(statements), len(again)))
+    assert counts[0] == counts[1]
+    assert counts[0][0] == counts[0][1] + 1  # who is in the leagues is known then
+
+
+async def test_a_projection_that_is_a_moment_behind_is_waited_for(played: Played) -> None:
+    boards, key = played.boards(), played.keys()[2]
+    before = await boards.follow(key)
+    assert before is not None
+    await in_play(played.database, played.made[0].id, played.made[0].matches[1], 1, 1)
+    following = asyncio.ensure_future(boards.follow(key))
+    done, _ = await asyncio.wait([following], timeout=0.3)
+    assert not done
+    await played.project()
+    board = await asyncio.wait_for(following, 5)
+    assert board is not None
+    assert board.head.source is BoardSource.PROJECTION
+    assert board.head.version > before.head.version
+
+
+@pytest.mark.parametrize("why", ["it stays behind", "it is gone"])
+async def test_otherwise_the_database_answers(played: Played, why: str) -> None:
+    boards, key = played.boards(patience=5 if why == "it is gone" else 0.2), played.keys()[0]
+    await in_play(played.database, played.made[0].id, played.made[0].matches[1], 1, 1)
+    if why == "it is gone":
+        await played.projection.forget(played.made[0].id)
+    board = await asyncio.wait_for(boards.follow(key), 3)
+    expected = await played.boards().open(key)
+    assert board is not None
+    assert expected is not None
+    assert board.head.source is BoardSource.DATABASE
+    assert await board.window(50) == await expected.window(50)
+
+
+async def test_new_names_and_who_is_in_a_league_are_seen_at_once(played: Played) -> None:
+    boards, key = played.boards(), played.keys()[2]
+    renamed, left = played.members[3], played.members[4]
+    await boards.follow(key)
+    await update_profile(played.database, renamed, nick_name="Another", time_zone=None, request_id="test")
+    await leave(played.database, left, played.leagues[2], "test")
+    board = await boards.follow(key)
+    assert board is not None
+    assert board.names is not None
+    assert board.names[renamed.bytes] == "Another"
+    assert left.bytes not in board.names
+    assert left not in [row.member_id for row in await board.window(50)]
+    async with played.database.begin() as connection:
+        gone = update(leagues).where(leagues.c.id == played.leagues[2]).values(deleted_at=func.clock_timestamp())
+        await connection.execute(gone)
+    assert await boards.follow(key) is None
+    assert await boards.follow(BoardKey(LeagueId(new_id()))) is None
