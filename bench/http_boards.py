@@ -238,7 +238,7 @@ async def _one(port: int, request: bytes) -> bytes:
 
 async def _connect(port: int) -> Line:
     """A connection, once the process is ready."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(180):
         while True:
             try:
                 return await asyncio.open_connection("127.0.0.1", port)

@@ -38,7 +38,7 @@ WEIGHTS = Weights(2, 1, 0, 0, 1)
 ROUNDS, CALLS = 40, 200
 REBUILDS = 5
 _PING = b"*1\r\n$4\r\nPING\r\n"
-LEAGUE, LEAGUES = 200, 300
+LEAGUE, LEAGUES, JOINERS = 200, 300, 20
 # Half a season of somebody who is right now and then; only the rows matter, so no guess stands behind them.
 SCORES = text(
     """
@@ -73,7 +73,7 @@ async def _measure(database_url: str, url: str) -> Sequence[Figure]:
                 *await bench.reads(many),
                 *await bench.rebuild(many),
                 *written,
-                bench.league(await load(database, many)),
+                *bench.league(await load(database, many)),
                 await bench.commit_to_board(fewer, 0.3),
                 await bench.commit_to_board(many, 2.5),
             ]
@@ -183,22 +183,29 @@ class _Bench:
             ),
         ]
 
-    def league(self, loaded: "tuple[int, ScoreTable, Ranking] | None") -> Figure:
-        """Ranking some members from the facts that a process holds, as it does for each version in which none joins."""
+    def league(self, loaded: "tuple[int, ScoreTable, Ranking] | None") -> list[Figure]:
+        """Ranking some members from the facts that a process holds: on a new version, with joiners, and at first."""
         assert loaded is not None
-        tournament_id, table = TournamentId(new_id()), loaded[1]
+        tournament_id, joined = TournamentId(new_id()), loaded[1]
         rng = np.random.default_rng(1)
+        stays = np.ones(len(joined), dtype=np.bool_)
+        stays[rng.choice(len(joined), JOINERS, replace=False)] = False
+        table = ScoreTable(joined.stamp, joined.ids[stays], {basis: one[stays] for basis, one in joined.facts.items()})
         ids = [np.sort(rng.choice(table.ids, LEAGUE, replace=False)) for _ in range(LEAGUES)]
-        found: tuple[list[float], list[float]] = ([], [])
+        found: tuple[list[float], ...] = ([], [], [])
         for members in [RankedMembers(one, 1) for one in ids]:
-            for took in found:
+            for took, of in zip(found, (table, table, joined.with_ids_of(table)), strict=True):
                 began = time.perf_counter()
-                facts = table.pick(ScoreBasis.AFTER_EXTRA_TIME, members.places(tournament_id, table))
+                facts = of.pick(ScoreBasis.AFTER_EXTRA_TIME, members.places(tournament_id, of))
                 Ranking.of(members.ids, weigh(facts, WEIGHTS))
                 took.append(time.perf_counter() - began)
         name = f"a league's board of {LEAGUE} from the facts of {len(table):,}"
-        first, again = (median(took) * 1000 for took in found)
-        return Figure(name, again, 0.1, "ms", f"{LEAGUES} leagues; {first:.2f} ms when its members must be found first")
+        first, again, then = (median(took) * 1000 for took in found)
+        detail = f"{LEAGUES} leagues; {first:.2f} ms when its members must be found first"
+        return [
+            Figure(name, again, 0.1, "ms", detail),
+            Figure(f"the same when {JOINERS} have joined the tournament", then, 0.1, "ms"),
+        ]
 
     async def commit_to_board(self, tournament_id: TournamentId, bound: float) -> Figure:
         """From the commit of a version to its board in place, by the projector's own function."""

@@ -37,11 +37,16 @@ class RankedMembers:
         self._places: dict[TournamentId, tuple[Ids, Places]] = {}
 
     def places(self, tournament_id: TournamentId, table: ScoreTable) -> Places:
-        """Looked up once for all versions of a table in which nobody has joined."""
+        """Looked up once for all versions of a table; when others have joined, they move on."""
         kept = self._places.get(tournament_id)
-        if kept is None or kept[0] is not table.ids:
-            kept = self._places[tournament_id] = (table.ids, table.find(self.ids))
-        return kept[1]
+        if kept is not None and kept[0] is table.ids:
+            return kept[1]
+        moved = None
+        if kept is not None and table.joined is not None and kept[0] is table.joined.before:
+            moved = kept[1].beside(table.joined)
+        found = table.find(self.ids) if moved is None else moved
+        self._places[tournament_id] = (table.ids, found)
+        return found
 
 
 class LeagueBoards:

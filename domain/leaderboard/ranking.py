@@ -62,12 +62,28 @@ class Stamp:
 
 
 @dataclass(frozen=True, slots=True)
+class Joined:
+    """Who is in a table and was not in an earlier one that had nobody else."""
+
+    before: Ids
+    """Of the earlier table."""
+    at: NDArray[np.intp]
+    """Of each who has joined, how many of those are below; ascending."""
+
+
+@dataclass(frozen=True, slots=True)
 class Places:
     """Where some members are in a table."""
 
     at: NDArray[np.intp]
     absent: NDArray[np.bool_] | None
     """Which of them have not joined, whatever their places say; None when all have."""
+
+    def beside(self, joined: Joined) -> "Places | None":
+        """Where they are once others have joined; None when one of them may have."""
+        if self.absent is not None:
+            return None
+        return Places(self.at + np.searchsorted(joined.at, self.at, side="right"), None)
 
 
 @dataclass(frozen=True)
@@ -80,15 +96,20 @@ class ScoreTable:
     """Settled ones, of shape (members, 5), columns in the order of `GuessFact`."""
     live: Mapping[ScoreBasis, Integers | NDArray[np.uint16]] | None = None
     """The same with provisional ones; None when there are none."""
+    joined: Joined | None = None
+    """Who has joined since an earlier table, where that is known."""
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def with_ids_of(self, earlier: "ScoreTable") -> "ScoreTable":
-        """The table with the very ids of an earlier one if they are equal: what was found in those still holds."""
-        if len(self) != len(earlier) or not np.array_equal(_halves(self.ids), _halves(earlier.ids)):
-            return self
-        return replace(self, ids=earlier.ids)
+        """The table with the very ids of an earlier one if they are equal, else with who has joined since.
+
+        What was found in the earlier one still holds then, or has to take a step. When somebody left, neither.
+        """
+        if np.array_equal(_halves(self.ids), _halves(earlier.ids)):
+            return replace(self, ids=earlier.ids)
+        return replace(self, joined=_joined(earlier.ids, self.ids))
 
     def pick(self, basis: ScoreBasis, places: Places, *, live: bool = False) -> Integers | NDArray[np.uint16]:
         """Facts of the members at some places; zeros for those who have not joined. `live`: with provisional ones."""
@@ -104,9 +125,9 @@ class ScoreTable:
         """Where members are. By half an id first, for numbers compare faster than bytes."""
         last = len(self.ids) - 1
         if last < 0:
-            return Places(np.zeros(len(members), dtype=np.intp), None)
+            return Places(np.zeros(len(members), dtype=np.intp), np.ones(len(members), dtype=np.bool_))
         places = np.minimum(np.searchsorted(self._heads, _heads(members)), last)
-        joined = self.ids[places] == members
+        joined = (_numbers(self.ids)[places] == _numbers(members)).all(axis=1)
         if not joined.all():  # several share the half, or they have not joined
             rest = ~joined
             places[rest] = np.minimum(np.searchsorted(self.ids, members[rest]), last)
@@ -121,6 +142,21 @@ class ScoreTable:
 def _heads(ids: Ids) -> "NDArray[np.uint64]":
     """The first eight bytes of ids as numbers, in the same order."""
     return _halves(ids)[::2].astype(np.uint64)
+
+
+def _numbers(ids: Ids) -> "NDArray[Any]":
+    """Ids as pairs of numbers that are good for comparing whether they are equal, and nothing else."""
+    return np.ascontiguousarray(ids).view(np.uint64).reshape(-1, 2)
+
+
+def _joined(before: Ids, after: Ids) -> Joined | None:
+    """None when somebody has left, or who has joined shares half an id with somebody else."""
+    old, new = _heads(before), _heads(after)
+    at = np.searchsorted(old, new)
+    is_new = np.append(old, ~new[-1:])[at] != new  # what stands behind all is hardly anybody's
+    if not np.array_equal(_halves(after[~is_new]), _halves(before)):
+        return None
+    return Joined(before, at[is_new])
 
 
 def _halves(ids: Ids) -> "NDArray[Any]":

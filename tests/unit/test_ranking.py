@@ -14,7 +14,7 @@ from domain.ids import MemberId, TournamentId
 from domain.leaderboard.leagues import RankedMembers
 from domain.leaderboard.model import RankCriterion, RankedRow
 from domain.leaderboard.provisional.overlay import LiveRanking
-from domain.leaderboard.ranking import Ranking, ScoreTable, Stamp, best_first, order_of_ids, to_ids, weigh
+from domain.leaderboard.ranking import Ids, Ranking, ScoreTable, Stamp, best_first, order_of_ids, to_ids, weigh
 from domain.leaderboard.rules import MAX_COUNTER, MAX_POINTS, Score, pack, unpack
 from domain.leaderboard.sheet import COLUMN, UNMOVED, Sheet, gained, numbers_of, numbers_of_rows
 from domain.scoring.model import ScoreBasis, Weights
@@ -207,6 +207,42 @@ def test_a_league_finds_its_members_anew_only_when_somebody_has_joined() -> None
 
     joined = table(first, second, third).with_ids_of(before)
     assert joined.pick(basis, league.places(tournament_id, joined)).tolist() == [[0, 1, 2, 3, 4], [10, 11, 12, 13, 14]]
+
+
+IDS = st.sets(st.one_of(st.integers(1, 2**128 - 1), st.integers(1, 12).map(lambda n: n << 63)), min_size=1, max_size=30)
+
+
+@given(IDS, st.data())
+def test_a_leagues_members_are_found_when_others_join(everybody: set[int], data: st.DataObject) -> None:
+    earlier = data.draw(st.sets(st.sampled_from(sorted(everybody))))
+    league = data.draw(st.sets(st.sampled_from(sorted(everybody))))
+    basis, stamp = ScoreBasis.AFTER_EXTRA_TIME, Stamp("epoch", 1, 1, utc_now(), 2)
+    members = RankedMembers(ids_of_numbers(league), 1)
+    tables = []
+    for numbers in (earlier, everybody):
+        facts = np.array(sorted(numbers), dtype=object).reshape(-1, 1)
+        tables.append(ScoreTable(stamp, ids_of_numbers(numbers), {basis: facts}))
+    before, after = tables[0], tables[1].with_ids_of(tables[0])
+    members.places(TournamentId(UUID(int=1)), before)
+
+    places = members.places(TournamentId(UUID(int=1)), after)
+
+    assert places.absent is None
+    assert after.facts[basis][places.at, 0].tolist() == sorted(league)
+
+
+def ids_of_numbers(numbers: set[int]) -> Ids:
+    return to_ids([MemberId(UUID(int=number)) for number in numbers])
+
+
+def test_who_has_joined_is_told_once_nobody_has_left() -> None:
+    ids = [ids_of_numbers({n << 64 for n in numbers}) for numbers in ({2, 4, 6}, {1, 2, 4, 5, 6, 7}, {1, 4, 5, 6, 7})]
+    stamp = Stamp("epoch", 1, 1, utc_now(), 3)
+    first, joined, left = (ScoreTable(stamp, one, {}) for one in ids)
+    found = joined.with_ids_of(first).joined
+    assert found is not None
+    assert found.at.tolist() == [0, 2, 3]
+    assert left.with_ids_of(first).joined is None
 
 
 @given(st.lists(st.integers(0, 2**128 - 1).map(lambda n: UUID(int=n)), unique=True, max_size=50))
