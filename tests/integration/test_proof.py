@@ -119,6 +119,22 @@ async def test_a_member_without_a_row_is_found(
     assert (difference.member_id, difference.recorded) == (members[5], "no row")
 
 
+async def test_a_row_of_somebody_who_has_not_joined_is_found_and_removed(
+    database: PostgresDatabase, tournament: MadeTournament, members: list[MemberId], admin: MemberId
+) -> None:
+    """No foreign key keeps such rows out: settlements would pay for it with each row that they write."""
+    (stranger,) = await make_members(database, 1)
+    key = {"tournament_id": tournament.id, "basis": "AFTER_EXTRA_TIME", "member_id": stranger}
+    await run(database, member_scores.insert().values(key))
+
+    (difference,) = (await verify_one(database, tournament.id)).differences
+    await replay(database, admin, tournament.id)
+
+    assert (difference.member_id, difference.recomputed) == (stranger, "no row")
+    assert set(await facts_of(database, tournament)) == set(members)
+    await assert_proven(database, tournament.id)
+
+
 @pytest.mark.usefixtures("members")
 async def test_a_proof_that_was_tampered_with_is_found(database: PostgresDatabase, tournament: MadeTournament) -> None:
     line = settlement_scorelines

@@ -83,7 +83,7 @@ async def repair(
     Raises:
         TooNarrow: only one match was looked at, and another one differs too.
     """
-    await store.add_missing_rows(connection, tournament.id, bases(tournament.mode))
+    await store.match_rows(connection, tournament.id, bases(tournament.mode))
     latest = await latest_results(connection, found.wrong_matches)
     await results.store_results(connection, [results.once_more(latest[key]) for key in found.wrong_matches])
     for match_id in found.wrong_matches:

@@ -6,7 +6,7 @@ It shares nothing with the settlement but the tables that both read: the rules a
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from sqlalchemy import ARRAY, Text, bindparam, func, insert, literal, select, text
+from sqlalchemy import ARRAY, Text, bindparam, delete, exists, func, insert, literal, select, text
 
 from domain.correction.comparison import Copies
 from domain.correction.proof.model import Line, MatchProof
@@ -144,10 +144,12 @@ async def lock_tournament(connection: "AsyncConnection", tournament_id: Tourname
     await connection.execute(rows.with_for_update())
 
 
-async def add_missing_rows(
-    connection: "AsyncConnection", tournament_id: TournamentId, bases: Sequence[ScoreBasis]
-) -> None:
-    """Give every member of a tournament a row under each basis."""
+async def match_rows(connection: "AsyncConnection", tournament_id: TournamentId, bases: Sequence[ScoreBasis]) -> None:
+    """Give every member of a tournament a row under each basis, and nobody else one."""
+    joined_it = exists().where(
+        tournament_members.c.tournament_id == tournament_id, tournament_members.c.member_id == member_scores.c.member_id
+    )
+    await connection.execute(delete(member_scores).where(member_scores.c.tournament_id == tournament_id, ~joined_it))
     for basis in bases:
         joined = select(tournament_members.c.tournament_id, literal(basis.value, Text), tournament_members.c.member_id)
         missing = joined.where(tournament_members.c.tournament_id == tournament_id).except_(
