@@ -17,8 +17,8 @@ from sqlalchemy import text
 
 from bench import crowd
 from bench.evening import _processes
-from bench.live import SELDOM, Server, _sign_in
 from bench.live_clients import Screen
+from bench.live_stage import SELDOM, Server, sign_in
 from bench.report import Figure
 from domain.ids import MemberId
 from runtime.api import _config, _Server, _settle_memory, open_api
@@ -143,7 +143,7 @@ async def _prepare(url: str) -> tuple[MadeTournament, list[tuple[str, str]]]:
             linked = {"tournament_id": made.id, "ruleset_id": made.ruleset_id}
             await connection.execute(_LINKS, linked)
         await crowd.run_alone(database, "VACUUM ANALYZE leagues, league_members, league_tournaments")
-        tokens = await _sign_in(database, [MemberId(founder) for _, founder in leagues])
+        tokens = await sign_in(database, [MemberId(founder) for _, founder in leagues])
         return made, [(id_of("League", league), token) for (league, _), token in zip(leagues, tokens, strict=False)]
     finally:
         await database.close()

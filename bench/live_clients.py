@@ -4,6 +4,7 @@ import asyncio
 import base64
 import os
 import re
+import socket
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -128,6 +129,22 @@ class Crowd:
         self.times = []
         self._wanted = count
         self._there.clear()
+
+
+class Unwilling(Crowd):
+    """Clients with little room, who take nothing from some moment on."""
+
+    async def _connected(self) -> Client:
+        loop, raw = asyncio.get_running_loop(), socket.socket()
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        raw.setblocking(False)
+        await loop.sock_connect(raw, ("127.0.0.1", self.port))
+        _, client = await loop.create_connection(lambda: Client(self), sock=raw)
+        return client
+
+    def stop(self) -> None:
+        for client in self.clients:
+            client.transport.pause_reading()
 
 
 class Screen(Crowd):

@@ -4,32 +4,19 @@ Each prints its port. What is not ours is told by a message `send N` on any of i
 """
 
 import asyncio
-import dataclasses
-import socket
 import sys
-from collections.abc import AsyncGenerator
 from typing import Any, ClassVar
 
 import orjson
-import strawberry
-import uvicorn
-from strawberry.asgi import GraphQL
-from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
+from bench import live_plain
+from bench.live_listening import listening
 from runtime.api import _config, _Server, _settle_memory, open_api
 from runtime.process import _runner
 from runtime.settings import Settings, load_settings
-
-ROWS = 50
-
-
-def listening() -> socket.socket:
-    found = socket.create_server(("127.0.0.1", 0), backlog=4_096)
-    print(found.getsockname()[1], flush=True)
-    return found
 
 
 async def ours(settings: Settings, protocol: str | None = None) -> None:
@@ -91,74 +78,11 @@ async def floor() -> None:
     await server.serve_forever()
 
 
-async def plain() -> None:
-    """Strawberry as its documentation has it, with rows that are there already."""
-    turn = asyncio.Condition()
-    number = 0
-
-    @strawberry.type
-    class Member:
-        id: strawberry.ID
-        nick_name: str
-
-    @strawberry.type
-    class Row:
-        id: strawberry.ID
-        version: int
-        position: int
-        rank: int
-        dense_rank: int
-        settled_rank: int
-        tied: int
-        points: int
-        settled_points: int
-        provisional_points: int
-        exact_scores: int
-        goal_differences: int
-        outcomes: int
-        guessed_matches: int
-        member: Member
-
-    names = [field.name for field in dataclasses.fields(Row) if field.name not in ("id", "version", "member")]
-
-    def row(place: int, version: int) -> Row:
-        member = Member(id=strawberry.ID("m" * 50), nick_name=f"Member {place}")
-        numbers = dict.fromkeys(names, version)
-        return Row(id=strawberry.ID("r" * 90), version=version, member=member, **numbers)
-
-    @strawberry.type
-    class Query:
-        version: int = 1
-
-        @strawberry.field
-        async def send(self, times: int) -> int:
-            nonlocal number
-            for _ in range(times):
-                number += 1
-                async with turn:
-                    turn.notify_all()
-            return number
-
-    @strawberry.type
-    class Subscription:
-        @strawberry.subscription
-        async def rows(self) -> AsyncGenerator[list[Row], None]:
-            while True:
-                yield [row(place, number) for place in range(ROWS)]
-                async with turn:
-                    await turn.wait()
-
-    schema = strawberry.Schema(Query, subscription=Subscription)
-    app: Any = GraphQL(schema, subscription_protocols=[GRAPHQL_TRANSPORT_WS_PROTOCOL])
-    config = uvicorn.Config(app, lifespan="off", log_config=None, ws_per_message_deflate=False, ws_ping_interval=None)
-    await uvicorn.Server(config).serve(sockets=[listening()])
-
-
 if __name__ == "__main__":
     kinds = {
         "ours": lambda: ours(load_settings()),
         "asgi": lambda: ours(load_settings(), "websockets-sansio"),
         "floor": floor,
-        "plain": plain,
+        "plain": live_plain.serve,
     }
     _runner()(kinds[sys.argv[1]]())
