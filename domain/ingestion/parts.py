@@ -127,7 +127,7 @@ async def apply_teams(
     await store.update_teams(connection, changed)
     count(step, len(keys), len(new), len(changed) + len(linked))
     if linked:
-        step.note = f"Known by the names of another provider: {len(linked)}."
+        step.note = f"Known here by other names: {len(linked)}."
     if changed or linked:
         await raise_versions(connection, reading.tournament_id, matches=True)
 

@@ -18,7 +18,7 @@ from domain.tournament.tables import provider_refs, rounds, standings, teams
 from tests.support.corrections import make_admin
 from tests.support.driven_provider import DrivenProvider
 from tests.support.ingester import LONG_AGO, counts_of
-from tests.support.openfootball import read_real
+from tests.support.openfootball import map_content, read_real, real_json
 from tests.support.runs import run_now
 
 if TYPE_CHECKING:
@@ -213,4 +213,29 @@ async def test_a_team_that_the_other_provider_has_elsewhere_too_is_one_team(
     assert len(found) == 380
     assert all(row[-1] is None for row in found.values()), "no match is missing"
     assert sides(found) == sides(await identities(database, elsewhere))
+    assert [counts_of(run)[:2] for run in await providers.read(tournament_id)] == [(0, 0)] * 4
+
+
+async def test_a_team_that_its_provider_calls_otherwise_from_now_on_is_one_team(
+    database: "PostgresDatabase", providers: Providers
+) -> None:
+    """A file has names for keys, and its matches are known by those of their teams."""
+    content = real_json("en.1", "2024-25")
+    content["matches"] = [match for match in content["matches"] if int(match["round"].split()[-1]) <= 4]
+    tournament_id = await providers.tournament(map_content(content).snapshot)
+    before = await identities(database, tournament_id)
+    renamed = {"Wolverhampton Wanderers FC": "Wolves", "AFC Bournemouth": "Bournemouth"}
+    for match in content["matches"]:
+        match |= {side: renamed.get(match[side], match[side]) for side in ("team1", "team2")}
+
+    providers.tell(map_content(content).snapshot)
+    runs = await providers.read(tournament_id)
+
+    assert [counts_of(run)[0] for run in runs] == [0, 0, 0, 0], "nothing is created"
+    assert await identities(database, tournament_id) == before
+    assert [counts_of(run)[:2] for run in await providers.read(tournament_id)][:1] == [(0, 0)]
+    async with database.read() as connection:
+        names = set((await connection.execute(select(teams.c.name))).scalars())
+    assert len(names) == 20
+    assert set(renamed.values()) <= names
     assert [counts_of(run)[:2] for run in await providers.read(tournament_id)] == [(0, 0)] * 4

@@ -1,1 +1,1 @@
-"""Which stored team one is that a tournament's new provider tells of."""
+"""Which stored team one is that a provider tells of under a new key."""

@@ -1,4 +1,4 @@
-"""Recognises teams across providers: by their names, and then by the matches that they play. Pure.
+"""Recognises teams under other keys: by their names, and then by the matches that they play. Pure.
 
 Whatever fits more than one is left alone.
 """
@@ -27,7 +27,7 @@ B = TypeVar("B", bound=Hashable)
 
 @dataclass(frozen=True, slots=True)
 class StoredTeam:
-    """A team of the tournament that the provider has not named yet."""
+    """A team of the tournament that no key of the reading stands for."""
 
     id: TeamId
     name: str

@@ -1,4 +1,4 @@
-"""Links the teams of a tournament that has come to another provider, so that neither they nor matches are doubled."""
+"""Links teams that come under other keys, of another provider or as the same one calls them now: none is doubled."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -21,7 +21,8 @@ async def link_teams(
     A key that is known from another tournament keeps its team; that one then plays here in the place of the one found.
     """
     snapshot = reading.snapshot
-    candidates = await store.unnamed_teams(connection, reading.tournament_id, snapshot.provider)
+    told = [team.key for team in snapshot.teams]
+    candidates = await store.unnamed_teams(connection, reading.tournament_id, snapshot.provider, told)
     if not candidates:
         return {}
     fixtures = await store.fixtures_of(connection, reading.tournament_id)

@@ -1,9 +1,9 @@
-"""SQL of teams whose tournament has come to another provider."""
+"""SQL of teams that a provider tells of under other keys than before."""
 
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from sqlalchemy import exists, or_, select, update
+from sqlalchemy import and_, exists, or_, select, update
 
 from domain.ids import TeamId, TournamentId
 from domain.ingestion.identity.rules import Fixture, StoredTeam
@@ -20,12 +20,12 @@ _SIDES = (matches.c.home_team_id, matches.c.away_team_id)
 
 
 async def unnamed_teams(
-    connection: "AsyncConnection", tournament_id: TournamentId, provider: Provider
+    connection: "AsyncConnection", tournament_id: TournamentId, provider: Provider, told: Iterable[str]
 ) -> list[StoredTeam]:
-    """Teams that play in a tournament and that a provider has no name for."""
+    """Teams that play in a tournament and that none of the told keys of a provider stands for."""
     plays = exists().where(matches.c.tournament_id == tournament_id, or_(*(side == teams.c.id for side in _SIDES)))
     statement = select(teams.c.id, teams.c.name, teams.c.short_name).where(
-        plays, ~_is_named(provider_refs.c.provider == provider)
+        plays, ~_is_named(and_(provider_refs.c.provider == provider, among(provider_refs.c.external_id, told)))
     )
     rows = await connection.execute(statement.order_by(teams.c.id))
     return [StoredTeam(TeamId(row.id), row.name, row.short_name) for row in rows]
