@@ -1,6 +1,6 @@
 """Groups of a group stage: as the matches name them, completed from the groups file and from who plays whom."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -84,10 +84,13 @@ def _renumbered(draft: Draft, numbers: Mapping[tuple[str, str], int]) -> Draft:
 
 
 def _are_calendar_days(grouped: Sequence[Draft]) -> bool:
-    """True rounds are never more than the matches that a team has."""
+    """There are more than the matches that a team has, and most are one day: where groups are odd a team rests too."""
     matches_of = Counter(team for pair in {draft.teams for draft in grouped} for team in pair)
-    highest = max((draft.round.number or 0 for draft in grouped), default=0)
-    return highest > max(matches_of.values(), default=0)
+    days_of: dict[int, set[str | None]] = defaultdict(set)
+    for draft in grouped:
+        days_of[draft.round.number or 0].add(draft.raw.date)
+    of_one_day = sum(len(days) == 1 for days in days_of.values())
+    return max(days_of, default=0) > max(matches_of.values(), default=0) and 2 * of_one_day > len(days_of)
 
 
 def _ordinals(grouped: Sequence[Draft]) -> dict[tuple[str, str], int]:

@@ -332,3 +332,29 @@ def test_the_hash_of_a_part_changes_with_that_part_alone(change: dict[str, Any],
     after = map_matches(a_match(**change)).snapshot
 
     assert {name for name in SnapshotPart if part_hash(before, name) != part_hash(after, name)} == part
+
+
+# World Cup 1982: two group stages, the second of them in groups of three, where a team rests on each matchday.
+SPAIN_82 = {
+    "Group 1": "1 14 Italy-Poland, 1 15 Peru-Cameroon, 2 18 Italy-Peru, 2 19 Poland-Cameroon, 3 22 Poland-Peru",
+    "Group 6": "1 14 Brazil-USSR, 1 15 Scotland-New Zealand, 2 18 Brazil-Scotland, 3 22 USSR-Scotland",
+    "Group 3": "1 13 Argentina-Belgium, 2 19 Belgium-El Salvador, 3 22 Belgium-Hungary",
+    "Group A": "4 28 Poland-Belgium, 5 29 Belgium-USSR, 6 30 USSR-Poland",
+    "Group C": "4 29 Italy-Argentina, 5 30 Argentina-Brazil, 6 30 Italy-Brazil",
+}
+
+
+def test_matchdays_of_odd_groups_are_not_taken_for_calendar_days() -> None:
+    told = []
+    for group, listed in SPAIN_82.items():
+        for item in listed.split(", "):
+            number, day, sides = item.split(" ", 2)
+            home, away = sides.split("-")
+            date = f"1982-06-{day}"
+            told.append(a_match(round=f"Matchday {number}", date=date, time=None, team1=home, team2=away, group=group))
+
+    snapshot = map_content({"name": "World Cup 1982", "matches": told}, "worldcup", "1982", zone=None).snapshot
+
+    assert [round_.slug for round_ in snapshot.rounds] == ["1", "2", "3", "4", "5", "6"]
+    assert [match.round_slug for match in snapshot.matches] == [match["round"].split()[1] for match in told]
+    assert len(snapshot.standings) == len(SPAIN_82)
