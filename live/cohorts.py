@@ -16,6 +16,7 @@ from live.events import ResyncReason
 from live.feeds import D, K, N, S
 from live.mailboxes import Mailbox
 from live.readers import Reader
+from live.rights import Right
 from live.seats import Seat, Sink
 from live.streams import Stream
 from live.topics import Pace
@@ -112,11 +113,12 @@ class Cohort(Generic[K, S, N, D]):
                 await self._confirm([*self._abreast.values(), *self._alone])
 
     async def _wait(self, until: float) -> None:
-        try:
-            async with asyncio.timeout(max(until - monotonic(), 0)):
+        if not self._wake.is_set():
+            timer = asyncio.get_running_loop().call_later(max(until - monotonic(), 0), self._wake.set)
+            try:
                 await self._wake.wait()
-        except TimeoutError:
-            return
+            finally:
+                timer.cancel()
 
     async def _serve_abreast(self) -> int:
         """Send what is new to all who stand abreast; how many have been sent it."""
@@ -180,7 +182,7 @@ class Cohort(Generic[K, S, N, D]):
                 await asyncio.sleep(0)
 
     async def _beat(self) -> None:
-        """Heartbeats, one object for all of a version; who has something to come needs none."""
+        """Heartbeats, one object for all of a version; who has something to come, or never had anything, needs none."""
         if self._common is not None and self._common.mailbox.is_empty and self._abreast:
             payloads = [await self._payload(self._common.heartbeat())]
             for sink in list(self._abreast):
@@ -188,7 +190,7 @@ class Cohort(Generic[K, S, N, D]):
         made: dict[tuple[str, int], object] = {}
         for seat in list(self._alone):
             reader = seat.reader
-            if reader is not None and seat.sink.is_ready and not seat.is_woken:
+            if reader is not None and reader.position[0] and seat.sink.is_ready and not seat.is_woken:
                 if reader.position not in made:
                     made[reader.position] = reader.heartbeat()
                 payloads = [await self._payload(made[reader.position])]
@@ -208,7 +210,7 @@ class Cohort(Generic[K, S, N, D]):
     async def _confirm(self, seats: Sequence[Seat[K, S, N, D]]) -> set[Seat[K, S, N, D]]:
         """Ask whether their clients may see it at this moment. The refused end; of the others nobody can tell."""
         asked = [(seat, seat.right) for seat in seats if seat.right is not None]
-        answers = await asyncio.gather(*(right.confirm() for _, right in asked), return_exceptions=True)
+        answers = await _answers([right for _, right in asked])
         unknown = set()
         for (seat, _), answer in zip(asked, answers, strict=True):
             if isinstance(answer, DomainError):
@@ -258,6 +260,16 @@ class Cohort(Generic[K, S, N, D]):
         if not seat.has_left:
             seat.leave()
             seat.sink.end(problem)
+
+
+async def _answers(rights: Sequence[Right]) -> Sequence[bool | BaseException]:
+    """What is answered to each; one alone needs no task."""
+    if len(rights) > 1:
+        return await asyncio.gather(*(right.confirm() for right in rights), return_exceptions=True)
+    try:
+        return [await right.confirm() for right in rights]
+    except DomainError as refusal:
+        return [refusal]
 
 
 class Cohorts:

@@ -16,7 +16,7 @@ Beat = Callable[[str, int], Heartbeat]
 class Reader(Generic[K, S, N, D]):
     """One client. Its events are objects that it shares with all who are sent the same."""
 
-    __slots__ = ("_after", "_beat", "_epoch", "_has_begun", "_topic", "_version", "_watch", "mailbox")
+    __slots__ = ("_after", "_beat", "_before", "_epoch", "_has_begun", "_topic", "_version", "_watch", "mailbox")
 
     def __init__(
         self, watch: Watch[K, S, N, D], key: K, mailbox: Mailbox[D], after: StreamPosition | None, beat: Beat
@@ -29,6 +29,7 @@ class Reader(Generic[K, S, N, D]):
         self._has_begun = False
         self._epoch = after.epoch if after else ""
         self._version = after.version if after else 0
+        self._before = self.position
 
     @property
     def is_private(self) -> bool:
@@ -39,12 +40,13 @@ class Reader(Generic[K, S, N, D]):
         """Another that stands where this one does, with the same waiting for it; whoever asks for it leaves it."""
         other = copy(self)
         other.mailbox = self.mailbox.twin(wake)
+        other._before = other.position  # noqa: SLF001 another of this class
         self._topic.mailboxes.add(other.mailbox)
         return other
 
     @property
     def position(self) -> tuple[str, int]:
-        """Epoch and version of what was sent last."""
+        """Epoch and version of what was sent last, or of `after`; the epoch is empty before there is either."""
         return self._epoch, self._version
 
     @property
@@ -62,6 +64,7 @@ class Reader(Generic[K, S, N, D]):
 
     def take(self) -> Sequence[N | D | Resync | Heartbeat]:
         """What is to be sent now, perhaps nothing; it counts as sent. The topic has been read before."""
+        self._before = self.position
         if not self._has_begun:
             self._has_begun = True
             self.mailbox.clear()
@@ -80,7 +83,8 @@ class Reader(Generic[K, S, N, D]):
         return self._anew(reason)
 
     def take_back(self, reason: ResyncReason) -> None:
-        """What was taken last was not sent after all."""
+        """What was taken last was not sent after all: the client stands where it stood."""
+        self._epoch, self._version = self._before
         self.mailbox.delta, self.mailbox.owed = None, reason
 
     def heartbeat(self) -> Heartbeat:

@@ -15,6 +15,8 @@ from live.seats import Seat
 from live.topics import Pace
 from tests.support.rig import CALM, NOW, TICK, Changed, Rig, Shown, rig, until
 
+SOURCE = ResyncReason.SOURCE_RESTORED
+
 
 class Client:
     """Takes what it is given; it can stop taking."""
@@ -225,6 +227,29 @@ async def test_a_private_frame_waits_until_somebody_can_tell_whether_it_may_be_s
         assert len(client.got) == 1
         found.made.unknown = False
         await client.has(Shown(1, "a"), Resync("e", 2, ResyncReason.SOURCE_RESTORED), Shown(2, "b"))
+
+
+async def test_a_heartbeat_tells_what_was_sent_and_not_what_waits_until_it_may_be_seen() -> None:
+    async with room(replace(CALM, recheck=0.05, heartbeat=0.02), private=True) as found:
+        client = await found.join()
+        await client.has(Shown(1, "a"))
+        found.made.unknown = True
+        await found.made.turn(2, "b")
+        asked, heard = found.made.asked, len(client.got)
+        await until(lambda: found.made.asked >= asked + 3 and len(client.got) >= heard + 3)
+        assert set(client.got[1:]) == {repr(Heartbeat("e", 1, NOW, 7)).encode()}
+
+
+async def test_who_was_not_shown_anything_yet_hears_no_heartbeat() -> None:
+    async with room(replace(CALM, recheck=0.05, heartbeat=0.02), private=True) as found:
+        client = await found.join()
+        found.made.unknown = True
+        asked = found.made.asked
+        await until(lambda: found.made.asked >= asked + 4)
+        assert client.got == []
+        found.made.unknown = False
+        await until(lambda: bool(client.got))
+        assert client.got[:2] == [repr(event).encode() for event in (Resync("e", 1, SOURCE), Shown(1, "a"))]
 
 
 async def test_what_is_gone_ends_for_all_and_a_source_that_is_away_refuses_the_first() -> None:
