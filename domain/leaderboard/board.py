@@ -29,8 +29,10 @@ class Opened:
     """Nick names of all who are ranked, where they have been read with it; by id of 16 bytes."""
 
 
-def head_of(state: BoardState, source: BoardSource, computed_at: datetime, members: int) -> BoardHead:
-    """What a board says of itself at a state."""
+def head_of(
+    state: BoardState, source: BoardSource, computed_at: datetime, members: int, *, read_at: datetime | None = None
+) -> BoardHead:
+    """What a board says of itself at a state; `read_at` is when it was asked for, if the state is an earlier one's."""
     return BoardHead(
         key=state.key,
         epoch=state.epoch,
@@ -42,7 +44,7 @@ def head_of(state: BoardState, source: BoardSource, computed_at: datetime, membe
         live_matches=sum(part.live_matches for part in state.counted),
         computed_at=computed_at,
         source=source,
-        staleness_ms=0,
+        staleness_ms=state.staleness_ms(read_at or state.read_at),
         members=members,
     )
 

@@ -1,7 +1,7 @@
 """Boards and their rows. Points order members; exact scores, goal differences and outcomes break ties."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -97,6 +97,8 @@ class Part:
     pending_matches: int
     live: tuple[LiveMatch, ...] = ()
     """Matches of the board that pay provisional points under any basis."""
+    lacks_since: datetime | None = None
+    """When the oldest settlement was made that the board waits with, for it counts a score that is not known."""
 
     @property
     def live_matches(self) -> int:
@@ -126,6 +128,11 @@ class BoardState:
         """The tournaments whose points are on the board."""
         is_total = self.key.tournament_id is None
         return tuple(part for part in self.parts if not is_total or _is_linked(part, self.past_at))
+
+    def staleness_ms(self, at: datetime) -> int:
+        """Age at an instant of the oldest settled change that the board does not show; 0 when it shows all."""
+        since = [part.lacks_since for part in self.counted if part.lacks_since is not None]
+        return max(int((at - min(since)).total_seconds() * 1000), 0) if since else 0
 
     @property
     def count_regulation(self) -> list[TournamentId]:
@@ -187,7 +194,8 @@ class BoardHead:
     """Matches whose provisional points are in it."""
     computed_at: datetime
     source: BoardSource
-    staleness_ms: int
+    staleness_ms: int = field(compare=False)
+    """Age of the oldest settled change that is not in it, when it was opened."""
     members: int
     as_of: Moment | None = None
     """None for the present board."""

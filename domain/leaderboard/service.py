@@ -134,13 +134,14 @@ class Boards:
         head = opened.head
         found = await self._open_at(opened.state.key, head.as_of, head.settled_only, from_database=from_database)
         if found is None:
-            found = _asked(_opened(await self._from_database(opened.state)), head.as_of, head.settled_only)
+            ranked = await self._from_database(opened.state)
+            found = _asked(_opened(ranked, opened.state), head.as_of, head.settled_only)
         return found
 
     async def ranked(self, opened: Opened) -> tuple[Opened, Ranking]:
         """The board with all its places in memory."""
         if not isinstance(opened.reader, RankingReader):
-            found = _opened(await self._from_database(opened.state))
+            found = _opened(await self._from_database(opened.state), opened.state)
             opened = _asked(found, opened.head.as_of, opened.head.settled_only)
         reader = opened.reader
         assert isinstance(reader, RankingReader)
@@ -196,13 +197,13 @@ class Boards:
         past = None if as_of is None else await self._past.open(state, as_of)
         if past is not None:
             ranked = _Ranked(past.state, past.ranking, past.computed_at, BoardSource.DATABASE)
-            return _asked(_opened(ranked), as_of, settled_only)
+            return _asked(_opened(ranked, state), as_of, settled_only)
         opened = await self._open(key, state, from_database=from_database)
         return None if opened is None else _asked(opened, as_of, settled_only)
 
     async def _open(self, key: BoardKey, state: BoardState, *, from_database: bool) -> Opened | None:
         if from_database or self._projection is None or key.round_id is not None:
-            return _opened(await self._from_database(state))
+            return _opened(await self._from_database(state), state)
         for _ in range(OPEN_ATTEMPTS):
             stamps = await self._stamps(self._projection, state)
             if all(is_current(stamps.get(part.tournament_id), state.epoch, part) for part in state.parts):
@@ -217,7 +218,7 @@ class Boards:
                 return None
             state = again
         self._ask_for_rebuild(state, stamps)
-        return _opened(await self._from_database(state))
+        return _opened(await self._from_database(state), state)
 
     async def _state(self, key: BoardKey) -> BoardState | None:
         async with self._database.read() as connection:
@@ -261,7 +262,7 @@ class Boards:
             return Opened(state, head_of(state, BoardSource.PROJECTION, stamp.computed_at, stamp.members), reader)
         key = (state.epoch, state.key, BoardSource.PROJECTION)
         try:
-            return _opened(await self._ranked.get(key, state.version, lambda: self._rank_league(state, stamps)))
+            return _opened(await self._ranked.get(key, state.version, lambda: self._rank_league(state, stamps)), state)
         except (Moved, ProjectionUnavailable):
             return None
 
@@ -322,6 +323,8 @@ def _asked(opened: Opened, as_of: Moment | None, settled_only: bool) -> Opened:
     return replace(opened, head=replace(head, live_matches=0), reader=opened.reader.settled)
 
 
-def _opened(ranked: _Ranked) -> Opened:
-    head = head_of(ranked.state, ranked.source, ranked.computed_at, len(ranked.ranking))
+def _opened(ranked: _Ranked, asked: BoardState) -> Opened:
+    """`asked`: the state that was just read; what is ranked may have been kept since an earlier time."""
+    members, read_at = len(ranked.ranking), asked.read_at
+    head = head_of(ranked.state, ranked.source, ranked.computed_at, members, read_at=read_at)
     return Opened(ranked.state, head, RankingReader(ranked.ranking))

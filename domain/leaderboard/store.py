@@ -185,12 +185,14 @@ def _state(
 def match_counts(given: frozenset[str], basis: "ColumnElement[Any]") -> Any:
     """Matches of a board; void ones count nowhere, and those whose score this board lacks wait."""
     counts_regulation = and_(basis == ScoreBasis.REGULATION, tournaments.c.mode != TournamentMode.REGULAR_SEASON)
-    is_settled = and_(settlements.c.id.is_not(None), ~and_(counts_regulation, lacks_regulation()))
+    lacks = and_(counts_regulation, lacks_regulation())
+    is_settled = and_(settlements.c.id.is_not(None), ~lacks)
     statement = (
         select(
             func.count().label("matches"),
             func.count().filter(is_settled).label("settled_matches"),
             func.count().filter(~is_settled, matches.c.status == MatchStatus.ENDED).label("pending_matches"),
+            func.min(settlements.c.applied_at).filter(lacks).label("lacks_since"),
             told().label("live"),
         )
         .select_from(matches.outerjoin(settlements, (settlements.c.match_id == matches.c.id) & is_active()))
@@ -230,6 +232,7 @@ def to_part(row: "Row[Any]") -> Part:
         matches=row.matches,
         pending_matches=row.pending_matches,
         live=to_live(row.live, bases(mode)),
+        lacks_since=row.lacks_since,
     )
 
 

@@ -57,9 +57,9 @@ query ($match: ID!, $league: ID!) {
   match(id: $match) {
     result { holdReason }
     viewerGuess { own: points { points } inLeague: points(leagueId: $league) { points } }
-    tournament { leaderboard { settledMatches freshness { pendingMatches } } }
+    tournament { leaderboard { settledMatches freshness { pendingMatches stalenessMs } } }
   }
-  league(id: $league) { leaderboard { settledMatches freshness { pendingMatches } } }
+  league(id: $league) { leaderboard { settledMatches freshness { pendingMatches stalenessMs } } }
 }
 """
 AFTER_90, AFTER_120 = Goals(2, 2), Goals(3, 3)
@@ -148,6 +148,13 @@ async def assert_boards(
                 head = board.head
                 assert (head.settled_matches, head.matches) == (int(basis in known), 2)
                 assert head.pending_matches == int(basis not in known)
+                followed = await boards.follow(key)
+                assert followed is not None
+                later = [followed.head.staleness_ms, (await opened(boards, key)).head.staleness_ms]
+                if basis in known:
+                    assert [head.staleness_ms, *later] == [0, 0, 0]
+                else:  # the settlement that it has not got grows older, whatever is kept of the board
+                    assert 0 < head.staleness_ms < later[0] <= later[1]
                 guessed = await board.guessed_matches(cup.members)
                 assert guessed == {
                     member_id: int(basis in known and guess is not None)
@@ -159,6 +166,9 @@ async def assert_boards(
         past = await opened(in_database, BoardKey(league, cup.made.id), as_of=AtVersion(now))
         assert await points(past) == paid
         assert (past.head.settled_matches, past.head.matches) == (int(basis in known), 2)
+        assert (past.head.staleness_ms > 0) == (basis not in known)
+        before = await opened(in_database, BoardKey(league, cup.made.id), as_of=AtVersion(0))
+        assert before.head.staleness_ms == 0
 
 
 async def test_each_league_counts_under_its_own_ruleset_and_basis_of_one_settlement(
@@ -256,6 +266,7 @@ async def test_members_see_why_boards_of_90_minutes_wait(database_url: str, valk
             points = [data["match"]["viewerGuess"][name] for name in ("own", "inLeague")]
             boards = [data["league"]["leaderboard"], data["match"]["tournament"]["leaderboard"]]
             counts = [(board["settledMatches"], board["freshness"]["pendingMatches"]) for board in boards]
+            assert [board["freshness"]["stalenessMs"] > 0 for board in boards] == [count == (0, 1) for count in counts]
             return data["match"]["result"]["holdReason"], counts, [each and each["points"] for each in points]
 
         ingester.tell(ended)

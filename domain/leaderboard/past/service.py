@@ -227,6 +227,7 @@ async def _as_it_was(connection: "AsyncConnection", state: BoardState, instant: 
             matches=counts.get(part.tournament_id, nothing).all,
             pending_matches=0,  # a moment that is over waits for nothing
             live=(),
+            lacks_since=counts.get(part.tournament_id, nothing).lacks_since,
         )
         for part in parts
     ]

@@ -40,6 +40,8 @@ class MatchCounts:
 
     settled: int
     all: int
+    lacks_since: datetime | None = None
+    """When the oldest settlement was made that the board waits with."""
 
 
 async def time_of_version(connection: "AsyncConnection", tournament_id: TournamentId, version: int) -> datetime | None:
@@ -103,6 +105,7 @@ async def count_matches(
             matches.c.tournament_id,
             func.count().filter(~is_void).label("all"),
             func.count(settlements.c.id).filter(~is_void, ~is_waiting).label("settled"),
+            func.min(settlements.c.applied_at).filter(is_waiting).label("lacks_since"),
         )
         .select_from(
             matches.join(asked, asked.c.tournament_id == matches.c.tournament_id)
@@ -114,7 +117,7 @@ async def count_matches(
     if round_id is not None:
         statement = statement.where(matches.c.round_id == round_id)
     found = await connection.execute(statement)
-    return {TournamentId(row.tournament_id): MatchCounts(row.settled, row.all) for row in found}
+    return {TournamentId(row.tournament_id): MatchCounts(row.settled, row.all, row.lacks_since) for row in found}
 
 
 def _begun() -> Any:
