@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import blake2b
 from typing import Any, Generic, TypeVar
 
 from domain.errors import InvalidInput
@@ -13,6 +14,7 @@ T = TypeVar("T")
 LARGEST_PAGE = 100
 SHORT_LIST = 1_000
 LONGEST_CURSOR = 2_000
+MARK_BYTES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +41,14 @@ def page_size(size: int, argument: str = "first") -> int:
 
 
 class Cursors:
-    """Writes and reads the cursors of one list: the sort key of an item, and what the list was asked with."""
+    """Writes and reads the cursors of one list: the sort key of an item, and a digest of what the list was asked with.
+
+    A digest, because arguments may be long, and a cursor goes with each item.
+    """
 
     def __init__(self, name: str, *arguments: object) -> None:
-        self._mark = [name, *(None if argument is None else str(argument) for argument in arguments)]
+        asked = [name, *(None if argument is None else str(argument) for argument in arguments)]
+        self._mark = blake2b(json.dumps(asked).encode(), digest_size=MARK_BYTES).hexdigest()
 
     def write(self, *key: object) -> str:
         """The cursor of the item with this sort key."""

@@ -302,13 +302,15 @@ async def test_an_id_that_is_none_is_refused(api: Api, wanted: dict[str, str], f
     assert answer.errors[0]["extensions"]["field"] == field
 
 
-async def test_pages_follow_their_cursors_and_no_others(api: Api) -> None:
+@pytest.mark.parametrize("also", [0, 100], ids=["of all acts", "of a hundred acts"])
+async def test_pages_follow_their_cursors_and_no_others(api: Api, also: int) -> None:
     await _add(api.database, *({"at": START + timedelta(seconds=number // 2)} for number in range(5)))
     client = await _admin(api)
+    wanted = {"actions": ["tested", *(f"anActWithALongName{number}" for number in range(also))]} if also else None
     seen: list[str] = []
     after = None
     while True:
-        answer = await client.operation("adminAuditLog", first=2, after=after)
+        answer = await client.operation("adminAuditLog", first=2, after=after, filter=wanted)
         log = answer.data["admin"]["auditLog"]
         seen += [edge["node"]["id"] for edge in log["edges"]]
         assert log["pageInfo"]["hasPreviousPage"] is (after is not None)
