@@ -25,7 +25,6 @@ from integrations.valkey.projection import ValkeyProjection
 from runtime.database import PostgresDatabase
 from tests.support.football import MadeTournament
 from tests.support.graphql_client import id_of, read_operation
-from tests.support.live import relay
 from tests.support.node import NODE, with_packages
 from tests.support.palpite import environment
 
@@ -58,7 +57,6 @@ class Stage:
         self.made = made
         self.tokens = tokens
         self._database = database
-        self._valkey = valkey
         self._projection = ValkeyProjection(valkey)
 
     async def move(self) -> None:
@@ -67,8 +65,9 @@ class Stage:
             name = func.left(func.md5(func.random().cast(members.c.nick_name.type)), 9)
             await connection.execute(update(members).values(nick_name=name))
             await raise_versions(connection, self.made.id, board=True)
-        await project(self._database, self._projection, self.made.id)
-        await relay(self._database, self._valkey)
+        version = await project(self._database, self._projection, self.made.id)
+        assert version is not None
+        await self._projection.announce(self.made.id, version)
 
     @property
     def board(self) -> dict[str, object]:

@@ -63,6 +63,9 @@ class BoardFeed(Feed[Window, BoardState, Snapshot, Delta]):
         # Which tournaments a league's total adds up is the database's knowledge; its version will tell.
         return kind == TickKind.BOARD and key.board.tournament_id in (entity_id, None)
 
+    def is_told(self, key: Window) -> bool:
+        return key.board.league_id is None
+
     def is_gathered(self, key: Window) -> bool:
         return key.board.league_id is not None and key.board.round_id is None
 

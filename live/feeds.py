@@ -42,6 +42,10 @@ class Feed(ABC, Generic[K, S, N, D]):
         """Whether a tick may have moved this topic."""
 
     @abstractmethod
+    def is_told(self, key: K) -> bool:
+        """Whether the version that a tick tells, if it tells one, is that of this topic."""
+
+    @abstractmethod
     async def versions(self, keys: Collection[K]) -> Mapping[K, int]:
         """The present versions by the database, in one statement; a key that is gone is missing."""
 

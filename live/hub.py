@@ -119,8 +119,8 @@ class Hub:
         """
         return self._operations.follow(Right(allowed, self._pace.recheck))
 
-    def tick(self, kind: str, entity_id: UUID, version: int | None) -> None:  # noqa: ARG002
-        """From the tick source: something moved. The version is not needed, for the database is asked."""
+    def tick(self, kind: str, entity_id: UUID, version: int | None) -> None:
+        """From the tick source: something moved, perhaps to a version."""
         self.heard()
         if kind == TickKind.EXECUTION:
             self._executions.tick(ExecutionId(entity_id))
@@ -128,7 +128,7 @@ class Hub:
         elif kind == TickKind.MATCHES:
             self._matches.tick(kind, entity_id)
         else:
-            self._boards.tick(kind, entity_id)
+            self._boards.tick(kind, entity_id, version)
 
     def subscribed(self) -> None:
         """From the tick source: it listens, at first or again after a lost connection."""

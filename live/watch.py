@@ -1,7 +1,7 @@
 """Owns which windows of one kind are watched, and notices which of them moved.
 
-Ticks say where to look and the database says what moved; it is asked every few seconds without a tick too, because a
-published tick may be lost.
+Ticks say where to look, some of them also which version is there; else the database says what moved. It is asked every
+few seconds without a tick too, because a published tick may be lost.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ class Watch(Generic[K, S, N, D]):
         self._feed = feed
         self._pace = pace
         self._limit = limit
-        self._ticks: set[tuple[str, UUID]] = set()
+        self._ticks: set[tuple[str, UUID, int | None]] = set()
         self._ticked = asyncio.Event()
         self._away = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -56,10 +56,10 @@ class Watch(Generic[K, S, N, D]):
         """Whether something is being read for streams."""
         return bool(self._tasks)
 
-    def tick(self, kind: str, entity_id: UUID) -> None:
-        """Have the windows compared that this may have moved."""
+    def tick(self, kind: str, entity_id: UUID, version: int | None = None) -> None:
+        """Have the windows looked at that this may have moved, perhaps to a version."""
         if self.topics:
-            self._ticks.add((kind, entity_id))
+            self._ticks.add((kind, entity_id, version))
             self._ticked.set()
 
     def restore(self) -> None:
@@ -72,7 +72,7 @@ class Watch(Generic[K, S, N, D]):
         poll_at = monotonic() + self._pace.poll
         while True:
             if await self._tick_before(poll_at):
-                await self._compare(self._ticked_keys())
+                await self._compare(self._take_ticks())
             if monotonic() >= poll_at:
                 await self._compare(list(self.topics))
                 poll_at = monotonic() + self._pace.poll
@@ -102,11 +102,19 @@ class Watch(Generic[K, S, N, D]):
         await asyncio.sleep(self._pace.coalesce)
         return True
 
-    def _ticked_keys(self) -> list[K]:
-        ticks = list(self._ticks)
-        self._ticks.clear()
+    def _take_ticks(self) -> list[K]:
+        """Refresh what is known to have moved; the answer is what only the database can tell about."""
+        ticks, self._ticks = self._ticks, set()
         self._ticked.clear()
-        return [key for key in self.topics if any(self._feed.concerns(key, *tick) for tick in ticks)]
+        unknown = []
+        for key, topic in self.topics.items():
+            told = [version for kind, entity_id, version in ticks if self._feed.concerns(key, kind, entity_id)]
+            versions = [version for version in told if version is not None]
+            if topic.latest is None or len(versions) < len(told) or not self._feed.is_told(key):
+                unknown += [key] if told else []
+            elif max(versions, default=0) > topic.latest.version:
+                topic.refresh(max(versions))
+        return unknown
 
     async def _compare(self, keys: list[K]) -> None:
         if not keys:

@@ -124,7 +124,8 @@ class TickReader:
     def _tell(self, listener: Listener, channel: bytes, data: bytes) -> None:
         try:
             tick: dict[str, Any] = orjson.loads(data)
-            kind, entity_id, version = tick["kind"], UUID(tick["id"]), tick.get("version")
+            kind, entity_id, told = tick["kind"], UUID(tick["id"]), tick.get("version")
+            version = None if told is None else int(told)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             _log.warning("tick_unreadable", extra={"error": repr(error)})
             return

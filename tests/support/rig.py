@@ -62,6 +62,9 @@ class Source(Feed[str, Reading, Shown, Changed]):
     def concerns(self, key: str, kind: str, entity_id: UUID) -> bool:  # noqa: ARG002
         return kind == "board"
 
+    def is_told(self, key: str) -> bool:  # noqa: ARG002
+        return True
+
     async def versions(self, keys: Collection[str]) -> Mapping[str, int]:
         self.compared.set()
         if self.away:

@@ -45,6 +45,32 @@ async def test_ticks_without_a_new_version_read_nothing() -> None:
         assert made.source.loads == 2
 
 
+async def test_a_version_that_is_told_is_read_without_a_comparison_and_once() -> None:
+    async with rig() as made:
+        (stream,) = await made.begun()
+        made.source.compared.clear()
+        made.source.show(3, "b")
+        for told in (1, 2, 3):
+            made.watch.tick("board", TICK, told)
+        assert await anext(stream) == Changed(1, 3, "b")
+        for told in (2, 3):  # late ones
+            made.watch.tick("board", TICK, told)
+        made.source.show(4, "c")
+        made.watch.tick("board", TICK, 4)
+        assert await anext(stream) == Changed(3, 4, "c")
+        assert not made.source.compared.is_set()
+        assert made.source.loads == 3
+
+
+async def test_a_told_version_beside_a_tick_without_one_is_compared() -> None:
+    async with rig() as made:
+        (stream,) = await made.begun()
+        made.source.show(2, "b")
+        made.watch.tick("board", TICK, 1)
+        made.watch.tick("board", TICK)
+        assert await anext(stream) == Changed(1, 2, "b")
+
+
 async def test_a_version_that_shows_nothing_new_sends_nothing_and_the_next_delta_builds_on_what_was_sent() -> None:
     async with rig() as made:
         (stream,) = await made.begun()
