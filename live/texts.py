@@ -17,11 +17,13 @@ class Texts:
 
     def of(self, kind: Hashable, keys: Sequence[K], write: Callable[[K], bytes]) -> list[bytes]:
         """The texts of keys; those that are not there are written now. `kind` tells what else they depend on."""
-        kept = self._kept.get(kind, {})
-        missing = [key for key in keys if key not in kept]
-        if missing:
-            if kind not in self._kept and len(self._kept) >= _MOST_KINDS:
+        kept = self._kept.get(kind)
+        if kept is None or len(kept) > _MOST:
+            if len(self._kept) >= _MOST_KINDS:
                 self._kept.clear()
-            kept = self._kept[kind] = {} if len(kept) + len(missing) > _MOST else kept
-            kept.update((key, write(key)) for key in (missing if kept else keys))
-        return [kept[key] for key in keys]
+            kept = self._kept[kind] = {}
+        try:
+            return [kept[key] for key in keys]
+        except KeyError:
+            kept.update((key, write(key)) for key in keys if key not in kept)
+            return [kept[key] for key in keys]

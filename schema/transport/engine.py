@@ -11,7 +11,6 @@ import orjson
 from graphql import (
     DocumentNode,
     ExecutionResult,
-    Executor,
     GraphQLError,
     GraphQLSchema,
     GraphQLSyntaxError,
@@ -130,7 +129,7 @@ class Engine:
             raise RequestRefused(Kind.DOCUMENT, source.errors or [])
         return Begun(self, operation, context, executor, source)
 
-    def executor(self, operation: Operation, context: ApiContext) -> Executor[Any]:
+    def executor(self, operation: Operation, context: ApiContext) -> NativeExecutor:
         """What executes an operation in a context.
 
         Raises:
@@ -148,7 +147,7 @@ class Engine:
         )
         if isinstance(executor, list):
             raise RequestRefused(Kind.DOCUMENT, executor)
-        return executor
+        return cast("NativeExecutor", executor)
 
     def answer(self, result: ExecutionResult, context: ApiContext) -> dict[str, Any]:
         """What a client is told of a result."""

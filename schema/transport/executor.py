@@ -14,10 +14,12 @@ from graphql import (
     GraphQLList,
     GraphQLObjectType,
     GraphQLResolveInfo,
+    get_named_type,
     get_nullable_type,
+    is_abstract_type,
     is_object_type,
 )
-from graphql.execution.collect_fields import FieldDetailsList, GroupedFieldSet
+from graphql.execution.collect_fields import FieldDetailsList, GroupedFieldSet, collect_fields
 from graphql.execution.executor import CollectedErrors
 from graphql.pyutils import AwaitableOrValue, Path, gather_with_cancel
 
@@ -37,6 +39,7 @@ class NativeExecutor(Executor[Any]):
         super().__init__(*args, **named)
         self._known = selections.natives(self.variable_values.coerced)
         self._parts = parts
+        self._events: dict[type, tuple[str, Native | None]] = {}
 
     def native(self, kind: GraphQLObjectType, grouped: GroupedFieldSet) -> Native | None:
         """What is plain of a selection; None when nothing is."""
@@ -44,6 +47,35 @@ class NativeExecutor(Executor[Any]):
         if key not in self._known:
             self._known[key] = native_of(self, kind, grouped)
         return self._known[key]
+
+    def complete_event(self, event: object) -> dict[str, Any] | None:
+        """The data of an event of a subscription, if all that is selected of it is plain and there; None otherwise."""
+        kind = type(event)
+        if kind not in self._events:
+            self._events[kind] = self._native_of_event(kind)
+        key, native = self._events[kind]
+        if native is None or (native.is_batched and _wanted(native, (event,))):
+            return None
+        try:
+            return {key: native.complete(event)}
+        except Exception:  # noqa: BLE001 -- graphql-core finds it too, and says where
+            return None
+
+    def _native_of_event(self, kind: type) -> tuple[str, Native | None]:
+        """What completes all of an event of this kind, and the name under which it is answered."""
+        root = self.schema.subscription_type
+        assert root is not None
+        grouped, *_ = collect_fields(
+            self.schema, self.fragments, self.variable_values, root, self.operation, self.hide_suggestions
+        )
+        ((key, details),) = grouped.items()
+        returned = get_named_type(root.fields[details[0].node.name.value].type)
+        possible = self.schema.get_possible_types(returned) if is_abstract_type(returned) else [returned]
+        for found in possible:
+            native = self.native(found, self.collect_subfields(found, details).grouped_field_set)
+            if native is not None and native.is_of(kind) and not native.rest:
+                return key, native
+        return key, None
 
     def execute_field(
         self,

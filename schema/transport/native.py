@@ -90,6 +90,10 @@ class Native:
         """Whether something in it is read for many objects together, see `wants`."""
         return bool(self._needs or self._below)
 
+    def is_of(self, kind: type) -> bool:
+        """Whether it completes objects of this class."""
+        return self._origin is kind
+
     def complete(self, source: Any) -> dict[str, Any]:
         """The fields of an object in the order of the selection; None stands for the others.
 

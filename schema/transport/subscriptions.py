@@ -24,6 +24,7 @@ from resolvers.context import RequestFacts
 from schema.context import ApiContext
 from schema.followed import Follow, Followed
 from schema.sharing import is_shareable
+from schema.transport.executor import NativeExecutor
 from schema.transport.variables import variables_of
 
 if TYPE_CHECKING:
@@ -139,17 +140,20 @@ class Rendering:
         self._operation = operation
         self._asked = asked
         self._shape = shape
-        self._prepared: tuple[ApiContext, Executor[Any]] | None = None
+        self._prepared: tuple[ApiContext, NativeExecutor] | None = None
 
     async def __call__(self, event: Any) -> bytes:
         """The payload of an event."""
         context, executor = self._prepared = self._prepared or self._prepare()
+        shaped = self._shape(event)
+        if (data := executor.complete_event(shaped)) is not None:
+            return orjson.dumps({"data": data})
         context.renew_loaders()
-        result = execute_subscription_event(executor.build_per_event_executor(self._shape(event)))
+        result = execute_subscription_event(executor.build_per_event_executor(shaped))
         found: ExecutionResult = await result if isawaitable(result) else result
         return orjson.dumps(self._engine.answer(found, context))
 
-    def _prepare(self) -> tuple[ApiContext, Executor[Any]]:
+    def _prepare(self) -> tuple[ApiContext, NativeExecutor]:
         asked = self._asked
         facts = RequestFacts(id=asked.request.id, address="", user_agent=None, can_set_cookies=False)
         context = ApiContext(services=asked.services, request=facts, viewer=None, hub=asked.hub)

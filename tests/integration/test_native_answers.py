@@ -180,6 +180,7 @@ async def test_an_event_is_answered_alike(kind: str, place: Place) -> None:
         found.append(_written(answer))
     assert found[0] == found[1]
     assert "errors" not in orjson.loads(found[0])
+    assert _written({"data": WIDE.executor(operation, context).complete_event(made[kind])}) == found[1]
 
 
 async def _events(place: Place) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """SQL of who is in a league. A membership that ended stays, so that earlier boards have the members of their moment."""
 
 from collections.abc import Iterable
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Row, and_, case, func, literal, select, tuple_, update
@@ -10,9 +11,10 @@ from domain.league.model import LeagueMembership, LeagueRole, LeftCause
 from domain.league.store import count_members
 from domain.league.tables import league_members, leagues
 from domain.member.tables import members
-from domain.tables import Uuid, among
+from domain.tables import Uuid, any_of
 
 if TYPE_CHECKING:
+    from sqlalchemy import Select
     from sqlalchemy.ext.asyncio import AsyncConnection
 
 _LIVE = league_members.c.left_at.is_(None)
@@ -41,13 +43,18 @@ async def read_roles_of(
     connection: "AsyncConnection", league_ids: Iterable[LeagueId], member_ids: Iterable[MemberId]
 ) -> dict[tuple[LeagueId, MemberId], LeagueRole]:
     """The roles that any of the members have in any of the leagues, of which none is deleted."""
-    statement = (
-        select(league_members.c.league_id, league_members.c.member_id, league_members.c.role)
-        .join(leagues, and_(leagues.c.id == league_members.c.league_id, leagues.c.deleted_at.is_(None)))
-        .where(among(league_members.c.league_id, league_ids), among(league_members.c.member_id, member_ids), _LIVE)
-    )
-    rows = await connection.execute(statement)
+    rows = await connection.execute(_roles_of(), {"league_ids": list(league_ids), "member_ids": list(member_ids)})
     return {(LeagueId(row.league_id), MemberId(row.member_id)): LeagueRole(row.role) for row in rows}
+
+
+@cache
+def _roles_of() -> "Select[Any]":
+    found = league_members
+    return (
+        select(found.c.league_id, found.c.member_id, found.c.role)
+        .join(leagues, and_(leagues.c.id == found.c.league_id, leagues.c.deleted_at.is_(None)))
+        .where(any_of(found.c.league_id, "league_ids"), any_of(found.c.member_id, "member_ids"), _LIVE)
+    )
 
 
 async def read_membership(
