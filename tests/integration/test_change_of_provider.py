@@ -18,7 +18,7 @@ from domain.tournament.tables import provider_refs, rounds, standings, teams
 from tests.support.corrections import make_admin
 from tests.support.driven_provider import DrivenProvider
 from tests.support.ingester import LONG_AGO, counts_of
-from tests.support.openfootball import map_content, read_real, real_json
+from tests.support.openfootball import a_match, map_content, read_real, real_json
 from tests.support.runs import run_now
 
 if TYPE_CHECKING:
@@ -222,6 +222,9 @@ async def test_a_team_that_its_provider_calls_otherwise_from_now_on_is_one_team(
     """A file has names for keys, and its matches are known by those of their teams."""
     content = real_json("en.1", "2024-25")
     content["matches"] = [match for match in content["matches"] if int(match["round"].split()[-1]) <= 4]
+    content["matches"].append(
+        a_match(round="Final", team1="W1", team2="W2", date="2025-06-01", score={})
+    )  # not drawn yet
     tournament_id = await providers.tournament(map_content(content).snapshot)
     before = await identities(database, tournament_id)
     renamed = {"Wolverhampton Wanderers FC": "Wolves", "AFC Bournemouth": "Bournemouth"}

@@ -26,7 +26,7 @@ async def link_teams(
     if not candidates:
         return {}
     fixtures = await store.fixtures_of(connection, reading.tournament_id)
-    present = {team for one in fixtures for team in (one.home, one.away)}
+    present = {team for one in fixtures for team in (one.home, one.away) if team is not None}
     strangers = [team for team in taken if known.get(team.key) not in present]
     here = {key: team for key, team in known.items() if team in present}
     found = rules.link(strangers, candidates, here, snapshot.matches, fixtures)
