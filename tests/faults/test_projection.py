@@ -311,7 +311,8 @@ async def test_f6_without_valkey_boards_are_read_and_commands_accepted(
             await asyncio.to_thread(mend)
 
             assert sources == {"DATABASE"}
-            assert slowest < 0.9 + 4 * usual  # below a second on a machine that has nothing else to do
+            # A second; where the machine is so busy that usual reads take long, one wait for Valkey and six of those.
+            assert slowest < max(1.0, 0.6 + 6 * usual)
             assert accepted.data["runOperation"]["execution"]["state"] == "QUEUED"
             assert health == [200, 503]
             await until(partial(_is_ready, api), within=60)
