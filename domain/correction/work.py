@@ -24,6 +24,8 @@ from domain.execution.effect import MOST_CHANGES, Effect
 from domain.execution.model import Execution
 from domain.execution.run import Run, Step
 from domain.ids import TournamentId
+from domain.match.model import ResultKind
+from domain.match.store import read_matches
 from domain.scoring.rules import bases, basis_row
 from domain.scoring.store import read_rulesets
 from domain.settlement import service as settlement
@@ -48,9 +50,13 @@ class Made:
     """Whether anything was written."""
     is_proven: bool = True
     """Whether the proofs were found to be as they must be."""
+    is_secret: bool = False
+    """Whether it tells what members have guessed, and the match is open for guesses: nobody may know it yet."""
 
 
 _STALE = "Scores or results have moved since the dry run: run it again and look at what it shows."
+_OPEN = "The match is open for guesses: whom it pays is not shown before."
+_UNTOLD = Comparison(members_changed=0, points_moved=0, changes=(), digest="")
 Change = Callable[["AsyncConnection", Tournament], Awaitable[Made]]
 
 
@@ -116,6 +122,8 @@ async def _attempt(
     (ruleset,) = await read_rulesets(connection, [tournament.ruleset_id])
     basis = basis_row(tournament.mode, ruleset.basis)
     compared = await asyncio.to_thread(comparison.compare, before, after, basis, ruleset.weights)
+    if made.is_secret and execution.dry_run:
+        compared, step.note = _UNTOLD, _OPEN
     effect = _effect(tournament, made, compared)
     if execution.dry_run:
         await trial.rollback()
@@ -129,10 +137,11 @@ async def _attempt(
 
 
 def _effect(tournament: Tournament, made: Made, compared: Comparison) -> Effect:
-    lines = [tournament.id, tournament.settled_version, tournament.ruleset_id, *made.stands_for, compared.digest]
+    change = _UNTOLD.digest if made.is_secret else compared.digest
+    lines = [tournament.id, tournament.settled_version, tournament.ruleset_id, *made.stands_for, change]
     return Effect(
         digest=rules.digest_of(lines),
-        equals_recorded=made.is_proven and compared.members_changed == 0,
+        equals_recorded=made.is_proven and not made.is_secret and compared.members_changed == 0,
         matches=made.matches,
         members_changed=compared.members_changed,
         points_moved=compared.points_moved,
@@ -155,6 +164,8 @@ def _count(step: Step, made: Made) -> None:
 
 async def _correct(execution: Execution, wanted: NewResult, connection: "AsyncConnection", _: Tournament) -> Made:
     match_id = wanted.match_id
+    (match,) = await read_matches(connection, [match_id])
+    is_secret = not match.is_locked and wanted.kind is not ResultKind.VOID
     latest = (await latest_results(connection, [match_id])).get(match_id)
     paid = await settlements.active_settlement(connection, match_id)
     # What is only tried out has no author, and is taken back.
@@ -171,9 +182,10 @@ async def _correct(execution: Execution, wanted: NewResult, connection: "AsyncCo
             latest.revision if latest else 0,
             idempotency_key(match_id, latest.status_at) if latest else "",
             paid.settlement.effect_digest if paid else "",
-            new.effect_digest if new else "",
+            new.effect_digest if new and not is_secret else "",
         ],
         is_new=bool(stored.new),
+        is_secret=is_secret,
     )
 
 

@@ -287,6 +287,28 @@ async def test_a_match_that_has_not_kicked_off_can_be_awarded_or_void_but_not_pl
     assert (row.status, row.result_state) == ("CANCELLED", "VOID")
 
 
+async def test_a_dry_run_tells_nothing_of_guesses_before_the_lock(
+    database: PostgresDatabase, tournament: MadeTournament, members: list[MemberId], admin: MemberId
+) -> None:
+    match_id = tournament.matches[2]
+    wanted = result(admin, match_id, Goals(3, 0), kind=ResultKind.AWARDED)
+    nobody = await try_out(database, wanted)
+    await put_guess(database, tournament, match_id, members[0], 3, 0)
+
+    run = await carry_out(database, (await order(database, wanted)).execution.id)
+    shown = await effect_of(database, run.execution.id)
+
+    assert shown == nobody
+    assert (shown.members_changed, shown.points_moved, shown.changes) == (0, 0, ())
+    assert str(members[0]) not in report_of(run).decode()
+    # Once it is set the match is locked, and everybody sees the guess.
+    await carry_out(database, (accepted := await order(database, wanted, shown.digest)).execution.id)
+    made = await effect_of(database, accepted.execution.id)
+    assert (made.digest, made.members_changed, made.points_moved) == (shown.digest, 1, 3)
+    assert (await try_out(database, wanted)).digest != shown.digest
+    await assert_proven(database, tournament.id)
+
+
 # ---------------------------------------------------------------- refused
 
 
