@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 LARGEST_PIECE = 500
 """Level members whose ids are fetched to find a place among them; more are asked for one by one."""
 _KEPT_GROUPS = 2_000_000
+_TOP = 100
 Command = tuple[str | int | bytes, ...]
 
 
@@ -33,6 +34,8 @@ class Board:
     tournament_id: TournamentId
     stamp: Stamp
     groups: Groups
+    top: bytes
+    """Its first places, as many as there are of `_TOP`: most readers want no others."""
     settled: Groups | None = None
     """Of a board with provisional points: the groups by settled ones."""
 
@@ -68,6 +71,8 @@ class _Kept:
     stamp: Stamp
     settled: Groups | None
     live: Groups | None
+    tops: Sequence[bytes] = ()
+    """The first places of the settled board, and of the live one."""
 
     @property
     def version(self) -> int:
@@ -100,8 +105,8 @@ class BoardReader:
         else:
             return None
         if settled_only or kept.live is None:
-            return Board(tournament_id, stamp, kept.settled)
-        return Board(tournament_id, stamp, kept.live, kept.settled)
+            return Board(tournament_id, stamp, kept.settled, kept.tops[0])
+        return Board(tournament_id, stamp, kept.live, kept.tops[1], kept.settled)
 
     async def rows(self, board: Board, start: int, count: int) -> list[RankedRow] | None:
         """Rows from a place on, 0 is the top."""
@@ -165,21 +170,26 @@ class BoardReader:
             await self._client.unlink(key(tournament_id, "stamp"))
 
     async def _fetch(self, tournament_id: TournamentId, stamp: Stamp) -> _Kept:
-        names = ("distinct", "live_distinct") if stamp.live else ("distinct",)
-        answers = await self.read(tournament_id, stamp, [("GET", key(tournament_id, name)) for name in names])
+        parts = [("distinct", "order", ID_SIZE), ("live_distinct", "live_order", LIVE_ENTRY.itemsize)]
+        parts = parts[: 2 if stamp.live else 1]
+        groups: list[Command] = [("GET", key(tournament_id, name)) for name, _, _ in parts]
+        tops = [("GETRANGE", key(tournament_id, name), 0, _TOP * size - 1) for _, name, size in parts]
+        answers = await self.read(tournament_id, stamp, [*groups, *tops])
         if answers is None:
             return _Kept(stamp, None, None)
-        found = [decode(value or b"", stamp.members) for value in answers]
+        found = [decode(value or b"", stamp.members) for value in answers[: len(parts)]]
         if any(groups is None for groups in found):
             await self.drop(tournament_id)
             return _Kept(stamp, None, None)
-        return _Kept(stamp, found[0], found[1] if stamp.live else None)
+        return _Kept(stamp, found[0], found[1] if stamp.live else None, answers[len(parts) :])
 
     async def _piece(self, board: Board, start: int, stop: int) -> bytes | None:
         """The entries of some places; fewer at the end of the board."""
         stop = min(stop, board.stamp.members)
         if start >= stop:
             return b""
+        if stop <= _TOP and len(board.top) >= stop * board.entry:
+            return board.top[start * board.entry : stop * board.entry]
         answers = await self.read(board.tournament_id, board.stamp, [board.piece(start, stop)])
         if answers is None:
             return None
