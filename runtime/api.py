@@ -113,12 +113,7 @@ class _Parts:
 
 
 async def _open_parts(settings: Settings, stack: AsyncExitStack) -> _Parts:
-    database = PostgresDatabase.create(
-        settings.required_database_url(),
-        pool_size=settings.pool_size,
-        application_name="palpite-api",
-        statement_timeout=min(settings.statement_timeout_seconds, Limits().request_seconds),
-    )
+    database = _open_database(settings)
     stack.push_async_callback(database.close)
     valkey, listening = connect(settings.required_redis_url()), connect(settings.required_redis_url())
     stack.push_async_callback(valkey.aclose)
@@ -129,7 +124,31 @@ async def _open_parts(settings: Settings, stack: AsyncExitStack) -> _Parts:
     hub = Hub(database, boards, HeardByAll(ticks, answers), pace=_pace(settings))
     store = await stack.enter_async_context(open_store(settings))
     links = FileLinks(settings.secret_key(), settings.public_url, utc_now)
-    services = Services(
+    services = _services(settings, database, valkey, boards, links)
+    contexts = Contexts(services, hub, answers, KnownSessions(seconds=settings.hub_poll_seconds))
+    engine = Engine(build_schema(), Limits(), is_outage)
+    connections = _connections(settings, database, hub, engine.limits)
+    metrics = Metrics()
+    metrics.live_windows.set_function(lambda: hub.windows)
+    await hub.start()
+    stack.push_async_callback(hub.stop)
+    await _run_beside(stack, connections)
+    return _Parts(database, valkey, ticks, links, store, contexts, engine, connections, metrics)
+
+
+def _open_database(settings: Settings) -> PostgresDatabase:
+    return PostgresDatabase.create(
+        settings.required_database_url(),
+        pool_size=settings.pool_size,
+        application_name="palpite-api",
+        statement_timeout=min(settings.statement_timeout_seconds, Limits().request_seconds),
+    )
+
+
+def _services(
+    settings: Settings, database: PostgresDatabase, valkey: Redis, boards: Boards, links: FileLinks
+) -> Services:
+    return Services(
         database=database,
         boards=boards,
         desks=Desks(database),
@@ -140,22 +159,17 @@ async def _open_parts(settings: Settings, stack: AsyncExitStack) -> _Parts:
         session_days=settings.session_days,
         clock=utc_now,
     )
-    contexts = Contexts(services, hub, answers, KnownSessions(seconds=settings.hub_poll_seconds))
-    engine = Engine(build_schema(), Limits(), is_outage)
-    connections = Connections(
+
+
+def _connections(settings: Settings, database: PostgresDatabase, hub: Hub, limits: Limits) -> Connections:
+    return Connections(
         database,
         Post(lambda: hub.is_reading),
-        most_a_member=engine.limits.connections_a_member,
+        most_a_member=limits.connections_a_member,
         times=_times(settings),
         watch_seconds=settings.hub_poll_seconds,
         random=random.random,
     )
-    metrics = Metrics()
-    metrics.live_windows.set_function(lambda: hub.windows)
-    await hub.start()
-    stack.push_async_callback(hub.stop)
-    await _run_beside(stack, connections)
-    return _Parts(database, valkey, ticks, links, store, contexts, engine, connections, metrics)
 
 
 async def _run_beside(stack: AsyncExitStack, connections: Connections) -> None:

@@ -8,7 +8,21 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Float, Integer, Select, Text, and_, bindparam, column, delete, func, select, update
+from sqlalchemy import (
+    CTE,
+    BigInteger,
+    Float,
+    Integer,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    column,
+    delete,
+    func,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from domain.execution.lease.store import Claim, Progress, write_steps
@@ -88,42 +102,9 @@ def _to_json(ending: Ending) -> dict[str, Any]:
 
 
 def _claiming(*, waits: bool) -> Select[Any]:
-    wanted = (
-        func.unnest(bindparam("ids", type_=ARRAY(Uuid)), bindparam("jobs", type_=ARRAY(Uuid)))
-        .table_valued(column("id", Uuid), column("job", Uuid))
-        .render_derived(name="wanted")
-    )
-    waiting = (
-        select(executions.c.id, wanted.c.job)
-        .join(wanted, wanted.c.id == executions.c.id)
-        .where(
-            executions.c.state == constant(ExecutionState.QUEUED),
-            executions.c.not_before <= func.clock_timestamp(),
-            executions.c.attempt < executions.c.max_attempts,
-            IS_KNOWN,
-        )
-    )
+    waiting = _waiting()
     due = waiting.with_for_update(of=executions, key_share=True, skip_locked=not waits).cte("due")
-    claimed = (
-        update(executions)
-        .where(executions.c.id == due.c.id)
-        .values(
-            state=constant(ExecutionState.IN_PROGRESS),
-            version=executions.c.version + 1,
-            attempt=executions.c.attempt + 1,
-            fence=executions.c.fence + 1,
-            lease_owner=bindparam("owner"),
-            lease_until=func.clock_timestamp()
-            + func.make_interval(0, 0, 0, 0, 0, 0, bindparam("seconds", type_=Float)),
-            job_id=due.c.job,
-            started_at=func.coalesce(executions.c.started_at, func.clock_timestamp()),
-            error_code=None,
-            error_message=None,
-            **_COUNTS,
-        )
-        .returning(*COLUMNS)
-        .cte("claimed")
-    )
+    claimed = _claimed(due)
     found = select(*claimed.c, outbox.WAKE)
     if not waits:
         before = waiting.cte("before")
@@ -133,6 +114,48 @@ def _claiming(*, waits: bool) -> Select[Any]:
     return found.add_cte(
         delete(execution_steps).where(execution_steps.c.execution_id.in_(select(claimed.c.id))).cte("gone"),
         outbox.ticks_for(TickKind.EXECUTION, claimed.c.id).cte("told"),
+    )
+
+
+def _waiting() -> Select[Any]:
+    """Those of the wanted that may be claimed."""
+    wanted = (
+        func.unnest(bindparam("ids", type_=ARRAY(Uuid)), bindparam("jobs", type_=ARRAY(Uuid)))
+        .table_valued(column("id", Uuid), column("job", Uuid))
+        .render_derived(name="wanted")
+    )
+    return (
+        select(executions.c.id, wanted.c.job)
+        .join(wanted, wanted.c.id == executions.c.id)
+        .where(
+            executions.c.state == constant(ExecutionState.QUEUED),
+            executions.c.not_before <= func.clock_timestamp(),
+            executions.c.attempt < executions.c.max_attempts,
+            IS_KNOWN,
+        )
+    )
+
+
+def _claimed(due: CTE) -> CTE:
+    seconds = func.make_interval(0, 0, 0, 0, 0, 0, bindparam("seconds", type_=Float))
+    return (
+        update(executions)
+        .where(executions.c.id == due.c.id)
+        .values(
+            state=constant(ExecutionState.IN_PROGRESS),
+            version=executions.c.version + 1,
+            attempt=executions.c.attempt + 1,
+            fence=executions.c.fence + 1,
+            lease_owner=bindparam("owner"),
+            lease_until=func.clock_timestamp() + seconds,
+            job_id=due.c.job,
+            started_at=func.coalesce(executions.c.started_at, func.clock_timestamp()),
+            error_code=None,
+            error_message=None,
+            **_COUNTS,
+        )
+        .returning(*COLUMNS)
+        .cte("claimed")
     )
 
 
