@@ -81,5 +81,6 @@ useServer(
     },
   },
   wss,
+  0, // no pings, which clients of the bench do not answer
 );
 http.listen({ port: 0, host: "127.0.0.1", backlog: 4096 }, () => console.log(http.address().port));
