@@ -5,8 +5,10 @@ from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
-from sqlalchemy import ARRAY, BigInteger, and_, bindparam, column, exists, func, or_, select, union_all
+from sqlalchemy import ARRAY, BigInteger, and_, bindparam, column, exists, func, or_, select, true, union_all
+from sqlalchemy import cast as cast_to
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.postgresql import TSTZRANGE
 
 from domain.guess.tables import guesses, tournament_members
 from domain.ids import LeagueId, MemberId, RoundId, TournamentId
@@ -19,7 +21,7 @@ from domain.member.tables import members
 from domain.scoring.model import ScoreBasis
 from domain.scoring.tables import FACTS
 from domain.settlement.tables import judged_guesses, member_scores, settlements
-from domain.tables import Uuid, any_of
+from domain.tables import Instant, Uuid, any_of
 
 if TYPE_CHECKING:
     from sqlalchemy import ClauseElement, ColumnElement, Select, Table
@@ -39,18 +41,23 @@ def members_of_tournament(tournament_id: TournamentId, *, at: datetime | None = 
 
 def members_of_league(league_id: LeagueId, *, at: datetime | None = None) -> "Select[Any]":
     """All members who are ranked (not VIEWERs), of today or of `at`."""
-    statement = members_ever(league_id)
+    statement = select(league_members.c.member_id).where(league_members.c.league_id == league_id)
     if at is None:
-        return statement.where(league_members.c.left_at.is_(None))
-    has_left = league_members.c.left_at <= at
-    return statement.where(league_members.c.joined_at <= at, func.coalesce(has_left, False).is_(False)).distinct()
+        return statement.where(league_members.c.left_at.is_(None), league_members.c.role != LeagueRole.VIEWER)
+    return statement.where(_ranked_spans().op("@>")(cast_to(at, Instant))).distinct()
 
 
 def members_ever(league_id: LeagueId) -> "Select[Any]":
     """All memberships that are or were ranked; who came back is there more than once."""
     return select(league_members.c.member_id).where(
-        league_members.c.league_id == league_id, league_members.c.role != LeagueRole.VIEWER
+        league_members.c.league_id == league_id, ~func.isempty(_ranked_spans())
     )
+
+
+def _ranked_spans() -> "ColumnElement[Any]":
+    """When a membership was ranked: from joining to leaving, but while its role was VIEWER."""
+    member = func.tstzmultirange(func.tstzrange(league_members.c.joined_at, league_members.c.left_at))
+    return member.op("-")(league_members.c.watched)
 
 
 def ranked_members(
@@ -77,9 +84,12 @@ async def read_named(connection: "AsyncConnection", ranked: "Select[Any]", prefi
 async def read_memberships(
     connection: "AsyncConnection", league_id: LeagueId
 ) -> list[tuple[MemberId, datetime, datetime | None]]:
-    """Who was ranked, from when, until when."""
-    statement = members_ever(league_id).add_columns(league_members.c.joined_at, league_members.c.left_at)
-    return [(MemberId(row.member_id), row.joined_at, row.left_at) for row in await connection.execute(statement)]
+    """Who was ranked, from when, until when; who came back, or watched for a while, is there more than once."""
+    span = func.unnest(_ranked_spans(), type_=TSTZRANGE).column_valued("span")
+    ends = (func.lower(span, type_=Instant).label("since"), func.upper(span, type_=Instant).label("until"))
+    statement = select(league_members.c.member_id, *ends).where(league_members.c.league_id == league_id)
+    found = await connection.execute(statement.select_from(league_members.join(span, true())))
+    return [(MemberId(row.member_id), row.since, row.until) for row in found]
 
 
 # ---------------------------------------------------------------- facts
@@ -185,7 +195,9 @@ def facts_over_time(
     columns = "paying.position, paying.first_place, paying.end_place,"
     paid = _PAID.format(tournament_id=tournament_id, which=_OF_RANKED, key=columns, counts=_COUNTS)
     kept = _kept(_paying(tournament_id, basis, was_active, key, whose=_CHANGED), _OF_RANKED, columns)
-    return f"WITH ranked AS ({_literal(ranked)}), paying AS MATERIALIZED ({paying}) {paid} UNION ALL {kept}"
+    # Both parts ask for the members as if each stood alone: the planner then knows how few they are.
+    asked = f"ranked AS NOT MATERIALIZED ({_literal(ranked)}), paying AS MATERIALIZED ({paying})"
+    return f"WITH {asked} {paid} UNION ALL {kept}"
 
 
 _PRESENT, _CHANGED = "NOT", ""
