@@ -22,6 +22,15 @@ async def api(database_url: str, valkey_url: str, tmp_path: Path) -> "AsyncItera
 
 
 @pytest.fixture
+async def address(api: "Api") -> "AsyncIterator[str]":
+    """Where the application is served, as `host:port`."""
+    from tests.support.api import served
+
+    async with served(api) as found:
+        yield found
+
+
+@pytest.fixture
 async def world(api: "Api") -> "World":
     """The small world behind the application."""
     from tests.support.api_world import make_world

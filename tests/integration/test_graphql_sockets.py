@@ -1,20 +1,19 @@
 """graphql-transport-ws to the letter, the streams over it, and why a socket is closed."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 from sqlalchemy import func
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import InvalidStatus
 
 from domain.execution.model import Operation, Target
 from domain.league.tables import league_members
 from domain.match.model import MatchStatus
 from domain.tournament.store import raise_versions
 from schema.transport.credentials import COOKIE
-from tests.support.api import Api, Stream, open_socket, running_api, served
+from tests.support.api import Api, Stream, closing, open_socket, running_api, served
 from tests.support.api_world import World, begin_session, end_sessions, make_world
 from tests.support.executions import queue
 from tests.support.football import set_match
@@ -23,26 +22,6 @@ from tests.support.settlement import play
 
 INIT = {"type": "connection_init"}
 NAME = "{ __typename }"
-
-
-@pytest.fixture
-async def address(api: Api) -> AsyncIterator[str]:
-    async with served(api) as found:
-        yield found
-
-
-async def _close_code(stream: Stream) -> int | None:
-    """The code with which the server closes, whatever it says before."""
-    try:
-        while True:
-            await stream.receive()
-    except ConnectionClosed as closed:
-        return closed.rcvd.code if closed.rcvd else None
-
-
-async def _is_open(stream: Stream) -> bool:
-    await stream.send({"type": "ping", "payload": {"still": "there"}})
-    return await stream.receive() == {"type": "pong", "payload": {"still": "there"}}
 
 
 BAD_MESSAGES: list[Any] = [
@@ -79,38 +58,38 @@ async def test_what_breaks_the_protocol_closes_with_4400(address: str) -> None:
     for message in BAD_MESSAGES:
         async with open_socket(address) as connection:
             await connection.send(message)
-            assert await _close_code(Stream(connection)) == 4400, message
+            assert (await closing(connection))[0] == 4400, message
 
 
 async def test_the_other_closings_of_the_protocol(address: str) -> None:
     async with open_socket(address) as connection:
         await Stream(connection).subscribe("1", NAME)
-        assert await _close_code(Stream(connection)) == 4401
+        assert (await closing(connection))[0] == 4401
     async with open_socket(address) as connection:
         await Stream(connection).send(INIT)
         await Stream(connection).send(INIT)
-        assert await _close_code(Stream(connection)) == 4429
+        assert (await closing(connection))[0] == 4429
     async with open_socket(address) as connection:
         stream = Stream(connection)
         await stream.begin()
         for _ in range(2):
             await stream.subscribe("x" * 500, "subscription { matchUpdates(scope: {matchIds: []}) { __typename } }")
-        assert await _close_code(stream) == 4409
+        assert (await closing(stream.connection))[0] == 4409
     async with open_socket(address, subprotocols=["graphql-ws"]) as connection:
-        assert await _close_code(Stream(connection)) == 4406
+        assert (await closing(connection))[0] == 4406
     async with open_socket(address) as connection:
         await connection.send('{"type":"ping","payload":{"x":"' + "y" * 70_000 + '"}}')
-        assert await _close_code(Stream(connection)) == 1009
+        assert (await closing(connection))[0] == 1009
 
 
 async def test_who_says_nothing_or_stays_too_long_is_closed(database_url: str, valkey_url: str, tmp_path: Path) -> None:
     times = {"init_timeout_seconds": 0.1, "socket_life_seconds": 0.4}
     async with running_api(database_url, valkey_url, tmp_path, **times) as api, served(api) as address:
         async with open_socket(address) as connection:
-            assert await _close_code(Stream(connection)) == 4408
+            assert (await closing(connection))[0] == 4408
         async with open_socket(address) as connection:
             await Stream(connection).begin()
-            assert await _close_code(Stream(connection)) == 1012
+            assert (await closing(connection))[0] == 1012
 
 
 async def test_queries_run_and_wrong_ones_end_alone(address: str) -> None:
@@ -129,7 +108,7 @@ async def test_queries_run_and_wrong_ones_end_alone(address: str) -> None:
             error = await stream.receive()
             assert (error["id"], error["type"]) == ("1", "error"), wrong
             assert error["payload"][0]["extensions"]["code"] == "INVALID_INPUT"
-        assert await _is_open(stream)
+        assert await stream.is_answered()
 
     assert first["payload"]["data"] == {"__typename": "Query"}
     assert first["payload"]["extensions"]["cost"] == 0
@@ -172,7 +151,7 @@ async def test_bad_tokens_and_ended_cookies_close_with_4401(address: str, api: A
     for payload in ({"authorization": "Bearer nonsense"}, {"authorization": 17}, {"authorization": "Basic x"}):
         async with open_socket(address) as connection:
             await Stream(connection).send({"type": "connection_init", "payload": payload})
-            assert await _close_code(Stream(connection)) == 4401, payload
+            assert (await closing(connection))[0] == 4401, payload
     async with open_socket(address, additional_headers={"cookie": f"{COOKIE}={token}"}) as connection:
         stream = Stream(connection)
         await stream.begin()
@@ -181,7 +160,7 @@ async def test_bad_tokens_and_ended_cookies_close_with_4401(address: str, api: A
     await end_sessions(api, world.ana)
     async with open_socket(address, additional_headers={"cookie": f"{COOKIE}={token}"}) as connection:
         await Stream(connection).send(INIT)
-        assert await _close_code(Stream(connection)) == 4401
+        assert (await closing(connection))[0] == 4401
 
 
 async def test_a_session_that_ends_closes_its_sockets(address: str, api: Api) -> None:
@@ -192,8 +171,8 @@ async def test_a_session_that_ends_closes_its_sockets(address: str, api: Api) ->
         await stays.begin(await begin_session(api, world.bob))
         await end_sessions(api, world.ana)
 
-        assert await _close_code(stream) == 4401
-        assert await _is_open(stays)
+        assert (await closing(stream.connection))[0] == 4401
+        assert await stays.is_answered()
 
 
 async def test_a_board_is_followed_from_snapshot_to_delta(address: str, api: Api) -> None:
@@ -395,4 +374,4 @@ async def test_it_is_served_over_http_too_and_stops_in_good_order(api: Api) -> N
         await connection.recv()
     assert answer.data["tournament"]["label"] == "Test League"
     assert "server" not in answer.headers
-    assert await _close_code(Stream(connection)) == 1012
+    assert (await closing(connection))[0] == 1012

@@ -1,26 +1,19 @@
 """Subscriptions that were asked for before, and sockets that come many at once: little is done anew, rights are."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
 
 from schema.transport.engine import Engine
-from tests.support.api import Api, Stream, open_socket, served
+from tests.support.api import Api, Stream, open_socket
 from tests.support.api_world import begin_session, make_world
 from tests.support.graphql_client import read_operation
 from tests.support.settlement import play
 from tests.support.statements import recorded_statements
 
 BOARDS = read_operation("leaderboardUpdates")
-
-
-@pytest.fixture
-async def address(api: Api) -> AsyncIterator[str]:
-    async with served(api) as found:
-        yield found
 
 
 @pytest.fixture

@@ -1,23 +1,14 @@
 """Equal streams over sockets: executed once, and equal to what each would have been sent alone."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
-import pytest
-
-from tests.support.api import Api, Stream, open_socket, served
+from tests.support.api import Api, Stream, open_socket
 from tests.support.api_world import begin_session, make_world
 from tests.support.football import set_match
 from tests.support.graphql_client import read_operation
 from tests.support.settlement import play
 
 IDS = ["1", 'with "quotes" and \\', "ein Tor für Köln 🏟", "x" * 300]
-
-
-@pytest.fixture
-async def address(api: Api) -> AsyncIterator[str]:
-    async with served(api) as found:
-        yield found
 
 
 def without(value: Any, name: str) -> Any:

@@ -19,18 +19,6 @@ BOARDS = read_operation("leaderboardUpdates")
 ODD_IDS = ['"', "\\", "\\u0041", "a\nb", "\u2028", "ü\U0001f3c6", " ", "null", '"},"type":"error"', "x" * 3_000]
 
 
-@pytest.fixture
-async def address(api: Api) -> AsyncIterator[str]:
-    async with served(api) as found:
-        yield found
-
-
-async def is_answered(stream: Stream) -> bool:
-    """Whether the socket is open, and nothing else was on its way."""
-    await stream.send({"type": "ping", "payload": {"still": "there"}})
-    return await stream.receive(30) == {"type": "pong", "payload": {"still": "there"}}
-
-
 async def begun(connection: ClientConnection) -> Stream:
     stream = Stream(connection)
     await stream.begin()
@@ -56,7 +44,7 @@ async def test_without_an_init_in_time_it_is_closed_with_4408(
         async with open_socket(address) as connection:
             stream = await begun(connection)
             await asyncio.sleep(0.6)
-            assert await is_answered(stream)
+            assert await stream.is_answered()
 
 
 @pytest.mark.parametrize("payload", [{}, {"payload": None}, {"payload": {}}, {"payload": {"of": ["no", 1, "concern"]}}])
@@ -89,7 +77,7 @@ async def test_the_subprotocol_is_ours_or_none(address: str) -> None:
             assert await closing(connection) == (4406, "Subprotocol not acceptable"), offered
     async with open_socket(address, subprotocols=["graphql-ws", "graphql-transport-ws"]) as connection:
         assert connection.subprotocol == "graphql-transport-ws"
-        assert await is_answered(await begun(connection))
+        assert await (await begun(connection)).is_answered()
 
 
 async def test_pings_are_answered_with_their_payload_at_any_time_and_pongs_with_nothing(address: str) -> None:
@@ -104,7 +92,7 @@ async def test_pings_are_answered_with_their_payload_at_any_time_and_pongs_with_
             assert await stream.receive() == {"type": "pong", "payload": payload}
             for pong in ({}, {"payload": None}, {"payload": {"un": "asked"}}):
                 await stream.send({"type": "pong", **pong})
-            assert await is_answered(stream)
+            assert await stream.is_answered()
             if before:
                 await stream.begin()
 
@@ -166,7 +154,7 @@ async def test_an_id_in_use_is_4409_and_names_it(address: str, api: Api) -> None
             assert code == 4409
             assert f"Subscriber for {operation_id} already exists".startswith(reason)
             assert len(reason) > len("Subscriber for ")
-            assert await is_answered(elsewhere)
+            assert await elsewhere.is_answered()
 
 
 async def test_an_id_is_free_again_after_each_kind_of_end(address: str, api: Api) -> None:
@@ -179,7 +167,7 @@ async def test_an_id_is_free_again_after_each_kind_of_end(address: str, api: Api
             for end in ends:
                 message = await stream.receive(30)
                 assert (message["id"], message["type"]) == ("1", end)
-        assert await is_answered(stream)
+        assert await stream.is_answered()
 
 
 async def test_after_complete_of_the_client_nothing_more_comes_of_it(address: str, api: Api) -> None:
@@ -189,7 +177,7 @@ async def test_after_complete_of_the_client_nothing_more_comes_of_it(address: st
         await stream.send({"type": "complete", "id": "1"})
         await play(api.database, world.locked, 3, 2)
         assert (await staying.receive(30))["type"] == "next"
-        assert await is_answered(stream)
+        assert await stream.is_answered()
 
 
 async def test_complete_for_what_is_not_there_is_nothing(address: str) -> None:
@@ -199,7 +187,7 @@ async def test_complete_for_what_is_not_there_is_nothing(address: str) -> None:
         await stream.begin()
         for operation_id in ODD_IDS:
             await stream.send({"type": "complete", "id": operation_id})
-        assert await is_answered(stream)
+        assert await stream.is_answered()
 
 
 async def test_ids_come_back_as_they_went_whoever_writes_them(address: str, api: Api) -> None:
@@ -238,7 +226,7 @@ async def test_an_operation_that_cannot_begin_is_one_error_and_the_others_go_on(
             assert (message["id"], message["type"]) == ("2", "error"), payload
             assert all(set(error) <= {"message", "locations", "path", "extensions"} for error in message["payload"])
             assert len(message["payload"]) >= 1
-            assert await is_answered(stream)  # no complete follows an error
+            assert await stream.is_answered()  # no complete follows an error
         await play(api.database, world.locked, 3, 2)
         message = await stream.receive(30)
         assert (message["id"], message["type"]) == ("1", "next")

@@ -1,7 +1,6 @@
 """GraphQL over server-sent events, distinct connections, read byte by byte; streams mean what they mean on sockets."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -19,12 +18,6 @@ from tests.support.sse import event_stream
 
 BOARDS, MATCHES = read_operation("leaderboardUpdates"), read_operation("matchUpdates")
 NAME = "{ __typename }"
-
-
-@pytest.fixture
-async def address(api: Api) -> AsyncIterator[str]:
-    async with served(api) as found:
-        yield found
 
 
 async def test_a_board_is_followed_resumed_and_equal_to_what_a_socket_is_sent(address: str, api: Api) -> None:

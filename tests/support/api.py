@@ -71,7 +71,7 @@ async def running_api(database_url: str, valkey_url: str, data: Path, **settings
 
 
 @asynccontextmanager
-async def served(api: Api, protocol: type[WebSocketProtocol] | None = None) -> AsyncIterator[str]:
+async def served(api: Api, protocol: type[WebSocketProtocol] | str | None = None) -> AsyncIterator[str]:
     """The application on a free port of this machine; the answer is `127.0.0.1:port`."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         config = _config(api.app, api.settings)
@@ -130,6 +130,11 @@ class Stream:
         async with asyncio.timeout(seconds):
             found: dict[str, Any] = orjson.loads(await self.connection.recv())
         return found
+
+    async def is_answered(self) -> bool:
+        """Whether the socket is open, and nothing else was on its way."""
+        await self.send({"type": "ping", "payload": {"still": "there"}})
+        return await self.receive(30) == {"type": "pong", "payload": {"still": "there"}}
 
     async def data(self, seconds: float = 10) -> dict[str, Any]:
         """The data of the next `next`."""
