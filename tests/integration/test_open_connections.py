@@ -7,9 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from runtime.database import PostgresDatabase
+from schema.transport.connections import Connections, Times
+from schema.transport.outlet import Post
 from tests.support.api import PROTOCOL, Api, Stream, closing, open_socket, running_api, served
 from tests.support.api_world import begin_session, make_world
 from tests.support.football import set_match
@@ -122,3 +126,13 @@ async def _until_cut(stream: Stream) -> None:
             await asyncio.sleep(0.1)
     except (ConnectionClosed, OSError):
         return
+
+
+def test_connections_that_came_together_end_at_moments_of_their_own(database: PostgresDatabase) -> None:
+    drawn = iter([0.0, 0.5, 1.0])
+    times = Times(init=10, life=1_800, blocked=30)
+    post = Post(lambda: False)
+    connections = Connections(
+        database, post, most_a_member=10, times=times, watch_seconds=2, random=lambda: next(drawn)
+    )
+    assert [connections.times().life for _ in range(3)] == pytest.approx([1_620, 1_710, 1_800])
