@@ -5,7 +5,7 @@ With provisional points, or once the facts are here, ranking costs less than ask
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from domain.database import Database
@@ -35,6 +35,7 @@ class RankedMembers:
         self.ids = ids
         self.version = version
         self._places: dict[TournamentId, tuple[Ids, Places]] = {}
+        self._settled: tuple[object, Ranking] | None = None
 
     def places(self, tournament_id: TournamentId, table: ScoreTable) -> Places:
         """Looked up once for all versions of a table; when others have joined, they move on."""
@@ -47,6 +48,13 @@ class RankedMembers:
         found = table.find(self.ids) if moved is None else moved
         self._places[tournament_id] = (table.ids, found)
         return found
+
+    def settled(self, epoch: str, counted: Sequence[Part], rank: Callable[[], Ranking]) -> Ranking:
+        """How they are ranked by settled points alone: once for all versions in which none were added."""
+        parts = [(part.tournament_id, part.settled_version, part.basis, part.weights) for part in counted]
+        if self._settled is None or self._settled[0] != (epoch, parts):
+            self._settled = (epoch, parts), rank()
+        return self._settled[1]
 
 
 class LeagueBoards:
@@ -131,12 +139,13 @@ class LeagueBoards:
 
 def rank_league(state: BoardState, tables: Mapping[TournamentId, ScoreTable], members: RankedMembers) -> Ranking:
     """A league's members by the facts of its tournaments, each under the ruleset of its link."""
+    counted = state.counted
 
     def scores(*, live: bool) -> Integers:
-        return add(members.ids, [_weighed(part, tables[part.tournament_id], members, live) for part in state.counted])
+        return add(members.ids, [_weighed(part, tables[part.tournament_id], members, live) for part in counted])
 
-    settled = Ranking.of(members.ids, scores(live=False))
-    if not any(table.live for table in tables.values()):
+    settled = members.settled(state.epoch, counted, lambda: Ranking.of(members.ids, scores(live=False)))
+    if not any(tables[part.tournament_id].live for part in counted):
         return settled
     return LiveRanking.beside(settled, members.ids, scores(live=True))
 

@@ -80,8 +80,10 @@ class Sheet:
         else:
             known = before.place_of
             at = [known.get(member, -1) for member in self.members]
-            same = (self.numbers == before.numbers[at]).all(axis=1) & (np.array(at) >= 0)
-            same &= _equal(self.names, [before.names[n] for n in at])
+            same = (self.numbers == before.numbers[at]).all(axis=1)
+            # Most rows differ already, where a board has moved: only the others are looked at more closely.
+            for place in np.flatnonzero(same).tolist():
+                same[place] = at[place] >= 0 and self.names[place] == before.names[at[place]]
         places: list[int] = np.flatnonzero(~same).tolist()
         return places
 

@@ -4,7 +4,7 @@ A goal moves all leagues of its tournament at once. What they depend on is then 
 facts are taken from the projection once a version, and who is in a league is kept until the league changes.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from domain.database import Database
@@ -36,18 +36,18 @@ class _Read:
     """What a board is ranked from. Tournaments that the projection does not hold are missing in `tables`."""
 
     state: BoardState
+    counted: Sequence[TournamentId]
     roster: Roster
     tables: Mapping[TournamentId, ScoreTable]
 
     @property
     def missing(self) -> list[TournamentId]:
-        counted = (part.tournament_id for part in self.state.counted)
-        return [tournament_id for tournament_id in counted if tournament_id not in self.tables]
+        return [tournament_id for tournament_id in self.counted if tournament_id not in self.tables]
 
     def rank(self) -> Opened:
         state, tables = self.state, self.tables
         ranking = rank_league(state, tables, self.roster)
-        moments = (tables[part.tournament_id].stamp.computed_at for part in state.counted)
+        moments = (tables[tournament_id].stamp.computed_at for tournament_id in self.counted)
         head = head_of(state, BoardSource.PROJECTION, min(moments, default=state.read_at), len(ranking))
         return Opened(state, head, RankingReader(ranking), self.roster.names)
 
@@ -95,7 +95,7 @@ class ManyLeagues:
             rosters = await self._rosters.of(connection, states.values())
         tables = await self._held.tables(states.values())
         return {
-            key: _Read(state, rosters[state.key.league_id], tables)
+            key: _Read(state, [part.tournament_id for part in state.counted], rosters[state.key.league_id], tables)
             for key, state in states.items()
             if state.key.league_id is not None
         }
