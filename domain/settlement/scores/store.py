@@ -22,8 +22,9 @@ _LEAST = 1
 """A fact changes by one at most; bytes are not negative."""
 # Memory for the guesses of one match: of a million those that change something take 80 MB (a hash may have twice what
 # is set), and less would make the join write them to files. Plans are made for the match at hand: of a million guesses
-# one is needed that reads the tables through, of ten one that does not.
+# one is needed that reads the tables through, of ten one that does not. Statements afterwards keep their plans.
 _PREPARE = text("SELECT set_config('work_mem', '64MB', true), set_config('plan_cache_mode', 'force_custom_plan', true)")
+_AFTERWARDS = text("SET LOCAL plan_cache_mode TO DEFAULT")
 # Each guess finds its deltas in tables with a byte for each score that there is, faster to read than arrays. With
 # a list of deltas to join, the planner, who cannot know how many guesses it will meet, would look up each member by
 # itself. OFFSET 0: else scores are worked out anew for each fact, and read from the table and not from its key.
@@ -53,6 +54,7 @@ async def add(
     for basis, of_basis in groupby(changes, key=lambda change: change.basis):
         match: dict[str, Any] = {"tournament_id": tournament_id, "match_id": match_id}
         written += (await connection.execute(_ADD, match | _values(basis, list(of_basis)))).rowcount
+    await connection.execute(_AFTERWARDS)
     return written
 
 
