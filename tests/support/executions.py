@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from domain.clock import utc_now
@@ -161,11 +162,15 @@ async def moving(
         yield
 
 
-async def until(condition: Callable[[], Awaitable[bool]], *, within: float = 20) -> None:
-    """Wait until a condition holds."""
+async def until(condition: Callable[[], Awaitable[bool]], *, within: float = 20, patience: float = 0.0) -> None:
+    """Wait until a condition holds; `patience` looks ever less often, by this share of what was waited already.
+
+    Who looks fifty times a second takes time from whom he waits for. What comes and goes would be missed, though.
+    """
+    began = monotonic()
     async with asyncio.timeout(within):
         while not await condition():  # noqa: ASYNC110 what is waited for stands in the database
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.02 + patience * (monotonic() - began))
 
 
 async def read_one(database: "PostgresDatabase", execution_id: ExecutionId) -> Execution:
@@ -179,7 +184,7 @@ async def ended(database: "PostgresDatabase", execution_id: ExecutionId, *, with
         state = (await read_one(database, execution_id)).state
         return state not in {ExecutionState.QUEUED, ExecutionState.IN_PROGRESS}
 
-    await until(is_over, within=within)
+    await until(is_over, within=within, patience=0.1)
     return await read_one(database, execution_id)
 
 

@@ -23,11 +23,22 @@ Known = set[tuple[ExecutionId, int]]
 
 @asynccontextmanager
 async def plant(
-    crew: Workers, database: "PostgresDatabase", valkey_url: str, folder: Path, size: int = CREW, place: str = OBEDIENT
+    crew: Workers,
+    database: "PostgresDatabase",
+    valkey_url: str,
+    folder: Path,
+    size: int = CREW,
+    place: str = OBEDIENT,
+    *,
+    sweep_every: float = 0.1,
+    resend_after: float = 1,
 ) -> AsyncIterator[None]:
-    """A relay and a sweeper here, and so many workers that are started again whenever they end."""
+    """A relay and a sweeper here, and so many workers that are started again whenever they end.
+
+    The sweeper is in a hurry, for tests that kill workers.
+    """
     async with (
-        moving(database, valkey_url, folder, resend_after=1),
+        moving(database, valkey_url, folder, sweep_every=sweep_every, resend_after=resend_after),
         background(*(crew.keep(place, PALPITE_WORKER_CONCURRENCY="2") for _ in range(size))),
     ):
         yield
