@@ -28,6 +28,14 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
 _DAY = timedelta(days=1)
+_OF_MATCH = (
+    *("tournament_id", "id", "home_label", "away_label", "kick_off", "missing_since", "result_state"),
+    *("hold_reason", "data_warning"),
+)
+_PENDING_GOALS = [
+    func.coalesce(pending_results.c[f"{side}_extra_time"], pending_results.c[f"{side}_regulation"]).label(side)
+    for side in ("home", "away")
+]
 
 
 async def read_tournaments(
@@ -73,37 +81,23 @@ async def read_doubtful(
     """Matches of which something is odd, by kick-off."""
     is_overdue = _is_overdue(overdue_after)
     is_changed = and_(held_readings.c.match_id.is_not(None), matches.c.result_state.in_(ACCEPTED))
-    names = ("tournament_id", "id", "home_label", "away_label", "kick_off", "missing_since", "result_state")
+    said = (matches.c.missing_since, matches.c.hold_reason, matches.c.data_warning, pending_results.c.id)
     statement = (
         select(
-            *(matches.c[name] for name in (*names, "hold_reason", "data_warning")),
+            *(matches.c[name] for name in _OF_MATCH),
             is_overdue.label("is_overdue"),
             held_readings.c.content,
             pending_results.c.id.label("pending_id"),
             pending_results.c.kind,
             pending_results.c.found_at,
-            *(
-                func.coalesce(pending_results.c[f"{side}_extra_time"], pending_results.c[f"{side}_regulation"]).label(
-                    side
-                )
-                for side in ("home", "away")
-            ),
+            *_PENDING_GOALS,
         )
-        .select_from(
-            matches.outerjoin(held_readings, held_readings.c.match_id == matches.c.id).outerjoin(
-                pending_results, and_(pending_results.c.match_id == matches.c.id, IS_OPEN)
-            )
-        )
+        .select_from(matches)
+        .outerjoin(held_readings, held_readings.c.match_id == matches.c.id)
+        .outerjoin(pending_results, and_(pending_results.c.match_id == matches.c.id, IS_OPEN))
         .where(
             among(matches.c.tournament_id, ids),
-            or_(
-                is_overdue,
-                is_changed,
-                matches.c.missing_since.is_not(None),
-                matches.c.hold_reason.is_not(None),
-                matches.c.data_warning.is_not(None),
-                pending_results.c.id.is_not(None),
-            ),
+            or_(is_overdue, is_changed, *(column.is_not(None) for column in said)),
         )
         .order_by(func.coalesce(matches.c.kick_off, LAST), matches.c.id)
     )
