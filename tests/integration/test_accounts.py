@@ -1,9 +1,7 @@
 """Profiles, sessions and platform roles: what members change of themselves, and admins of members."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -23,7 +21,7 @@ from domain.member.rules import LastAdmin
 from domain.member.tables import members as members_table
 from domain.member.tables import sessions
 from domain.outbox.tables import outbox
-from tests.support.api import Api, Stream, open_socket, running_api, served
+from tests.support.api import Api, Stream, open_socket, served
 from tests.support.api_world import begin_session, make_world
 from tests.support.football import make_league, make_member, make_tournament
 from tests.support.graphql_client import GraphQLClient, id_of
@@ -34,12 +32,6 @@ if TYPE_CHECKING:
 
 ADMIN, MEMBER = PlatformRole.ADMIN, PlatformRole.MEMBER
 REASON = "Helps to run it."
-
-
-@pytest.fixture
-async def api(database_url: str, valkey_url: str, tmp_path: Path) -> AsyncIterator[Api]:
-    async with running_api(database_url, valkey_url, tmp_path) as running:
-        yield running
 
 
 async def run(client: GraphQLClient, name: str, /, **values: Any) -> dict[str, Any]:

@@ -1,9 +1,7 @@
 """Data health: every kind of problem while it stands, its end, its dismissal, and who may see it."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,7 +21,7 @@ from domain.match.model import Goals, KickOffPrecision, MatchStatus, ResultState
 from domain.settlement.result.tables import pending_results
 from domain.tournament.model import TournamentStatus
 from domain.tournament.tables import tournaments
-from tests.support.api import Api, running_api
+from tests.support.api import Api
 from tests.support.api_world import World, make_world
 from tests.support.corrections import correct, make_admin, result
 from tests.support.executions import queue
@@ -306,12 +304,6 @@ async def test_a_dismissal_says_why_and_of_what(database: "PostgresDatabase", ma
 
 
 # ---------------------------------------------------------------- the API
-
-
-@pytest.fixture
-async def api(database_url: str, valkey_url: str, tmp_path: Path) -> AsyncIterator[Api]:
-    async with running_api(database_url, valkey_url, tmp_path) as running:
-        yield running
 
 
 @pytest.fixture

@@ -1,8 +1,6 @@
 """Points of guesses explained, in a tournament and under a league's rules; and a member's guesses in a tournament."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,8 +22,7 @@ from domain.scoring import service as rulesets
 from domain.settlement.tables import settlements
 from domain.tournament.model import TournamentMode
 from runtime.database import PostgresDatabase
-from tests.support.api import running_api
-from tests.support.api_world import World, make_world
+from tests.support.api_world import World
 from tests.support.football import (
     MadeTournament,
     make_league,
@@ -45,12 +42,6 @@ query ($id: ID!, $league: ID) { node(id: $id) { ... on Guess { goals { home away
   lines { fact correct weight points }
   settlement { revision settledVersion settledAt guesses membersChanged effectDigest } } } } }
 """
-
-
-@pytest.fixture
-async def world(database_url: str, valkey_url: str, tmp_path: Path) -> AsyncIterator[World]:
-    async with running_api(database_url, valkey_url, tmp_path) as api:
-        yield await make_world(api)
 
 
 def _guess_id(world: World, match_id: MatchId, member_id: MemberId) -> str:

@@ -1,8 +1,6 @@
 """What a match shows beside its score: how its teams did before, and how often each score was guessed."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +9,7 @@ from sqlalchemy import insert
 from domain.guess import service as guesses
 from domain.match.model import MatchStatus, ResultState
 from domain.tournament.tables import standings
-from tests.support.api import Api, running_api
+from tests.support.api import Api
 from tests.support.api_world import make_world
 from tests.support.football import make_tournament, pass_lock, set_match
 from tests.support.graphql_client import GraphQLClient, id_of
@@ -24,12 +22,6 @@ query ($id: ID!) { tournament(id: $id) {
   matches { edges { node { home { form } away { form } } } }
 } }
 """
-
-
-@pytest.fixture
-async def api(database_url: str, valkey_url: str, tmp_path: Path) -> AsyncIterator[Api]:
-    async with running_api(database_url, valkey_url, tmp_path) as running:
-        yield running
 
 
 async def counts(client: GraphQLClient, match_id: Any) -> list[tuple[int, int, int]] | None:

@@ -1,7 +1,5 @@
 """Under which ruleset a tournament and each league count: chosen freely until the first lock, then never again."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,8 +21,7 @@ from domain.tournament import service as tournaments
 from domain.tournament.model import Tournament, TournamentChange
 from domain.tournament.tables import tournaments as tournaments_table
 from runtime.database import PostgresDatabase
-from tests.support.api import running_api
-from tests.support.api_world import World, make_world
+from tests.support.api_world import World
 from tests.support.football import MadeTournament, make_league, make_member, make_tournament, pass_lock
 from tests.support.graphql_client import id_of
 
@@ -224,12 +221,6 @@ async def test_a_league_founded_late_plays_under_the_tournaments_ruleset(
 
 
 # ---------------------------------------------------------------- the API
-
-
-@pytest.fixture
-async def world(database_url: str, valkey_url: str, tmp_path: Path) -> AsyncIterator[World]:
-    async with running_api(database_url, valkey_url, tmp_path) as api:
-        yield await make_world(api)
 
 
 async def test_a_league_admin_changes_what_the_league_plays(world: World) -> None:

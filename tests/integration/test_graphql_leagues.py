@@ -1,8 +1,7 @@
 """The operations of leagues over the API: what they answer, in how many statements, and what streams hear of them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +14,7 @@ from domain.league.membership import service as memberships
 from domain.league.model import LeagueRole
 from domain.league.tables import league_invites, league_members
 from domain.scoring.service import page_of_latest
-from tests.support.api import Api, Stream, open_socket, running_api, served
+from tests.support.api import Api, Stream, open_socket, served
 from tests.support.api_world import CODE, World, begin_session, make_world
 from tests.support.football import make_league, make_tournament, pass_lock
 from tests.support.graphql_client import GraphQLClient, id_of, read_operation
@@ -23,17 +22,6 @@ from tests.support.settlement import play
 from tests.support.statements import recorded_statements
 
 NOWHERE = UUID(int=7)
-
-
-@pytest.fixture
-async def api(database_url: str, valkey_url: str, tmp_path: Path) -> AsyncIterator[Api]:
-    async with running_api(database_url, valkey_url, tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-async def world(api: Api) -> World:
-    return await make_world(api)
 
 
 async def run(client: GraphQLClient, name: str, /, **values: Any) -> dict[str, Any]:

@@ -1,8 +1,6 @@
 """Who may call what: every root field with every kind of client. A new root field without a row fails."""
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +15,7 @@ from domain.member.tables import sessions
 from domain.schedule.tables import schedules
 from domain.scoring.tables import rulesets
 from schema.build import build_schema
-from tests.support.api import Api, running_api
+from tests.support.api import Api
 from tests.support.api_world import CODE, World, begin_session, make_world
 from tests.support.dead_letters import fail
 from tests.support.executions import queue
@@ -286,12 +284,6 @@ MUTATIONS = [
 ]
 # Tested on sockets, in test_graphql_sockets.py.
 SUBSCRIPTIONS = {"leaderboardUpdates", "matchUpdates", "executionUpdates", "operationsUpdates"}
-
-
-@pytest.fixture
-async def api(database_url: str, valkey_url: str, tmp_path: Path) -> AsyncIterator[Api]:
-    async with running_api(database_url, valkey_url, tmp_path) as running:
-        yield running
 
 
 def test_every_root_field_has_a_row() -> None:

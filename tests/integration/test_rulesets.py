@@ -1,8 +1,6 @@
 """Rulesets: the presets, those on offer, and new versions beside the ones that never change."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,8 +14,7 @@ from domain.scoring import service
 from domain.scoring.model import GuessFact, NewRuleset, Ruleset, ScoreBasis, Weights
 from domain.scoring.tables import FACTS, rulesets
 from runtime.database import PostgresDatabase
-from tests.support.api import running_api
-from tests.support.api_world import World, make_world
+from tests.support.api_world import World
 from tests.support.graphql_client import id_of
 
 PRESETS = {
@@ -26,12 +23,6 @@ PRESETS = {
     "kicktipp": Weights(2, 1, 0, 0, 1),
 }
 WANTED = NewRuleset("office", "Office", ScoreBasis.REGULATION, ((GuessFact.EXACT, 5), (GuessFact.OUTCOME, 1)))
-
-
-@pytest.fixture
-async def world(database_url: str, valkey_url: str, tmp_path: Path) -> AsyncIterator[World]:
-    async with running_api(database_url, valkey_url, tmp_path) as api:
-        yield await make_world(api)
 
 
 async def create(database: PostgresDatabase, wanted: NewRuleset = WANTED, reason: str = "It is wanted.") -> Ruleset:
