@@ -105,7 +105,7 @@ async def _churn(api: Api, tournament_id: "TournamentId", *, every: float) -> No
 async def _come_and_vanish(api: Api, tournament_id: "TournamentId", *, first: int) -> None:
     variables = {"board": {"tournamentId": id_of("Tournament", tournament_id)}, "first": first}
     payload = {"query": read_operation("leaderboardUpdates"), "variables": variables}
-    async with connect(f"ws://{HOST}:{api.port}/graphql", subprotocols=[PROTOCOL]) as socket:
+    async with connect(f"ws://{HOST}:{api.port}/graphql", subprotocols=[PROTOCOL], open_timeout=60) as socket:
         await socket.send(orjson.dumps({"type": "connection_init"}).decode())
         await socket.recv()
         await socket.send(orjson.dumps({"type": "subscribe", "id": "1", "payload": payload}).decode())
