@@ -1,6 +1,7 @@
 """Tables of leagues."""
 
 from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, Integer, Table
+from sqlalchemy.dialects.postgresql import TSTZMULTIRANGE
 
 from domain.league.model import LeagueRole, LeagueTournamentStatus, LeftCause
 from domain.tables import Instant, Uuid, created_at, metadata, one_of, text
@@ -30,6 +31,8 @@ league_members = Table(
     created_at("joined_at"),
     Column("left_at", Instant),
     text("left_cause", nullable=True),
+    # When the member was a VIEWER; a trigger notes it.
+    Column("watched", TSTZMULTIRANGE, nullable=False, server_default="{}"),
     one_of("role", LeagueRole),
     one_of("left_cause", LeftCause),
     CheckConstraint("(left_at IS NULL) = (left_cause IS NULL)", name="left_at"),

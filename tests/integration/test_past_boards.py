@@ -120,6 +120,14 @@ class Played:
             await connection.execute(left.values(left_at=func.clock_timestamp(), left_cause="LEFT"))
             await connection.execute(update(leagues).values(board_version=leagues.c.board_version + 1))
 
+    async def give_role(self, member_id: MemberId, role: str) -> None:
+        """Only a VIEWER is not ranked. Who is not in the league stays out."""
+        async with self.database.begin() as connection:
+            live = league_members.c.left_at.is_(None)
+            given = update(league_members).where(league_members.c.member_id == member_id, live)
+            await connection.execute(given.values(role=role))
+            await connection.execute(update(leagues).values(board_version=leagues.c.board_version + 1))
+
 
 async def make_played(database: "PostgresDatabase", seed: int, *, count: int = 16, matches: int = 9) -> Played:
     chance = random.Random(seed)
@@ -149,6 +157,8 @@ async def random_event(played: Played, chance: random.Random) -> None:
     elif event < 0.4:
         outsider = (await make_members(played.database, 1))[0]
         await join(played.database, played.made.id, [outsider])
+    elif event < 0.5:
+        await played.give_role(chance.choice(played.found[1:]), chance.choice(["VIEWER", "MEMBER"]))
     else:
         await accept(played.database, match_id, chance.randrange(3), chance.randrange(3))
     await settle_queued(played.database)
@@ -261,7 +271,7 @@ async def test_a_past_board_is_ranked_once_and_again_only_when_it_may_have_chang
 
 
 async def play_rounds(database: "PostgresDatabase", seed: int = 5) -> tuple[Played, dict[int, list[RankedRow]]]:
-    """Three rounds; while each is played somebody comes, goes, or a result of an earlier one is corrected."""
+    """Three rounds; while each is played somebody comes, goes, watches, or an earlier result is corrected."""
     played, kept = await make_played(database, seed), {}
     made = played.made
     for number in range(3):
@@ -274,11 +284,13 @@ async def play_rounds(database: "PostgresDatabase", seed: int = 5) -> tuple[Play
             await play(database, made.matches[0], 2, 2)
             await played.enter(await make_member(database, "Late", joins=[made]))
             await played.leave(played.found[3])
+            await played.give_role(played.found[4], "VIEWER")
         if number == 2:
             await play(database, made.matches[1], 0, 2)
             await void(database, made.matches[3])
             await settle_queued(database)
             await played.enter(played.found[3])
+            await played.give_role(played.found[4], "MEMBER")
     kept[2] = await walk(await played.open(played.keys[1]), 50)
     return played, kept
 
@@ -316,9 +328,9 @@ async def test_history_equals_the_boards_after_each_round(database: "PostgresDat
             found = history[member_id][number]
             assert (found.round_id, found.rank, found.points, found.round_points) == expected
     absent = [member_id for member_id, found in history.items() if None in {after.rank for after in found}]
-    assert len(absent) == 2
-    assert played.found[3] in absent
-    assert history[played.found[3]][2].rank is not None
+    assert len(absent) == 3
+    for back in played.found[3:5]:  # one had left, one had only watched
+        assert [after.rank is not None for after in history[back]] == [True, False, True]
 
 
 async def test_history_of_a_past_board_ends_with_it(database: "PostgresDatabase") -> None:

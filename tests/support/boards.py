@@ -64,7 +64,8 @@ WITH result AS (
     WHERE CAST(:league_id AS uuid) IS NULL AND tournament_id = :tournament_id AND joined_at <= :at
     UNION
     SELECT member_id FROM league_members
-    WHERE league_id = :league_id AND role <> 'VIEWER' AND joined_at <= :at AND (left_at IS NULL OR left_at > :at)
+    WHERE league_id = :league_id AND NOT watched @> CAST(:at AS timestamptz)
+        AND joined_at <= :at AND (left_at IS NULL OR left_at > :at)
 ), guess AS (
     SELECT g.member_id, sign(g.home - g.away) = sign(r.home - r.away) AS outcome, g.home = r.home AS home_goals,
         g.away = r.away AS away_goals, g.home = r.home AND g.away = r.away AS exact,

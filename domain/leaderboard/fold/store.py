@@ -5,7 +5,7 @@ from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
-from sqlalchemy import ARRAY, BigInteger, and_, bindparam, column, exists, func, or_, select, true, union_all
+from sqlalchemy import ARRAY, BigInteger, and_, bindparam, column, exists, func, or_, select, union_all
 from sqlalchemy import cast as cast_to
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import TSTZRANGE
@@ -85,11 +85,10 @@ async def read_memberships(
     connection: "AsyncConnection", league_id: LeagueId
 ) -> list[tuple[MemberId, datetime, datetime | None]]:
     """Who was ranked, from when, until when; who came back, or watched for a while, is there more than once."""
-    span = func.unnest(_ranked_spans(), type_=TSTZRANGE).column_valued("span")
+    span = func.unnest(_ranked_spans(), type_=TSTZRANGE).column_valued("span", joins_implicitly=True)
     ends = (func.lower(span, type_=Instant).label("since"), func.upper(span, type_=Instant).label("until"))
     statement = select(league_members.c.member_id, *ends).where(league_members.c.league_id == league_id)
-    found = await connection.execute(statement.select_from(league_members.join(span, true())))
-    return [(MemberId(row.member_id), row.since, row.until) for row in found]
+    return [(MemberId(row.member_id), row.since, row.until) for row in await connection.execute(statement)]
 
 
 # ---------------------------------------------------------------- facts
