@@ -71,7 +71,7 @@ class Boards:
         *,
         kept_members: int = 2_000_000,
         rebuild_pause: timedelta = timedelta(seconds=2),
-        patience: timedelta = timedelta(seconds=4),
+        patience: timedelta = timedelta(seconds=3),
     ) -> None:
         """A process that serves boards.
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 import pytest
 from redis.asyncio import Redis
@@ -12,6 +13,7 @@ from sqlalchemy import func, update
 
 from domain.clock import utc_now
 from domain.ids import LeagueId, MemberId, new_id
+from domain.installation.service import begin_epoch
 from domain.leaderboard.board import OpenBoard
 from domain.leaderboard.model import BoardKey, BoardSource
 from domain.leaderboard.projector import project
@@ -20,6 +22,7 @@ from domain.leaderboard.sheet import COLUMN
 from domain.league.membership.service import leave
 from domain.league.tables import leagues
 from domain.member.profile.service import update as update_profile
+from domain.member.tables import members
 from integrations.valkey.projection import ValkeyProjection
 from tests.support.football import (
     MadeTournament,
@@ -63,19 +66,19 @@ class Played:
 @pytest.fixture
 async def played(database: "PostgresDatabase", valkey: Redis) -> Played:
     made = [await make_tournament(database, matches=3, ruleset=ruleset) for ruleset in ("exact-bonus", "kicktipp")]
-    members = await make_members(database, 12, joins=made)
+    ids = await make_members(database, 12, joins=made)
     for one in made:
         for number, match_id in enumerate(one.matches):
-            for n, member_id in enumerate(members):
+            for n, member_id in enumerate(ids):
                 await put_guess(database, one, match_id, member_id, (n + number) % 3, n % 2)
         await pass_lock(database, *one.matches)
         await play(database, one.matches[0], 2, 1)
         await in_play(database, one.id, one.matches[1], 1, 0)
-    found = Played(database, valkey, made, members)
+    found = Played(database, valkey, made, ids)
     plays: Sequence[list[MadeTournament]] = ([made[0]], [made[1]], made, made, [])
     for n, some in enumerate(plays):
         league = await make_league(
-            database, f"League {n}", members[n], members=members[n + 1 : n + 5], viewers=members[9:], plays=some
+            database, f"League {n}", ids[n], members=ids[n + 1 : n + 5], viewers=ids[9:], plays=some
         )
         found.leagues.append(league)
     await found.project()
@@ -100,12 +103,12 @@ async def test_each_is_what_it_is_by_itself(played: Played) -> None:
         assert board.head == replace(expected.head, computed_at=read_at)
         rows = await board.window(50)
         assert rows == await expected.window(50)
-        members, numbers = await board.numbers(50)
-        assert [row.member_id.bytes for row in rows] == members
+        shown, numbers = await board.numbers(50)
+        assert [row.member_id.bytes for row in rows] == shown
         assert board.names is not None
-        assert {member: board.names[member] for member in members} == {member: names[member] for member in members}
+        assert {member: board.names[member] for member in shown} == {member: names[member] for member in shown}
         movement = await expected.movement(rows)
-        gained = await board.gained(members, numbers[:, COLUMN["rank"]])
+        gained = await board.gained(shown, numbers[:, COLUMN["rank"]])
         assert [movement[row.member_id] for row in rows] == [None] * len(rows) == [None for _ in gained]
         assert board.head.source is BoardSource.PROJECTION
 
@@ -169,3 +172,19 @@ async def test_new_names_and_who_is_in_a_league_are_seen_at_once(played: Played)
         await connection.execute(gone)
     assert await boards.follow(key) is None
     assert await boards.follow(BoardKey(LeagueId(new_id()))) is None
+
+
+async def test_in_another_epoch_equal_versions_mean_nothing(played: Played) -> None:
+    boards, key = played.boards(), played.keys()[2]
+    before = await boards.follow(key)
+    assert before is not None
+    async with played.database.begin() as connection:  # as it was in the backup
+        restored = update(members).where(members.c.id == played.members[3]).values(nick_name="Restored")
+        await connection.execute(restored)
+    await begin_epoch(played.database, present=UUID(before.head.epoch), reason="test")
+    await played.project()
+    board = await boards.follow(key)
+    assert board is not None
+    assert (board.head.version, board.head.epoch == before.head.epoch) == (before.head.version, False)
+    assert board.names is not None
+    assert board.names[played.members[3].bytes] == "Restored"

@@ -19,10 +19,15 @@ if TYPE_CHECKING:
 class Roster(RankedMembers):
     """The members of a league's boards with their nick names."""
 
-    def __init__(self, ids: bytes, names: Collection[str], version: int) -> None:
-        """`ids`: 16 bytes each, ascending."""
-        super().__init__(np.frombuffer(ids, dtype="S16"), version)
+    def __init__(self, ids: bytes, names: Collection[str], state: BoardState) -> None:
+        """`ids`: 16 bytes each, ascending; `state`: of a board of theirs."""
+        super().__init__(np.frombuffer(ids, dtype="S16"), state.league_version)
         self.names = dict(zip(map(id_bytes, self.ids.tolist()), names, strict=True))
+        self._epoch = state.epoch
+
+    def is_of(self, state: BoardState) -> bool:
+        """Whether the league is at that state as it was when they were read."""
+        return (self._epoch, self.version) == (state.epoch, state.league_version)
 
 
 class Rosters:
@@ -36,15 +41,17 @@ class Rosters:
 
     async def of(self, connection: "AsyncConnection", states: Iterable[BoardState]) -> Mapping[LeagueId, Roster]:
         """Of the leagues of boards at states that the connection's snapshot has; only what changed is read."""
-        versions = {state.key.league_id: state.league_version for state in states if state.key.league_id is not None}
-        found = {league_id: self._kept[league_id] for league_id in versions if league_id in self._kept}
+        wanted = {state.key.league_id: state for state in states if state.key.league_id is not None}
+        found = {league_id: self._kept[league_id] for league_id in wanted if league_id in self._kept}
         changed = [
-            league for league, version in versions.items() if league not in found or found[league].version != version
+            league_id
+            for league_id, state in wanted.items()
+            if league_id not in found or not found[league_id].is_of(state)
         ]
         if changed:
             nobody = dict.fromkeys(changed, (b"", list[str]()))
             for league_id, (ids, names) in (nobody | await store.read_members(connection, changed)).items():
-                found[league_id] = Roster(ids, names, versions[league_id])
+                found[league_id] = Roster(ids, names, wanted[league_id])
         for league_id, roster in found.items():
             self._keep(league_id, roster)
         return found
