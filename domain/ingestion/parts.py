@@ -9,7 +9,7 @@ from domain.ids import RoundId, TeamId, TournamentId, new_id
 from domain.ingestion import rules, store
 from domain.ingestion.errors import ConcurrentlyCreated, PrerequisiteMissing
 from domain.ingestion.identity.service import link_teams
-from domain.ingestion.identity.store import named_by_others
+from domain.ingestion.identity.store import named_by_others, raise_matches
 from domain.ingestion.matches import count
 from domain.ingestion.model import Reading
 from domain.ingestion.snapshot import TournamentSnapshot
@@ -129,7 +129,9 @@ async def apply_teams(
     if linked:
         step.note = f"Known here by other names: {len(linked)}."
     if changed or linked:
-        await raise_versions(connection, reading.tournament_id, matches=True)
+        shown = await raise_matches(connection, [team_id for team_id, _ in changed])
+        for tournament_id in sorted(shown | {reading.tournament_id}):
+            await raise_versions(connection, tournament_id, matches=True)
 
 
 def _differs(stored: dict[str, Any], values: dict[str, Any]) -> bool:

@@ -13,10 +13,12 @@ from domain.audit.tables import audit_log
 from domain.clock import utc_now
 from domain.correction.proof.service import verify_one
 from domain.errors import DomainError
+from domain.execution.model import Operation, Target
 from domain.guess import service as guess_service
 from domain.guess.model import Guess, GuessInput
 from domain.guess.tables import guess_revisions, guesses
 from domain.ids import MatchId, MemberId, TournamentId
+from domain.ingestion.service import ingest_teams
 from domain.ingestion.snapshot import MatchSnapshot, TournamentSnapshot
 from domain.leaderboard.fold import store as fold
 from domain.leaderboard.model import AtVersion, BoardKey
@@ -263,6 +265,42 @@ async def _over_time(season: Season, versions: Sequence[int]) -> list[dict[Membe
                 sums[row.member_id] = tuple(map(add, sums[row.member_id], row[4:]))
         found.append(sums)
     return found
+
+
+# ---------------------------------------------------------------- names of teams
+
+
+async def test_a_match_changes_with_the_names_of_its_teams(database: PostgresDatabase) -> None:
+    """In every tournament that they play in; who follows matches asks for those whose versions have risen."""
+    season = Season(database)
+    await season.begin(1)
+    other = await season.whole(map_matches(a_match(score={}), season="1999-00").snapshot)
+    before, counters = (
+        await _match_versions(season),
+        [await _counter(season, one) for one in (season.tournament_id, other)],
+    )
+
+    renamed = [replace(team, name="The Gunners") if team.name == HOME else team for team in season.told.teams]
+    season.tell(replace(season.told, teams=tuple(renamed)))
+    await season.run(Operation.INGEST_TEAMS, ingest_teams, Target(season.tournament_id))
+
+    after = await _match_versions(season)
+    risen = {key for key, version in after.items() if version > before[key]}
+    assert risen == {(season.tournament_id, HOME), (other, HOME)}
+    assert [await _counter(season, one) for one in (season.tournament_id, other)] == [one + 1 for one in counters]
+
+
+async def _match_versions(season: Season) -> dict[tuple[TournamentId, str], int]:
+    """By tournament and home team, as it was called first."""
+    async with season.database.read() as connection:
+        rows = await connection.execute(select(matches.c.tournament_id, matches.c.home_label, matches.c.version))
+        return {(TournamentId(row[0]), row[1]): row[2] for row in rows}
+
+
+async def _counter(season: Season, tournament_id: TournamentId) -> int:
+    async with season.database.read() as connection:
+        counter = select(tournaments.c.match_version).where(tournaments.c.id == tournament_id)
+        return int((await connection.execute(counter)).scalar_one())
 
 
 # ---------------------------------------------------------------- rounds

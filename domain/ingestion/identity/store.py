@@ -1,12 +1,13 @@
 """SQL of teams that a provider tells of under other keys than before."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from sqlalchemy import and_, exists, or_, select, update
 
 from domain.ids import TeamId, TournamentId
 from domain.ingestion.identity.rules import Fixture, StoredTeam
+from domain.match.store import close_gate
 from domain.match.tables import matches
 from domain.tables import among
 from domain.tournament.model import Provider
@@ -42,6 +43,18 @@ async def named_by_others(connection: "AsyncConnection", provider: Provider, ids
     """Those of the teams that other providers have names for too."""
     statement = select(teams.c.id).where(among(teams.c.id, ids), _is_named(provider_refs.c.provider != provider))
     return {TeamId(row.id) for row in await connection.execute(statement)}
+
+
+async def raise_matches(connection: "AsyncConnection", ids: Sequence[TeamId]) -> set[TournamentId]:
+    """Raise the versions of all matches of teams that are called otherwise now; the answer is their tournaments."""
+    of_teams = or_(*(among(side, ids) for side in _SIDES))
+    rows = await connection.execute(select(matches.c.tournament_id).where(of_teams).distinct())
+    found = {TournamentId(tournament_id) for tournament_id in rows.scalars()}
+    for tournament_id in sorted(found):
+        await close_gate(connection, tournament_id)
+    await connection.execute(select(matches.c.id).where(of_teams).order_by(matches.c.id).with_for_update())
+    await connection.execute(update(matches).where(of_teams).values(version=matches.c.version + 1))
+    return found
 
 
 async def replace_teams(
