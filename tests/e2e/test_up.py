@@ -1,25 +1,28 @@
 """`palpite up` as a user sees it: ready, stopped, killed, recovered; and one clear line for what is wrong."""
 
-import json
 import os
 import re
 import signal
 import socket
-import subprocess
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import asyncpg
-import psutil
 import pytest
 
 from runtime.database_url import parse_database_url
 from runtime.embedded.postgres import EmbeddedPostgres
 from tests.support.memory import data_in_memory
-from tests.support.palpite import RunningPalpite, kill_all, run_palpite, started_palpite, survivors
+from tests.support.palpite import (
+    RunningPalpite,
+    assert_one_line,
+    get_json,
+    kill_all,
+    run_palpite,
+    started_palpite,
+    survivors,
+)
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -36,20 +39,6 @@ def running(data: Path) -> Iterator[RunningPalpite]:
         yield palpite
 
 
-def _get(url: str) -> tuple[int, dict[str, object]]:
-    try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
-            return answer.status, json.load(answer)
-    except urllib.error.HTTPError as problem:
-        with problem:
-            return problem.code, json.load(problem)
-
-
-def _child(running: RunningPalpite, name: str) -> psutil.Process:
-    children = psutil.Process(running.process.pid).children()
-    return next(child for child in children if child.cmdline()[-1] == name)
-
-
 async def _database(data: Path, statement: str) -> object:
     connection = await asyncpg.connect(**parse_database_url(EmbeddedPostgres(data).url).raw_arguments())
     try:
@@ -59,17 +48,20 @@ async def _database(data: Path, statement: str) -> object:
 
 
 async def test_it_serves_and_stops_within_five_seconds_and_keeps_its_data(data: Path) -> None:
+    named = re.compile(r"^(up|db|serve|worker|scheduler) +\| .")
     with started_palpite("up", "--port", "0", "--data", str(data)) as palpite:
         address = palpite.wait_until_ready()
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+", address)
-        assert _get(f"{address}/healthz") == (200, {"status": "ok"})
-        assert _get(f"{address}/readyz")[0] == 200
+        assert get_json(f"{address}/healthz") == (200, {"status": "ok"})
+        assert get_json(f"{address}/readyz")[0] == 200
         await _database(data, "CREATE TABLE kept AS SELECT 42 AS n")
         family = palpite.family()
         names = {process.cmdline()[-1] for process in family[1:] if process.cmdline()}
         assert {"serve", "worker", "scheduler"} <= names
         assert palpite.end(signal.SIGTERM, seconds=5) == 0
         assert survivors(family, seconds=2) == []
+        # Of each other line it is told which process wrote it.
+        assert [line for line in palpite.lines if not named.match(line) and not line.startswith("ready ")] == []
 
     with started_palpite("up", "--port", "0", "--data", str(data)) as palpite:
         palpite.wait_until_ready()
@@ -119,68 +111,15 @@ def test_when_only_the_supervisor_is_killed_nothing_lives_on(running: RunningPal
     assert survivors(family, seconds=10) == []
 
 
-@pytest.mark.parametrize("name", ["serve", "worker", "scheduler"])
-def test_a_process_that_dies_is_back_within_ten_seconds(running: RunningPalpite, name: str) -> None:
-    began = time.monotonic()
-    address = running.wait_until_ready()
-    first_start = time.monotonic() - began
-    first = _child(running, name)
-    first.kill()
-    running.wait_for_line(lambda line: f"{name} ended (SIGKILL); starting it again" in line, seconds=10)
-
-    deadline = time.monotonic() + max(10, 2 * first_start)  # the latter on a machine that is busy
-    while not _is_back(running, name, first.pid, address):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
-def _is_back(running: RunningPalpite, name: str, old: int, address: str) -> bool:
-    try:
-        return _child(running, name).pid != old and _get(f"{address}/readyz")[0] == 200
-    except (StopIteration, OSError, psutil.NoSuchProcess, IndexError):
-        return False
-
-
-def test_a_server_that_dies_is_back(running: RunningPalpite, data: Path) -> None:
-    address = running.wait_until_ready()
-    psutil.Process(int((data / "postgres" / "postmaster.pid").read_text().split("\n")[0])).kill()
-    running.wait_for_line(lambda line: "PostgreSQL had ended and was started again" in line, seconds=20)
-
-    deadline = time.monotonic() + 15
-    while _get(f"{address}/readyz")[0] != 200:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
-def test_output_names_the_process_of_each_line(running: RunningPalpite) -> None:
-    running.wait_until_ready()
-    running.end(signal.SIGTERM, seconds=5)
-    named = re.compile(r"^(up|db|serve|worker|scheduler) +\| .")
-
-    assert [line for line in running.lines if not named.match(line) and not line.startswith("ready ")] == []
-
-
 def test_a_port_in_use_is_one_sentence(data: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         for command in (["up", "--data", str(data)], ["serve"]):
-            _assert_one_line(
+            assert_one_line(
                 run_palpite(*command, "--port", str(port), REDIS_URL="redis://x/0", DATABASE_URL="postgres://x/y"),
                 f"palpite: Port {port} on 127.0.0.1 cannot be used (address already in use): stop the program that "
                 "uses it, or choose another port with --port or PALPITE_PORT.",
             )
-
-
-def test_a_second_one_on_the_same_folder_is_refused(running: RunningPalpite, data: Path) -> None:
-    running.wait_until_ready()
-
-    _assert_one_line(
-        run_palpite("up", "--port", "0", "--data", str(data)),
-        f"palpite: Another Palpite (process {running.process.pid}) uses the data folder {data}: stop it, or choose "
-        "another folder with --data or PALPITE_DATA.",
-    )
-    assert run_palpite("db", "status", PALPITE_DATA=str(data)).returncode == 0  # a command may share its servers
-    assert running.process.poll() is None
 
 
 def test_a_folder_of_another_version_is_one_line(data: Path) -> None:
@@ -221,11 +160,6 @@ def test_an_unreachable_server_is_one_line(data: Path) -> None:
         assert "start it, or correct DATABASE_URL." in output
         assert "Traceback" not in output
         assert "hidden" not in output
-
-
-def _assert_one_line(done: "subprocess.CompletedProcess[str]", line: str) -> None:
-    assert (done.returncode, done.stderr) == (2, line + "\n")
-    assert done.stdout == ""
 
 
 def test_nothing_is_left_in_the_environment_of_the_tests() -> None:

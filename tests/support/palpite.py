@@ -1,5 +1,6 @@
 """The program `palpite` as a process: start it, read its lines, end it. Nothing of it outlives the block."""
 
+import json
 import os
 import queue
 import signal
@@ -7,6 +8,8 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -118,6 +121,22 @@ def started_program(*arguments: str, **settings: str) -> Iterator[RunningPalpite
         reader.join(timeout=10)
         if process.stdout is not None:
             process.stdout.close()
+
+
+def get_json(url: str) -> tuple[int, dict[str, object]]:
+    """Status and body of an answer, a refusal too."""
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as problem:
+        with problem:
+            return problem.code, json.load(problem)
+
+
+def assert_one_line(done: "subprocess.CompletedProcess[str]", line: str) -> None:
+    """A command has ended with one line that says what is wrong."""
+    assert (done.returncode, done.stderr) == (2, line + "\n")
+    assert done.stdout == ""
 
 
 def kill_all(processes: list[psutil.Process]) -> None:

@@ -9,6 +9,7 @@ WHOLE = (
     "tests/e2e/pages/",
     "tests/e2e/test_clients.py",
     "tests/e2e/test_image.py",
+    "tests/e2e/test_up_running.py",
     "tests/integration/test_cluster.py",
 )
 """Files and folders whose tests share an installation."""
