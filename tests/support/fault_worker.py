@@ -127,6 +127,8 @@ class Nursery:
 
     def __init__(self) -> None:
         self._alive: set[int] = set()
+        # Without a buffer: an order in it would wait for the next one, for it is the pipe that is looked at.
+        self._orders = open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)  # noqa: SIM115
 
     def serve(self) -> None:
         try:
@@ -138,9 +140,9 @@ class Nursery:
                     os.kill(pid, signal.SIGKILL)
 
     def _take_order(self) -> bool:
-        if not select.select([sys.stdin], [], [], 0.02)[0]:
+        if not select.select([self._orders], [], [], 0.02)[0]:
             return True
-        line = sys.stdin.readline()
+        line = self._orders.readline()
         if line:
             self._bear(json.loads(line))
         return bool(line)

@@ -41,6 +41,11 @@ async def plant(
         moving(database, valkey_url, folder, sweep_every=sweep_every, resend_after=resend_after),
         background(*(crew.keep(place, PALPITE_WORKER_CONCURRENCY="2") for _ in range(size))),
     ):
+
+        async def are_there() -> bool:
+            return len(crew.running) >= size
+
+        await until(are_there, within=60)
         yield
 
 
