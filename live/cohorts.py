@@ -83,12 +83,14 @@ class Cohort(Generic[K, S, N, D]):
             self._common.leave()
         if self._task is not None:
             self._task.cancel()
+            self._task = None  # it knows this one, and the two would wait for the garbage collector
 
     async def stop(self) -> None:
         """End every subscription in good order."""
+        task = self._task
         self._end_all(None)
-        if self._task is not None:
-            await asyncio.gather(self._task, return_exceptions=True)
+        if task is not None:
+            await asyncio.gather(task, return_exceptions=True)
 
     async def _run(self) -> None:
         try:

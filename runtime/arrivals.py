@@ -46,6 +46,7 @@ class HttpProtocol(HttpToolsProtocol):
     def handle_websocket_upgrade(self) -> None:
         super().handle_websocket_upgrade()
         self.scope = None  # type: ignore[assignment]
+        self.parser = None  # type: ignore[assignment]  # they know each other; uvicorn parts them at other ends only
 
     def _arriving(self) -> tuple[int, bool] | None:
         """The request of which something is missing, and whether that is its head; mostly a request comes at once."""

@@ -74,7 +74,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.writable = _WRITABLE
 
     def connection_made(self, transport: "BaseTransport") -> None:
-        self.on_ready = lambda: None
+        self.on_ready = _nothing
         super().connection_made(transport)
         self.transport.set_write_buffer_limits(high=_BUFFERED)
         connection = transport.get_extra_info("socket")
@@ -96,6 +96,10 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.blocked_at = None
         self._settle()
         self.on_ready()
+        # What knows each other waits for the garbage collector, and this for long.
+        self.on_ready = _nothing
+        if (scope := getattr(self, "scope", None)) is not None:
+            scope["extensions"].pop(EXTENSION, None)
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -164,6 +168,10 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def _settle(self) -> None:
         self.is_ready = self.blocked_at is None and self.is_open
+
+
+def _nothing() -> None:
+    """Nobody waits."""
 
 
 def _header(length: int) -> bytes:

@@ -70,6 +70,7 @@ class Seated:
         return False
 
     def end(self, problem: Exception | None) -> None:
+        self._seat = None
         self._outlet.flush()
         self._outlet.leave(self)
         self._owner.end(self._id, self, problem)
@@ -86,6 +87,7 @@ class Seated:
             self._joining.cancel()
         if self._seat is not None:
             self._seat.leave()
+            self._seat = None
 
     async def _go_on(self, joining: Begun[None]) -> None:
         try:
