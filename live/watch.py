@@ -17,7 +17,9 @@ from live.topics import Pace, Topic
 
 _log = logging.getLogger(__name__)
 _AT_ONCE = 200
-"""So many windows are compared by one statement, and begin to be read in one turn of the event loop: some 10 ms."""
+"""So many windows are compared by one statement: some milliseconds."""
+_TURN = 25
+"""So many begin to be read in one turn of the event loop."""
 
 
 class Watch(Generic[K, S, N, D]):
@@ -136,8 +138,10 @@ class Watch(Generic[K, S, N, D]):
         if self._away:
             self._away = False
             self.restore()
-        for key in keys:
+        for number, key in enumerate(keys, 1):
             self._refresh_moved(key, versions.get(key))
+            if number % _TURN == 0:
+                await asyncio.sleep(0)
         return True
 
     def _refresh_moved(self, key: K, version: int | None) -> None:

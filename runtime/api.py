@@ -86,7 +86,7 @@ def _settle_memory() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(5_000, 2, 300)
+    gc.set_threshold(2_000, 2, 750)
 
 
 @asynccontextmanager
