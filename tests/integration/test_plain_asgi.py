@@ -1,7 +1,13 @@
 """The same streams on a server that lends nothing: what is sent goes through plain ASGI."""
 
+import asyncio
 import logging
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
 
+import hypercorn.asyncio
 import pytest
 
 from tests.support.api import Api, Stream, open_socket, served
@@ -10,12 +16,30 @@ from tests.support.graphql_client import read_operation
 from tests.support.settlement import play
 
 BOARDS = read_operation("leaderboardUpdates")
-PLAIN = "websockets-sansio"
 
 
-async def test_boards_are_followed_alike_by_plain_asgi(api: Api, address: str) -> None:
+def _by_plain_uvicorn(api: Api) -> AbstractAsyncContextManager[str]:
+    return served(api, "websockets-sansio")
+
+
+@asynccontextmanager
+async def _by_hypercorn(api: Api) -> AsyncIterator[str]:
+    over = asyncio.Event()
+    config = hypercorn.Config()
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    config.bind = [f"fd://{listener.detach()}"]  # it closes it
+    app: Any = api.app
+    serving = asyncio.create_task(hypercorn.asyncio.serve(app, config, shutdown_trigger=over.wait))
+    yield f"127.0.0.1:{port}"
+    over.set()
+    await serving
+
+
+@pytest.mark.parametrize("served_by", [_by_plain_uvicorn, _by_hypercorn])
+async def test_boards_are_followed_alike_by_plain_asgi(api: Api, address: str, served_by: Any) -> None:
     world = await make_world(api)
-    async with served(api, PLAIN) as plain, open_socket(address) as lent, open_socket(plain) as given:
+    async with served_by(api) as plain, open_socket(address) as lent, open_socket(plain) as given:
         streams = [Stream(lent), Stream(given)]
         for stream in streams:
             await stream.begin()
