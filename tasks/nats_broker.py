@@ -88,8 +88,9 @@ class NatsBroker(PullBasedJetStreamBroker):
     async def listen(self) -> AsyncGenerator[AckableMessage, None]:
         """Messages until told to stop; while the server is away it waits, and makes a queue that has vanished anew."""
         while not self._stop.is_set():
-            for message in await self._fetch():
-                self._held[message.reply] = message
+            found = await self._fetch()
+            self._held |= {message.reply: message for message in found}
+            for message in found:
                 yield AckableMessage(data=message.data, ack=self._ack_of(message))
 
     async def _fetch(self) -> list[Msg]:

@@ -7,10 +7,10 @@ import asyncio
 import signal
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 import pytest
@@ -319,6 +319,22 @@ async def test_a_stopping_worker_hands_back_what_it_had_fetched(
 
     assert {(await read_one(database, one)).attempt for one in ids} == {1}
     assert took < 20  # NATS would deliver them once more by itself, after half a minute
+
+
+async def test_what_nobody_has_taken_of_a_fetch_is_handed_back(jobs: Queue) -> None:
+    brokers = [create_broker(jobs.url, stop=asyncio.Event()) for _ in range(2)]
+    for broker in brokers:
+        broker.is_worker_process = True
+        await broker.startup()
+    await send(brokers[0], [{"jobId": str(number)} for number in range(3)])
+    taken, handed_back = [cast("AsyncGenerator[Any, None]", broker.listen()) for broker in brokers]
+    await anext(taken)
+    await brokers[0].shutdown()
+    async with asyncio.timeout(15):  # NATS would deliver them once more by itself, after half a minute
+        for _ in range(3):
+            await (await anext(handed_back)).ack()
+    await brokers[1].shutdown()
+    assert await jobs.length() == 0
 
 
 async def test_a_stopped_worker_leaves_its_group(
