@@ -4,8 +4,8 @@ One table look-up by scoreline for each match; a million members and ten matches
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TypeAlias
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
 from uuid import UUID
 
 import numpy as np
@@ -16,20 +16,26 @@ from domain.match.model import Goals
 from domain.scoring.model import Facts, Weights
 from domain.scoring.rules import facts as facts_of
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Codes: TypeAlias = "NDArray[np.int16]"
 GOALS_BELOW = 100
 
 
-@dataclass(frozen=True)
+@dataclass
 class MatchGuesses:
     """The guesses of a match that has locked; members by id, ascending."""
 
     ids: Ids
     lines: tuple[Goals, ...]
     """The distinct guesses."""
-    codes: Integers
+    codes: Codes
     """Of each member, which of `lines`."""
     version: int
     """Seconds that the lock had been over when they were read, up to the point from which they cannot change."""
+    _among: tuple[Ids, Codes] | None = field(default=None, init=False, repr=False, compare=False)
+    """The members of a board and their codes, as they were asked for last: they are the same from goal to goal."""
 
     @classmethod
     def of_copy(cls, data: bytes, version: int) -> "MatchGuesses":
@@ -37,17 +43,29 @@ class MatchGuesses:
         ids, goals = read_copy(data, 2)
         distinct, codes = np.unique(goals[:, 0] * GOALS_BELOW + goals[:, 1], return_inverse=True)
         lines = tuple(Goals(*divmod(line, GOALS_BELOW)) for line in distinct.tolist())
-        return cls(ids, lines, codes.astype(np.int64), version)
+        return cls(ids, lines, codes.astype(np.int16), version)
 
     def __len__(self) -> int:
         return len(self.ids)
 
-    def worth(self, score: Goals) -> Integers:
-        """Facts of each member's guess against a score."""
-        worth = [facts_of(line, score) for line in self.lines]
-        table = np.array(worth, dtype=np.int64).reshape(len(worth), len(Facts._fields))  # also when nobody has guessed
-        found: Integers = table[self.codes]
+    def worth(self, members: Ids, score: Goals) -> Integers:
+        """Facts of each member's guess against a score; none where there is no guess."""
+        nothing = (0,) * len(Facts._fields)
+        table = np.array([*(facts_of(line, score) for line in self.lines), nothing], dtype=np.int64)
+        found: Integers = table[self._codes_among(members)]
         return found
+
+    def _codes_among(self, members: Ids) -> Codes:
+        """Of each of these members (ascending), which of `lines`; one more than there are stands for no guess."""
+        kept = self._among
+        if kept is not None and np.array_equal(kept[0], members):
+            return kept[1]
+        codes = np.full(len(members), len(self.lines), dtype=np.int16)
+        if len(self):
+            at = np.minimum(np.searchsorted(self.ids, members), len(self) - 1)
+            codes = np.where(self.ids[at] == members, self.codes[at], codes)
+        self._among = members, codes
+        return codes
 
 
 Judged: TypeAlias = tuple[MatchGuesses, Goals]
@@ -84,12 +102,8 @@ class LiveRanking(Ranking):
 def add_live(ids: Ids, facts: Integers, judged: Sequence[Judged]) -> Integers:
     """Facts of members (ascending): settled ones, and those of their guesses of live matches on top."""
     total = facts.astype(np.int64)
-    if not len(ids):
-        return total
     for guesses, score in judged:
-        places = np.minimum(np.searchsorted(ids, guesses.ids), len(ids) - 1)
-        is_here = ids[places] == guesses.ids
-        total[places[is_here]] += guesses.worth(score)[is_here]
+        total += guesses.worth(ids, score)
     return total
 
 

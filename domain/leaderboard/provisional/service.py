@@ -24,7 +24,7 @@ class LockedGuesses:
     """Guesses of matches that have locked. They stand, unless the lock or the sides turn out to be others."""
 
     def __init__(self, database: Database, kept_members: int = 10_000_000) -> None:
-        """`kept_members`: how many guesses, over all matches, may be held (24 bytes each)."""
+        """`kept_members`: how many guesses, over all matches, may be held (20 bytes each)."""
         self._database = database
         self._kept: VersionCache[MatchGuesses] = VersionCache(kept_members, len)
 
