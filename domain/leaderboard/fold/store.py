@@ -44,7 +44,10 @@ def members_of_league(league_id: LeagueId, *, at: datetime | None = None) -> "Se
     statement = select(league_members.c.member_id).where(league_members.c.league_id == league_id)
     if at is None:
         return statement.where(league_members.c.left_at.is_(None), league_members.c.role != LeagueRole.VIEWER)
-    return statement.where(_ranked_spans().op("@>")(cast_to(at, Instant))).distinct()
+    # Said in parts, whose shares the planner can estimate; of a span that is put together it knows nothing.
+    member, moment = league_members.c, cast_to(at, Instant)
+    had_left = and_(member.left_at.is_not(None), member.left_at <= at)
+    return statement.where(member.joined_at <= at, ~had_left, ~member.watched.op("@>")(moment)).distinct()
 
 
 def members_ever(league_id: LeagueId) -> "Select[Any]":
