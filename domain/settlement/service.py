@@ -162,6 +162,6 @@ async def _change_scores(
     """Every guesser has a row on the boards, since joining makes it: anything else would lose points in silence."""
     if not expected:
         return
-    written = await scores.add(connection, match.tournament_id, match.id, changes)
+    written = await scores.add(connection, match.tournament_id, match.id, changes, expected)
     if written != expected:
         raise RuntimeError(f"Settling match {match.id} wrote {written} scores where {expected} change.")

@@ -22,9 +22,16 @@ _LEAST = 1
 """A fact changes by one at most; bytes are not negative."""
 # Memory for the guesses of one match: of a million those that change something take 80 MB (a hash may have twice what
 # is set), and less would make the join write them to files. Plans are made for the match at hand: of a million guesses
-# one is needed that reads the tables through, of ten one that does not. Statements afterwards keep their plans.
-_PREPARE = text("SELECT set_config('work_mem', '64MB', true), set_config('plan_cache_mode', 'force_custom_plan', true)")
-_AFTERWARDS = text("SET LOCAL plan_cache_mode TO DEFAULT")
+# one is needed that reads the tables through, of ten one that does not. A planner without statistics, as of a season
+# that has just been joined, would take the first for the second and compare each guess with each row of scores: a
+# second for 2,000 members. Statements afterwards keep their plans.
+_PREPARE = text(
+    "SELECT set_config('work_mem', '64MB', true), set_config('plan_cache_mode', 'force_custom_plan', true),"
+    " set_config('enable_nestloop', :nested, true)"
+)
+_AFTERWARDS = text("SELECT set_config('plan_cache_mode', 'auto', true), set_config('enable_nestloop', 'on', true)")
+_MANY = 500
+"""So many rows to write are too many to be looked for one by one."""
 # Each guess finds its deltas in tables with a byte for each score that there is, faster to read than arrays. With
 # a list of deltas to join, the planner, who cannot know how many guesses it will meet, would look up each member by
 # itself. OFFSET 0: else scores are worked out anew for each fact, and read from the table and not from its key.
@@ -43,13 +50,13 @@ WHERE score.tournament_id = :tournament_id AND score.basis = :basis AND score.me
 
 
 async def add(
-    connection: "AsyncConnection", tournament_id: TournamentId, match_id: MatchId, changes: Iterable[Delta]
+    connection: "AsyncConnection", tournament_id: TournamentId, match_id: MatchId, changes: Iterable[Delta], rows: int
 ) -> int:
     """Add deltas, ordered by basis, to the facts of all who guessed their scores; the answer is the rows written.
 
-    One statement for each basis; rows that stay as they are are not written.
+    One statement for each basis; rows that stay as they are are not written. `rows`: how many there should be.
     """
-    await connection.execute(_PREPARE)
+    await connection.execute(_PREPARE, {"nested": "off" if rows >= _MANY else "on"})
     written = 0
     for basis, of_basis in groupby(changes, key=lambda change: change.basis):
         match: dict[str, Any] = {"tournament_id": tournament_id, "match_id": match_id}
