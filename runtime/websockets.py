@@ -28,7 +28,6 @@ _BUFFERED = 32 * 1024
 """Bytes that wait here before nothing more is written."""
 _FAREWELL = 1.0
 """Seconds that a peer which takes nothing has for taking the close frame."""
-_TEXT = 0x81
 _WRITABLE = asyncio.Event()
 _WRITABLE.set()
 """That of all who may write; who may not has one of its own."""
@@ -175,7 +174,7 @@ def _nothing() -> None:
 
 
 def _header(length: int) -> bytes:
-    """What goes before the text of a server's frame."""
+    """What goes before the text of a server's frame (RFC 6455, 5.2): whole, text, unmasked, its length."""
     if 125 < length < 65_536:
         return b"\x81\x7e" + length.to_bytes(2)
-    return bytes((_TEXT, length)) if length < 126 else b"\x81\x7f" + length.to_bytes(8)
+    return bytes((0x81, length)) if length < 126 else b"\x81\x7f" + length.to_bytes(8)

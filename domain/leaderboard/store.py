@@ -215,6 +215,7 @@ def _is_asked(given: frozenset[str]) -> "ColumnElement[bool]":
 
 
 def to_part(row: "Row[Any]") -> Part:
+    """A tournament's part of a board, from a row with its versions, ruleset and counts of matches."""
     mode, basis = TournamentMode(row.mode), ScoreBasis(row.basis)
     has_baseline = row.baseline_version is not None
     return Part(
