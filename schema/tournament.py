@@ -180,7 +180,7 @@ class Round(Node):
 
     @classmethod
     def from_domain(cls, found: domain.Round) -> Self:
-        """Shape a found."""
+        """Shape a round."""
         return cls(
             source=found,
             id=global_id("Round", found.id),

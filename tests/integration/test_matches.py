@@ -18,6 +18,7 @@ from domain.tournament import store as tournament_store
 from domain.tournament.tables import tournaments
 from runtime.database import PostgresDatabase
 from tests.support.football import make_member, make_tournament, pass_lock, put_guess, set_match
+from tests.support.matches import planned_match
 from tests.support.statements import recorded_statements
 
 NOON = datetime(2027, 3, 1, 12, tzinfo=UTC)
@@ -31,34 +32,14 @@ async def read(database: PostgresDatabase, match_id: MatchId) -> Match:
 async def test_a_match_as_it_was_stored(database: PostgresDatabase) -> None:
     made = await make_tournament(database, matches=2, rounds=2, kick_off=NOON)
     match_id = made.matches[1]
-    expected = Match(
+    expected = planned_match(
         id=match_id,
         tournament_id=made.id,
         round_id=made.rounds[1],
         home_team_id=made.teams[2],
         away_team_id=made.teams[3],
-        home_label="Home",
-        away_label="Away",
         kick_off=NOON,
-        kick_off_precision=KickOffPrecision.EXACT,
         lock_at=NOON,
-        is_locked=False,
-        status=MatchStatus.NOT_STARTED,
-        minute=None,
-        goals=None,
-        regulation=None,
-        after_extra_time=None,
-        shoot_out=None,
-        result_state=ResultState.NONE,
-        result_kind=ResultKind.PLAYED,
-        result_revision=0,
-        hold_reason=None,
-        data_warning=None,
-        version=1,
-        stadium=None,
-        last_checked_at=None,
-        is_settled=False,
-        is_paused=False,
     )
     found = await service.read_matches(database, [match_id, MatchId(uuid4())])
     assert found == {match_id: expected}

@@ -9,37 +9,15 @@ import pytest
 
 from domain.guess.model import Guess, GuessInput, GuessState
 from domain.guess.rules import goal_faults, guess_state, refusal, request_faults
-from domain.ids import MatchId, MemberId, RoundId, TeamId, TournamentId
-from domain.match.model import Goals, KickOffPrecision, Match, MatchStatus, ResultKind, ResultState
+from domain.ids import MatchId, MemberId, TeamId
+from domain.match.model import Goals, MatchStatus, ResultKind, ResultState
+from tests.support.matches import planned_match
 
-MATCH = Match(
-    id=MatchId(UUID(int=1)),
-    tournament_id=TournamentId(UUID(int=2)),
-    round_id=RoundId(UUID(int=3)),
+MATCH = planned_match(
     home_team_id=TeamId(UUID(int=4)),
     away_team_id=TeamId(UUID(int=5)),
-    home_label="Home",
-    away_label="Away",
     kick_off=datetime(2026, 11, 24, 20, tzinfo=UTC),
-    kick_off_precision=KickOffPrecision.EXACT,
     lock_at=datetime(2026, 11, 24, 20, tzinfo=UTC),
-    is_locked=False,
-    status=MatchStatus.NOT_STARTED,
-    minute=None,
-    goals=None,
-    regulation=None,
-    after_extra_time=None,
-    shoot_out=None,
-    result_state=ResultState.NONE,
-    result_kind=ResultKind.PLAYED,
-    result_revision=0,
-    hold_reason=None,
-    data_warning=None,
-    version=1,
-    stadium=None,
-    last_checked_at=None,
-    is_settled=False,
-    is_paused=False,
 )
 GIVEN = Guess(MATCH.tournament_id, MATCH.id, MemberId(UUID(int=6)), Goals(2, 1), 1, MATCH.kick_off, None)
 NONE = replace(GIVEN, goals=None, revision=0, saved_at=None)

@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.ids import MatchId, MemberId, RoundId, TournamentId
+from domain.ids import MatchId, MemberId, TournamentId
 from domain.leaderboard.model import BoardHead, BoardKey, BoardSource, RankedRow
 from domain.leaderboard.sheet import UNMOVED, Sheet, numbers_of_rows
-from domain.match.model import Goals, KickOffPrecision, Match, MatchStatus, ResultKind, ResultState
+from domain.match.model import Goals, Match, MatchStatus
 from domain.member.model import Member
 from live.boards import BoardState, board_delta
 from live.matches import MatchState, match_delta
+from tests.support.matches import planned_match
 
 if TYPE_CHECKING:
     from domain.leaderboard.board import OpenBoard
@@ -154,36 +155,7 @@ def test_applying_a_delta_gives_the_window_whatever_the_change(
 
 
 def _match(n: int, **changes: Any) -> Match:
-    match = Match(
-        id=MatchId(UUID(int=n)),
-        tournament_id=_TOURNAMENT,
-        round_id=RoundId(UUID(int=2)),
-        home_team_id=None,
-        away_team_id=None,
-        home_label="Home",
-        away_label="Away",
-        kick_off=_NOW,
-        kick_off_precision=KickOffPrecision.EXACT,
-        lock_at=_NOW,
-        is_locked=False,
-        status=MatchStatus.NOT_STARTED,
-        minute=None,
-        goals=None,
-        regulation=None,
-        after_extra_time=None,
-        shoot_out=None,
-        result_state=ResultState.NONE,
-        result_kind=ResultKind.PLAYED,
-        result_revision=0,
-        hold_reason=None,
-        data_warning=None,
-        version=1,
-        stadium=None,
-        last_checked_at=None,
-        is_settled=False,
-        is_paused=False,
-    )
-    return replace(match, **changes)
+    return planned_match(id=MatchId(UUID(int=n)), **changes)
 
 
 def test_matches_that_changed_entered_and_left_are_told() -> None:
