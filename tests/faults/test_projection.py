@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from functools import partial
@@ -277,14 +278,19 @@ def _fill(server: OwnValkey) -> Callable[[], None]:
     return partial(limit, "0")
 
 
-@pytest.mark.parametrize("fault", [_kill, _stop, _fill], ids=["killed", "stopped", "full"])
+@pytest.mark.parametrize(
+    ("fault", "away"),
+    [(_kill, times(4, 600)), (_stop, times(4, 30)), (_fill, times(4, 30))],
+    ids=["killed", "stopped", "full"],
+)
 async def test_f6_without_valkey_boards_are_read_and_commands_accepted(
     database: PostgresDatabase,
     database_url: str,
     tmp_path: Path,
     fault: Callable[[OwnValkey], Callable[[], None]],
+    away: float,
 ) -> None:
-    away = times(4, 30)
+    """Away for `away` seconds."""
     cup = await make_cup(database, matches=4)
     root = await make_member(database, "Root", role=PlatformRole.ADMIN)
     done: list[str] = []
@@ -301,7 +307,6 @@ async def test_f6_without_valkey_boards_are_read_and_commands_accepted(
             await until(partial(_is_ready, api), within=20)
             await until(partial(_is_read_from, api, cup, BoardSource.PROJECTION), within=20)
 
-            usual, _ = await _read_for(api, cup, 2)
             mend = await asyncio.to_thread(fault, server)
             await cup.move()
             slowest, sources = await _read_for(api, cup, away)
@@ -310,14 +315,15 @@ async def test_f6_without_valkey_boards_are_read_and_commands_accepted(
             health = [(await api.client().http.get(path)).status_code for path in ("/healthz", "/readyz")]
             await asyncio.to_thread(mend)
 
+            sys.stderr.write(f"F6: away for {away} s, the slowest read took {slowest:.2f} s\n")
             assert sources == {"DATABASE"}
-            # A second; where the machine is so busy that usual reads take long, one wait for Valkey and six of those.
-            assert slowest < max(1.0, 0.6 + 6 * usual)
+            assert slowest < (1 if is_campaign() else 3)  # beside other tests each turn is waited for
             assert accepted.data["runOperation"]["execution"]["state"] == "QUEUED"
             assert health == [200, 503]
-            await until(partial(_is_ready, api), within=60)
-            await until(partial(_is_read_from, api, cup, BoardSource.PROJECTION), within=60)
-            await until(partial(_is_all_done, database), within=60)
+            async with asyncio.timeout(60):
+                await until(partial(_is_ready, api), within=60)
+                await until(partial(_is_read_from, api, cup, BoardSource.PROJECTION), within=60)
+                await until(partial(_is_all_done, database), within=60)
     assert done
 
 
