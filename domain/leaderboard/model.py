@@ -74,6 +74,10 @@ class LiveMatch:
     """The score that counts for now under each basis that has one."""
 
 
+Span = tuple[datetime, datetime | None]
+"""Since when, and until when; None: still."""
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """A tournament on a board, and the ruleset that it counts under there."""
@@ -87,9 +91,8 @@ class Part:
     weights: Weights
     counts_in_total: bool
     """Whether its status in the league is one that counts."""
-    added_at: datetime | None
-    """Since when the league plays it, and until when; both None on a tournament's own board."""
-    removed_at: datetime | None
+    played: tuple[Span, ...]
+    """When the league has played it, in order; empty on a tournament's own board."""
     baseline: Baseline | None
     """Of its current round."""
     settled_matches: int
@@ -142,9 +145,9 @@ class BoardState:
 
 def _is_linked(part: Part, at: datetime | None) -> bool:
     """Whether a league's total counts a tournament now, or did at an instant."""
-    if at is None or part.added_at is None:
-        return part.counts_in_total and part.removed_at is None
-    return part.counts_in_total and part.added_at <= at and (part.removed_at is None or part.removed_at > at)
+    return part.counts_in_total and any(
+        until is None if at is None else since <= at and (until is None or until > at) for since, until in part.played
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,18 @@
 """SQL of boards: what a board depends on, read at one moment."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ARRAY, and_, bindparam, column, exists, func, literal, null, or_, select, text, true
+from sqlalchemy.dialects.postgresql import TSTZMULTIRANGE, Range
 
 from domain.database import Database
 from domain.ids import LeagueId, TournamentId
 from domain.leaderboard.fold.store import is_active, lacks_regulation
-from domain.leaderboard.model import Baseline, BoardKey, BoardState, Part
+from domain.leaderboard.model import Baseline, BoardKey, BoardState, Part, Span
 from domain.leaderboard.provisional.store import to_live, told
 from domain.league.model import LeagueTournamentStatus
 from domain.league.tables import league_tournaments, leagues
@@ -132,7 +134,7 @@ def _board_state(given: frozenset[str]) -> "Select[Any]":
 
 
 def _tournament_state(given: frozenset[str]) -> "Select[Any]":
-    own = (tournaments.c.ruleset_id, literal(0), true(), null(), null())
+    own = (tournaments.c.ruleset_id, literal(0), true(), null())
     return _state(*own, tournaments, given).join(installation, true()).where(_is_asked(given))
 
 
@@ -143,7 +145,7 @@ def _league_state(given: frozenset[str]) -> "Select[Any]":
     played = leagues.outerjoin(link, link.c.league_id == leagues.c.id).outerjoin(
         tournaments, tournaments.c.id == link.c.tournament_id
     )
-    columns = (leagues.c.board_version, link.c.status.in_(COUNTED), link.c.added_at, link.c.removed_at)
+    columns = (leagues.c.board_version, link.c.status.in_(COUNTED), times_played())
     statement = _state(link.c.ruleset_id, *columns, played, given)
     is_it = leagues.c.id == bindparam("league_id")
     statement = statement.join(installation, true()).where(is_it, leagues.c.deleted_at.is_(None))
@@ -154,8 +156,7 @@ def _state(
     ruleset_id: "ColumnElement[Any]",
     league_version: "ColumnElement[Any]",
     counts_in_total: "ColumnElement[Any]",
-    added_at: "ColumnElement[Any]",
-    removed_at: "ColumnElement[Any]",
+    played: "ColumnElement[Any]",
     source: "FromClause",
     given: frozenset[str],
 ) -> "Select[Any]":
@@ -167,8 +168,7 @@ def _state(
             *(rulesets.c[fact] for fact in FACTS),
             league_version.label("league_version"),
             counts_in_total.label("counts_in_total"),
-            added_at.label("added_at"),
-            removed_at.label("removed_at"),
+            played.label("played"),
             installation.c.epoch,
             func.clock_timestamp().label("read_at"),
             current.c.baseline_version,
@@ -226,8 +226,7 @@ def to_part(row: "Row[Any]") -> Part:
         bases=bases(mode),
         weights=to_weights(row),
         counts_in_total=row.counts_in_total,
-        added_at=row.added_at,
-        removed_at=row.removed_at,
+        played=to_spans(row.played),
         baseline=Baseline(row.baseline_version, row.baseline_at) if has_baseline else None,
         settled_matches=row.settled_matches,
         matches=row.matches,
@@ -235,6 +234,17 @@ def to_part(row: "Row[Any]") -> Part:
         live=to_live(row.live, bases(mode)),
         lacks_since=row.lacks_since,
     )
+
+
+def times_played() -> "ColumnElement[Any]":
+    """When a league has played a tournament: since it took it up, until it gave it up, but for the gaps."""
+    link = league_tournaments.c
+    whole = func.tstzmultirange(func.tstzrange(link.added_at, link.removed_at), type_=TSTZMULTIRANGE)
+    return whole.op("-")(link.gaps)
+
+
+def to_spans(played: "Iterable[Range[datetime]] | None") -> tuple[Span, ...]:
+    return tuple((span.lower, span.upper) for span in played or ())  # type: ignore[misc]  # it always has a beginning
 
 
 def to_weights(row: "Row[Any]") -> Weights:

@@ -56,6 +56,8 @@ league_tournaments = Table(
     text("status"),
     created_at("added_at"),
     Column("removed_at", Instant),
+    # When it was not played in between; taking it up again notes it.
+    Column("gaps", TSTZMULTIRANGE, nullable=False, server_default="{}"),
     one_of("status", LeagueTournamentStatus),
 )
 Index("ix_league_tournaments_tournament", league_tournaments.c.tournament_id)

@@ -1,7 +1,7 @@
 """What a league plays: taking tournaments up, giving them up, taking them up again, and what its boards add up."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,7 +12,7 @@ from domain.clock import utc_now
 from domain.errors import Forbidden, LimitReached, NotFound, Refused
 from domain.guess.tables import tournament_members
 from domain.ids import LeagueId, MemberId, RulesetId, TournamentId, new_id
-from domain.leaderboard.model import AtTime, BoardKey
+from domain.leaderboard.model import AtTime, BoardKey, RankedRow
 from domain.leaderboard.service import Boards
 from domain.league import service as leagues
 from domain.league.invite import service as invites
@@ -37,7 +37,7 @@ from tests.support.football import (
     pass_lock,
     put_guess,
 )
-from tests.support.settlement import play
+from tests.support.settlement import database_now, play
 from tests.support.statements import until_one_waits
 
 if TYPE_CHECKING:
@@ -324,3 +324,31 @@ async def test_an_earlier_total_keeps_what_was_given_up_since(
     assert [row.points for row in await walk(now, 5)] == [0, 0]
     assert [(row.member_id, row.points) for row in await walk(past, 5)] == [(members[1], 3), (members[0], 0)]
     assert await boards.open(BoardKey(league_id=league, tournament_id=made.id)) is None
+
+
+async def test_an_earlier_total_leaves_out_what_was_given_up_at_that_time(
+    database: "PostgresDatabase", made: MadeTournament
+) -> None:
+    members = await make_members(database, 2, joins=[made])
+    league = await make_league(database, "Office", members[0], members=members[1:])
+    await put_guess(database, made, made.matches[0], members[1], 2, 1)
+    await pass_lock(database, made.matches[0])
+    await play(database, made.matches[0], 2, 1)
+    boards, total = Boards(database, None, utc_now), BoardKey(league_id=league)
+    stood: dict[datetime, list[RankedRow]] = {}
+
+    for number in range(7):
+        if number % 2:
+            await links.remove(database, members[0], league, made.id, "r1")
+        else:
+            await add(database, members[0], league, made.id)
+        board = await boards.open(total)
+        assert board is not None
+        stood[await database_now(database)] = await walk(board, 5)
+
+    assert [rows[0].points for rows in stood.values()] == [3, 0, 3, 0, 3, 0, 3]
+    for at, rows in stood.items():
+        past = await boards.open(total, as_of=AtTime(at))
+        assert past is not None
+        assert await walk(past, 5) == rows
+        assert (past.head.settled_matches, past.head.matches) == ((1, 2) if rows[0].points else (0, 0))

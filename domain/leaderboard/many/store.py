@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from domain.ids import LeagueId, TournamentId
 from domain.leaderboard.model import BoardKey, BoardState, Part
-from domain.leaderboard.store import COUNTED, OF_TOURNAMENT, match_counts, to_part, to_weights
+from domain.leaderboard.store import COUNTED, OF_TOURNAMENT, match_counts, times_played, to_part, to_spans, to_weights
 from domain.league.model import LeagueRole
 from domain.league.tables import league_members, league_tournaments, leagues
 from domain.member.tables import installation, members
@@ -78,7 +78,7 @@ def _league_links() -> "Select[Any]":
             rulesets.c.basis,
             *(rulesets.c[fact] for fact in FACTS),
             link.c.status.in_(COUNTED).label("counts_in_total"),
-            link.c.added_at,
+            times_played().label("played"),
             link.c.removed_at,
             installation.c.epoch,
             func.clock_timestamp().label("read_at"),
@@ -115,8 +115,7 @@ def _played() -> "Select[Any]":
             asked.c.basis,
             *(literal(0).label(fact) for fact in FACTS),
             true().label("counts_in_total"),
-            null().label("added_at"),
-            null().label("removed_at"),
+            null().label("played"),
             current.c.baseline_version,
             current.c.baseline_at,
             *counts.c,
@@ -138,8 +137,7 @@ def _league_state_of(key: BoardKey, links: "Sequence[Row[Any]]", played: Mapping
             played[link.id, link.basis],
             weights=to_weights(link),
             counts_in_total=link.counts_in_total,
-            added_at=link.added_at,
-            removed_at=link.removed_at,
+            played=to_spans(link.played),
         )
         for link in links
         if link.id is not None

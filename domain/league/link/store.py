@@ -66,10 +66,14 @@ async def take_up_again(
     connection: "AsyncConnection", league_id: LeagueId, tournament_id: TournamentId, status: LeagueTournamentStatus
 ) -> bool:
     """Whether a league has played a tournament before; then it does so again, under its former ruleset."""
+    link = league_tournaments.c
+    # Should the clock have been set back meanwhile, nothing ends before it began.
+    now = func.greatest(link.removed_at, func.clock_timestamp())
+    gap = func.tstzmultirange(func.tstzrange(link.removed_at, now))
     former = (
         update(league_tournaments)
-        .where(*_is_link(league_id, tournament_id), league_tournaments.c.removed_at.is_not(None))
-        .values(removed_at=None, status=status)
+        .where(*_is_link(league_id, tournament_id), link.removed_at.is_not(None))
+        .values(removed_at=None, status=status, gaps=link.gaps.op("+")(gap))
     )
     return (await connection.execute(former)).rowcount > 0
 
@@ -77,7 +81,8 @@ async def take_up_again(
 async def remove_link(connection: "AsyncConnection", league_id: LeagueId, tournament_id: TournamentId) -> None:
     """Let a league stop playing a tournament; the link stays."""
     removed = update(league_tournaments).where(*_is_link(league_id, tournament_id))
-    await connection.execute(removed.values(removed_at=func.clock_timestamp()))
+    now = func.greatest(league_tournaments.c.added_at, func.clock_timestamp())
+    await connection.execute(removed.values(removed_at=now))
 
 
 async def count_matches(connection: "AsyncConnection", tournament_ids: Iterable[TournamentId]) -> int:

@@ -69,7 +69,8 @@ async def read_membership(
 
 async def end_membership(connection: "AsyncConnection", membership_id: LeagueMembershipId, cause: LeftCause) -> None:
     ended = update(league_members).where(league_members.c.id == membership_id, _LIVE)
-    await connection.execute(ended.values(left_at=func.clock_timestamp(), left_cause=cause))
+    now = func.greatest(league_members.c.joined_at, func.clock_timestamp())  # should the clock have been set back
+    await connection.execute(ended.values(left_at=now, left_cause=cause))
 
 
 async def membership_of(
