@@ -102,6 +102,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            self._refuse()
         self._settle()
 
     async def send(self, message: "ASGISendEvent") -> None:
@@ -164,6 +166,11 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         super().keepalive_timeout()
         self._settle()
         self.loop.call_later(_FAREWELL, self.transport.abort)
+
+    def _refuse(self) -> None:
+        """A head that is no websocket's, or too long for one: uvicorn would leave the connection open, unanswered."""
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.transport.close()
 
     def _settle(self) -> None:
         self.is_ready = self.blocked_at is None and self.is_open

@@ -135,3 +135,23 @@ async def test_the_api_is_served_by_it(database_url: str, valkey_url: str, tmp_p
         config = _config(app, settings)
         config.load()
         assert issubclass(config.http_protocol_class, HttpProtocol)
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status"),
+    [
+        ("/", "X-Long: " + "x" * 9_000 + "\r\n", b" 431 "),
+        ("/", "".join(f"X-{number}: x\r\n" for number in range(200)), b" 431 "),
+        ("/" + "x" * 9_000, "", b" 414 "),
+    ],
+    ids=["a header", "headers", "address"],
+)
+async def test_a_websocket_whose_head_is_not_taken_is_not_left_open(
+    path: str, headers: str, status: bytes, port: int
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    key = "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\n{upgrade}{key}{headers}\r\n".encode())
+    assert status in await asyncio.wait_for(_end_of(reader), 10)
+    writer.close()
