@@ -25,14 +25,13 @@ from domain.execution.model import Execution
 from domain.execution.run import Run, Step
 from domain.ids import TournamentId
 from domain.match.model import ResultKind
-from domain.match.store import read_matches
 from domain.scoring.rules import bases, basis_row
 from domain.scoring.store import read_rulesets
 from domain.settlement import service as settlement
 from domain.settlement import store as settlements
 from domain.settlement.result import service as results
-from domain.settlement.result.store import latest_results
 from domain.settlement.rules import AcceptedResult, NewResult, idempotency_key
+from domain.settlement.store import LockedMatch
 from domain.tournament.model import Tournament
 from domain.tournament.store import read_tournaments
 
@@ -76,7 +75,7 @@ async def correct_result(run: Run) -> None:
             match = await settlements.lock_match(connection, match_id, may_be_open=True)
             if match is None:
                 raise NotFound(f"There is no match {match_id}.")
-            await _attempt(run, step, connection, match.tournament_id, partial(_correct, run.execution, wanted))
+            await _attempt(run, step, connection, match.tournament_id, partial(_correct, run.execution, wanted, match))
 
 
 async def replay_settlement(run: Run) -> None:
@@ -162,17 +161,16 @@ def _count(step: Step, made: Made) -> None:
         step.unchanged += 1
 
 
-async def _correct(execution: Execution, wanted: NewResult, connection: "AsyncConnection", _: Tournament) -> Made:
-    match_id = wanted.match_id
-    (match,) = await read_matches(connection, [match_id])
+async def _correct(
+    execution: Execution, wanted: NewResult, match: LockedMatch, connection: "AsyncConnection", _: Tournament
+) -> Made:
     is_secret = not match.is_locked and wanted.kind is not ResultKind.VOID
-    latest = (await latest_results(connection, [match_id])).get(match_id)
-    paid = await settlements.active_settlement(connection, match_id)
     # What is only tried out has no author, and is taken back.
     asked = replace(wanted, cause="PROVIDER") if execution.dry_run else wanted
     stored = await results.store_results(connection, [asked])
-    settled = await settlement.settle(connection, match_id, execution.id)
-    new = settled.settlement
+    latest = stored.before.get(match.id)
+    settled = await settlement.settle_locked(connection, match, execution.id)
+    new, paid = settled.settlement, settled.before
     if not execution.dry_run:
         await audit.record(connection, _act(execution, wanted, latest))
     return Made(
@@ -180,8 +178,8 @@ async def _correct(execution: Execution, wanted: NewResult, connection: "AsyncCo
         stands_for=[
             rules.shown(wanted),
             latest.revision if latest else 0,
-            idempotency_key(match_id, latest.status_at) if latest else "",
-            paid.settlement.effect_digest if paid else "",
+            idempotency_key(match.id, latest.status_at) if latest else "",
+            paid.effect_digest if paid else "",
             new.effect_digest if new and not is_secret else "",
         ],
         is_new=bool(stored.new),

@@ -27,7 +27,8 @@ class Settled:
     """What one call did: a new settlement, or none because there was nothing new to settle."""
 
     settlement: Settlement | None
-    is_first: bool = False
+    before: Settlement | None
+    """What had paid until then; None when nothing had."""
     note: str | None = None
 
 
@@ -68,14 +69,21 @@ async def settle(
     match = await store.lock_match(connection, match_id)
     if match is None:
         raise NotFound(f"There is no match {match_id}.")
-    active = await store.active_settlement(connection, match_id)
-    newer = await results.results_after(connection, match_id, active.settlement.revision if active else 0)
+    return await settle_locked(connection, match, execution_id, recount=recount)
+
+
+async def settle_locked(
+    connection: "AsyncConnection", match: LockedMatch, execution_id: ExecutionId | None, *, recount: bool = True
+) -> Settled:
+    """The same, when the locks are held."""
+    active = await store.active_settlement(connection, match.id)
+    newer = await results.results_after(connection, match.id, active.settlement.revision if active else 0)
     if newer:
         await store.insert_superseded_keys(connection, newer[:-1], execution_id)
         return await _apply(connection, match, newer, active, execution_id, recount=recount)
     if active is not None:
-        await store.count_replay(connection, rules.idempotency_key(match_id, active.status_at))
-    return Settled(None, note="Nothing new to settle.")
+        await store.count_replay(connection, rules.idempotency_key(match.id, active.status_at))
+    return Settled(None, active.settlement if active else None, note="Nothing new to settle.")
 
 
 async def note_moves(
@@ -100,7 +108,7 @@ async def _settle_in(run: Run, step: Step, match_id: MatchId) -> None:
         settled = await settle(connection, match_id, run.execution.id)
     if settled.settlement is None:
         step.unchanged += 1
-    elif settled.is_first:
+    elif settled.before is None:
         step.created += 1
     else:
         step.updated += 1
@@ -146,7 +154,7 @@ async def _apply(
         settlement = await _recount(connection, settlement)
     await tell_versions(connection, match.tournament_id, board=True, matches=True)
     waiting = f"Boards that count {', '.join(missing)} wait: that part of the score is missing." if missing else None
-    return Settled(settlement, is_first=active is None, note=waiting)
+    return Settled(settlement, active.settlement if active else None, note=waiting)
 
 
 async def _recount(connection: "AsyncConnection", settlement: Settlement) -> Settlement:

@@ -46,6 +46,8 @@ class LockedMatch:
     id: MatchId
     tournament_id: TournamentId
     mode: TournamentMode
+    is_locked: bool
+    """Whether the time of guessing is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ async def lock_match(
         turn = select(func.pg_advisory_xact_lock(gate(matches.c.tournament_id)))
         await connection.execute(turn.where(matches.c.id == match_id, ~lock_passed()))
     statement = (
-        select(matches.c.id, matches.c.tournament_id, tournaments.c.mode)
+        select(matches.c.id, matches.c.tournament_id, tournaments.c.mode, lock_passed().label("is_locked"))
         .join(tournaments, tournaments.c.id == matches.c.tournament_id)
         .where(matches.c.id == match_id)
         .with_for_update(of=matches)
@@ -79,7 +81,7 @@ async def lock_match(
     row = (await connection.execute(statement)).one_or_none()
     if row is None:
         return None
-    return LockedMatch(MatchId(row.id), TournamentId(row.tournament_id), TournamentMode(row.mode))
+    return LockedMatch(MatchId(row.id), TournamentId(row.tournament_id), TournamentMode(row.mode), row.is_locked)
 
 
 async def active_settlement(connection: "AsyncConnection", match_id: MatchId) -> ActiveSettlement | None:

@@ -48,6 +48,7 @@ from tests.support.football import (
     set_match,
 )
 from tests.support.settlement import accept, claim, expected_facts, finish, play, settle_queued, void
+from tests.support.statements import recorded_statements
 
 GUESSES = [(2, 1), (1, 0), (2, 0), (3, 1), (1, 2), (2, 2), (1, 1), (0, 0)]
 
@@ -111,6 +112,21 @@ async def test_a_dry_run_shows_who_moves_and_changes_nothing(
     assert await rows_written(database) == rows
     row = await one(database, select(matches).where(matches.c.id == match_id))
     assert (row.home_goals, row.result_revision) == (None, 1)
+
+
+@pytest.mark.usefixtures("members")
+async def test_a_dry_run_reads_nothing_twice(
+    database: PostgresDatabase, tournament: MadeTournament, admin: MemberId
+) -> None:
+    await play(database, tournament.matches[0], 2, 1)
+    accepted = await order(database, result(admin, tournament.matches[0], Goals(1, 2)))
+
+    with recorded_statements(database) as statements:
+        await carry_out(database, accepted.execution.id)
+
+    reads = [sent for sent in statements if sent.startswith("SELECT")]
+    assert [sent for sent in set(reads) if reads.count(sent) > 1] == []
+    assert len(statements) == 29
 
 
 async def test_ranks_of_a_dry_run_are_those_of_the_board(

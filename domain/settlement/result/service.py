@@ -37,10 +37,11 @@ async def accept_results(
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The new revisions by match, and the tournament of every match that was named and exists."""
+    """The new revisions by match, and of every match that was named: the tournament, and the latest result before."""
 
     new: dict[MatchId, int]
     tournaments: Mapping[MatchId, TournamentId]
+    before: Mapping[MatchId, AcceptedResult]
 
 
 async def store_results(connection: "AsyncConnection", found: Sequence[NewResult]) -> Stored:
@@ -57,7 +58,7 @@ async def store_results(connection: "AsyncConnection", found: Sequence[NewResult
     current = new + [result for result in repeated if rules.says_the_same(latest[result.match_id], result)]
     present = {match_id: result.revision for match_id, result in latest.items()} | revisions
     await store.point_to_results(connection, current, present)
-    return Stored(revisions, tournaments)
+    return Stored(revisions, tournaments, latest)
 
 
 async def resettle(
