@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from strawberry.dataloader import DataLoader
@@ -62,18 +63,29 @@ class _Loader(DataLoader[K, V]):
         return asyncio.shield(asyncio.gather(*map(super().load, keys)))
 
 
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Where loaders read, and for whom."""
+
+    database: Database
+    desks: Desks
+    viewer_id: MemberId | None
+
+
 class _Kind(Generic[K, V]):
     """A loader of one kind, made when an operation first asks for it: most ask for few of them."""
 
-    def __init__(self, read: "Callable[[Loaders, list[K]], Awaitable[Mapping[K, V]]]") -> None:
+    def __init__(self, read: Callable[[_Source, list[K]], Awaitable[Mapping[K, V]]]) -> None:
         self._read = read
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
 
     def __get__(self, loaders: "Loaders", owner: type) -> DataLoader[K, V | None]:
+        source = loaders.source  # not they, who would know the loader that knows them
+
         async def load(keys: list[K]) -> list[V | None]:
-            found = await self._read(loaders, keys)
+            found = await self._read(source, keys)
             return [found.get(key) for key in keys]
 
         loader: DataLoader[K, V | None] = _Loader(load_fn=load)
@@ -83,14 +95,14 @@ class _Kind(Generic[K, V]):
 
 def _of_all(service: Callable[[Database, list[K]], Awaitable[Mapping[K, V]]]) -> _Kind[K, V]:
     """Together with other operations."""
-    return _Kind(lambda loaders, keys: loaders.desks.read(service, keys))
+    return _Kind(lambda source, keys: source.desks.read(service, keys))
 
 
 def _of_viewer(service: Callable[[Database, MemberId, list[K]], Awaitable[Mapping[K, V]]]) -> _Kind[K, V]:
     """Without a viewer there is nothing."""
 
-    async def read(loaders: "Loaders", keys: list[K]) -> Mapping[K, V]:
-        return {} if loaders.viewer_id is None else await service(loaders.database, loaders.viewer_id, keys)
+    async def read(source: _Source, keys: list[K]) -> Mapping[K, V]:
+        return {} if source.viewer_id is None else await service(source.database, source.viewer_id, keys)
 
     return _Kind(read)
 
@@ -100,8 +112,8 @@ async def _joined(database: Database, viewer_id: MemberId, ids: list[TournamentI
     return {tournament_id: tournament_id in found for tournament_id in ids}
 
 
-async def _judgements(loaders: "Loaders", keys: list[Key]) -> Mapping[Key, Judgement]:
-    return await explanation.judgements(loaders.database, loaders.viewer_id, keys)
+async def _judgements(source: _Source, keys: list[Key]) -> Mapping[Key, Judgement]:
+    return await explanation.judgements(source.database, source.viewer_id, keys)
 
 
 async def _scoreline_counts(
@@ -119,9 +131,7 @@ class Loaders:
     """One loader a kind. They remember, so they live no longer than an operation or one event of a stream."""
 
     def __init__(self, database: Database, desks: Desks, viewer_id: MemberId | None) -> None:
-        self.database = database
-        self.desks = desks
-        self.viewer_id = viewer_id
+        self.source = _Source(database, desks, viewer_id)
 
     member: _Kind[MemberId, Member] = _of_all(members.read_members)
     tournament: _Kind[TournamentId, Tournament] = _of_all(tournaments.read_tournaments)

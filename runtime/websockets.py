@@ -13,7 +13,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.datastructures import Headers
 from websockets.protocol import State
 
-from schema.transport.wires import EXTENSION, Message
+from schema.transport.wires import EXTENSION, Message, nobody_waits
 
 if TYPE_CHECKING:
     from asyncio import BaseTransport
@@ -73,7 +73,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.writable = _WRITABLE
 
     def connection_made(self, transport: "BaseTransport") -> None:
-        self.on_ready = _nothing
+        self.on_ready = nobody_waits
         super().connection_made(transport)
         self.transport.set_write_buffer_limits(high=_BUFFERED)
         connection = transport.get_extra_info("socket")
@@ -96,7 +96,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._settle()
         self.on_ready()
         # What knows each other waits for the garbage collector, and this for long.
-        self.on_ready = _nothing
+        self.on_ready = nobody_waits
         if (scope := getattr(self, "scope", None)) is not None:
             scope["extensions"].pop(EXTENSION, None)
 
@@ -174,10 +174,6 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def _settle(self) -> None:
         self.is_ready = self.blocked_at is None and self.is_open
-
-
-def _nothing() -> None:
-    """Nobody waits."""
 
 
 def _header(length: int) -> bytes:

@@ -37,6 +37,8 @@ class NativeExecutor(Executor[Any]):
     def __init__(self, *args: Any, selections: Selections, parts: Parts | None = None, **named: Any) -> None:
         """`parts`: what is shared of the operation; None where nothing is to be."""
         super().__init__(*args, **named)
+        # What resolvers may be lent, ours are not: with it, executor and context would wait for the garbage collector.
+        self.async_helpers = None  # type: ignore[assignment]
         self._known = selections.natives(self.variable_values.coerced)
         self._parts = parts
         self._events: dict[type, tuple[str, Native | None]] = {}

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from schema.transport.wires import Gone, Message, Wire
+from schema.transport.wires import Gone, Message, Wire, nobody_waits
 
 
 class Follower(Protocol):
@@ -101,6 +101,10 @@ class Outlet:
         """Close although the peer takes nothing."""
         self._gathered.clear()
         self._wire.cut(code, reason)
+
+    def forget(self) -> None:
+        """The connection is over: outlet and wire, which know each other, would wait for the garbage collector."""
+        self._wire.on_ready = nobody_waits
 
     def _settle(self) -> None:
         self.direct = self._wire if len(self._followers) == 1 and not self._gathered else None

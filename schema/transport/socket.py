@@ -111,6 +111,7 @@ class Socket:
             if self._viewer is not None:
                 self._connections.release(self._viewer.account.id)
             await self._end_operations()
+            self._outlet.forget()
 
     async def close(self, code: Close, reason: str) -> None:
         """Close once; a client that has left is no fault, and one that takes nothing is not waited for."""

@@ -111,9 +111,11 @@ class EventStream(Response):
             if self._seat is not None:
                 outlet.leave(self)
                 self._seat.leave()
+                self._seat = None
             for task in work:
                 task.cancel()
             await asyncio.gather(*work, return_exceptions=True)
+        outlet.forget()
         if outlet.is_ready:
             await send({"type": "http.response.body", "body": b""})
 

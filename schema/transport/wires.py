@@ -60,7 +60,7 @@ class AsgiWire:
         pack: Callable[[Message], MutableMapping[str, Any]],
     ) -> None:
         """`send` is the server's own: what stands between costs each message. `pack` makes a message's ASGI event."""
-        self.on_ready: Callable[[], None] = _nothing
+        self.on_ready: Callable[[], None] = nobody_waits
         self.blocked_at: float | None = None
         self.is_open = self.is_ready = True
         self._send = send
@@ -125,5 +125,5 @@ class Texts:
         return self._last[1]
 
 
-def _nothing() -> None:
-    """Until somebody wants to know."""
+def nobody_waits() -> None:
+    """For a wire of which nobody wants to know."""
