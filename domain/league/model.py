@@ -35,6 +35,7 @@ class LeftCause(StrEnum):
     LEFT = "LEFT"
     REMOVED = "REMOVED"
     ERASED = "ERASED"
+    """With the account, from all boards: those of earlier moments do not rank it either."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,9 @@ from enum import StrEnum
 
 from domain.ids import MemberId, SessionId
 
+FORMER_MEMBER = "Former member"
+"""What whoever has deleted the account is called."""
+
 
 class PlatformRole(StrEnum):
     MEMBER = "MEMBER"

@@ -3,7 +3,7 @@
 from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, Integer, LargeBinary, Table
 from sqlalchemy import text as sql
 
-from domain.member.model import PlatformRole
+from domain.member.model import FORMER_MEMBER, PlatformRole
 from domain.tables import Instant, Uuid, created_at, metadata, one_of, text
 
 installation = Table(
@@ -30,7 +30,11 @@ members = Table(
     created_at(),
     one_of("platform_role", PlatformRole),
     CheckConstraint("length(nick_name) BETWEEN 2 AND 30", name="nick_name"),
-    CheckConstraint("erased_at IS NULL OR (email IS NULL AND password_hash IS NULL)", name="erased"),
+    # Whoever erases an account, no board, file or stream shows its name again.
+    CheckConstraint(
+        f"erased_at IS NULL OR (email IS NULL AND password_hash IS NULL AND nick_name = '{FORMER_MEMBER}')",
+        name="erased",
+    ),
 )
 Index(
     "uq_members_email", sql("lower(email)"), unique=True, _table=members, postgresql_where=members.c.erased_at.is_(None)

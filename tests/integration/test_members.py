@@ -13,7 +13,7 @@ from domain.audit.tables import audit_log
 from domain.errors import DomainError, Refused
 from domain.ids import MemberId, SessionId
 from domain.member import service
-from domain.member.model import Member, NewSession, PlatformRole
+from domain.member.model import FORMER_MEMBER, Member, NewSession, PlatformRole
 from domain.member.passwords import Passwords
 from domain.member.tables import members, sessions
 from runtime.database import PostgresDatabase
@@ -203,7 +203,7 @@ async def test_an_erased_member_has_no_session(database: PostgresDatabase) -> No
     made = await sign_up(database)
     async with database.begin() as connection:
         erased = {"erased_at": func.clock_timestamp(), "email": None, "password_hash": None}
-        await connection.execute(update(members).values(erased))
+        await connection.execute(update(members).values(erased | {"nick_name": FORMER_MEMBER}))
     assert await service.authenticate(database, made.token) is None
     assert await service.ended_among(database, [made.session.id]) == {made.session.id}
     assert await service.read_account(database, made.account.id) is None

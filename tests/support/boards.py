@@ -64,7 +64,7 @@ WITH result AS (
     WHERE CAST(:league_id AS uuid) IS NULL AND tournament_id = :tournament_id AND joined_at <= :at
     UNION
     SELECT member_id FROM league_members
-    WHERE league_id = :league_id AND NOT watched @> CAST(:at AS timestamptz)
+    WHERE league_id = :league_id AND NOT watched @> CAST(:at AS timestamptz) AND left_cause IS DISTINCT FROM 'ERASED'
         AND joined_at <= :at AND (left_at IS NULL OR left_at > :at)
 ), guess AS (
     SELECT g.member_id, sign(g.home - g.away) = sign(r.home - r.away) AS outcome, g.home = r.home AS home_goals,

@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import TSTZRANGE
 from domain.guess.tables import guesses, tournament_members
 from domain.ids import LeagueId, MemberId, RoundId, TournamentId
 from domain.leaderboard.model import BoardState
-from domain.league.model import LeagueRole
+from domain.league.model import LeagueRole, LeftCause
 from domain.league.tables import league_members
 from domain.match.model import ResultKind, ResultState
 from domain.match.tables import match_results, matches
@@ -47,14 +47,18 @@ def members_of_league(league_id: LeagueId, *, at: datetime | None = None) -> "Se
     # Said in parts, whose shares the planner can estimate; of a span that is put together it knows nothing.
     member, moment = league_members.c, cast_to(at, Instant)
     had_left = and_(member.left_at.is_not(None), member.left_at <= at)
-    return statement.where(member.joined_at <= at, ~had_left, ~member.watched.op("@>")(moment)).distinct()
+    is_ranked = and_(member.joined_at <= at, ~had_left, ~member.watched.op("@>")(moment), _WAS_NOT_ERASED)
+    return statement.where(is_ranked).distinct()
 
 
 def members_ever(league_id: LeagueId) -> "Select[Any]":
     """All memberships that are or were ranked; who came back is there more than once."""
     return select(league_members.c.member_id).where(
-        league_members.c.league_id == league_id, ~func.isempty(_ranked_spans())
+        league_members.c.league_id == league_id, ~func.isempty(_ranked_spans()), _WAS_NOT_ERASED
     )
+
+
+_WAS_NOT_ERASED = league_members.c.left_cause.is_distinct_from(LeftCause.ERASED)
 
 
 def _ranked_spans() -> "ColumnElement[Any]":
@@ -90,7 +94,8 @@ async def read_memberships(
     """Who was ranked, from when, until when; who came back, or watched for a while, is there more than once."""
     span = func.unnest(_ranked_spans(), type_=TSTZRANGE).column_valued("span", joins_implicitly=True)
     ends = (func.lower(span, type_=Instant).label("since"), func.upper(span, type_=Instant).label("until"))
-    statement = select(league_members.c.member_id, *ends).where(league_members.c.league_id == league_id)
+    statement = select(league_members.c.member_id, *ends)
+    statement = statement.where(league_members.c.league_id == league_id, _WAS_NOT_ERASED)
     return [(MemberId(row.member_id), row.since, row.until) for row in await connection.execute(statement)]
 
 
