@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -12,6 +13,10 @@ if TYPE_CHECKING:
     from runtime.database import PostgresDatabase
     from tests.support.queues import Queue
     from tests.support.servers import TestPostgres
+
+# A busy machine is no failure.
+settings.register_profile("palpite", parent=settings.default, deadline=None)
+settings.load_profile("palpite")
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> "LoadScopeScheduling":
