@@ -10,6 +10,8 @@ from schema.transport.requests import GraphQLRequest
 from schema.transport.subscriptions import SharedStream
 
 _MOST = 2_000
+_MOST_DOCUMENTS = 256
+"""Each holds on to what was parsed, some 250 KiB of the largest that may be sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +51,13 @@ class KnownStreams:
         sharing = stream.sharing
         if not sharing.is_resumed_by_variable:
             return
-        if self._count >= _MOST:
+        asked = request.query, request.operation_name
+        is_full = len(self._documents) >= _MOST_DOCUMENTS and asked not in self._documents
+        if is_full or self._count >= _MOST:
             self._documents.clear()
             self._count = 0
         (position,) = sharing.left_out or (None,)
-        document = self._documents.setdefault((request.query, request.operation_name), _Document(position))
+        document = self._documents.setdefault(asked, _Document(position))
         variables = {name: value for name, value in request.variables.items() if name != position}
         document.streams[_written(variables)] = stream
         self._count += 1

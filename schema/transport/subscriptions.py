@@ -16,7 +16,7 @@ from graphql import (
     map_source_to_response_event,
     print_ast,
 )
-from graphql.language import FieldNode, ValueNode, VariableNode
+from graphql.language import FieldNode, NamedTypeNode, ValueNode, VariableNode
 
 from live.seats import Seat, Sink
 from live.streams import Stream
@@ -41,7 +41,7 @@ class Sharing:
     document: str
     left_out: frozenset[str]
     is_resumed_by_variable: bool
-    """Whether one variable, if any, is all that says where a client stands."""
+    """Whether one variable, if any, is all that says where a client stands: without it, at the beginning."""
 
     def key(self, name: str | None, variables: Mapping[str, Any], stream_key: Hashable) -> Hashable:
         """Equal for operations whose events look the same."""
@@ -54,8 +54,18 @@ def sharing_of(schema: GraphQLSchema, document: DocumentNode, operation: Operati
     if not is_shareable(schema, document, operation):
         return None
     positions = _positions(operation)
-    is_resumed_by_variable = all(isinstance(value, VariableNode) for value in positions)
+    optional = _optional_variables(operation)
+    is_resumed_by_variable = all(
+        isinstance(value, VariableNode) and value.name.value in optional for value in positions
+    )
     return Sharing(print_ast(document), variables_of(positions), is_resumed_by_variable)
+
+
+def _optional_variables(operation: OperationDefinitionNode) -> set[str]:
+    """Those that are nothing when they are left out: neither required nor with a default."""
+    definitions = operation.variable_definitions or ()
+    plain = [node for node in definitions if isinstance(node.type, NamedTypeNode) and node.default_value is None]
+    return {node.variable.name.value for node in plain}
 
 
 def _positions(operation: OperationDefinitionNode) -> list[ValueNode]:

@@ -2,11 +2,14 @@
 
 import asyncio
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from schema.transport.engine import Engine
+from schema.transport.known import KnownStreams
+from schema.transport.requests import GraphQLRequest
+from schema.transport.subscriptions import SharedStream, Sharing
 from tests.support.api import Api, Stream, open_socket
 from tests.support.api_world import begin_session, make_world
 from tests.support.graphql_client import read_operation
@@ -73,6 +76,48 @@ async def test_a_position_that_is_none_is_refused_however_well_the_rest_is_known
         await stream.subscribe("1", BOARDS, board=board, after=after)
         message = await stream.receive()
         assert (message["id"], message["type"]) == ("1", "error")
+
+
+@pytest.mark.parametrize("after", [{}, {"after": None}])
+async def test_a_position_that_is_required_is_refused_when_it_is_missing(
+    address: str, api: Api, after: dict[str, None]
+) -> None:
+    world = await make_world(api)
+    board = {"tournamentId": world.tournament_id}
+    document = BOARDS.replace("$after: StreamPositionInput", "$after: StreamPositionInput!")
+    async with open_socket(address) as connection:
+        stream = Stream(connection)
+        await stream.begin()
+        await stream.subscribe("known", document, board=board, after={"epoch": "e", "version": 1})
+        assert (await stream.data())["leaderboardUpdates"]["reason"] == "UNKNOWN_EPOCH"
+        await stream.data()
+        await stream.subscribe("1", document, board=board, **after)
+        message = await stream.receive()
+        assert (message["id"], message["type"]) == ("1", "error")
+
+
+async def test_a_position_by_default_is_gone_on_from_each_time(address: str, api: Api) -> None:
+    world = await make_world(api)
+    board = {"tournamentId": world.tournament_id}
+    default = '$after: StreamPositionInput = {epoch: "e", version: 1}'
+    async with open_socket(address) as connection:
+        stream = Stream(connection)
+        await stream.begin()
+        for number in "12":
+            await stream.subscribe(number, BOARDS.replace("$after: StreamPositionInput", default), board=board)
+            assert (await stream.data())["leaderboardUpdates"]["reason"] == "UNKNOWN_EPOCH"
+            await stream.data()
+
+
+def test_few_documents_are_held_however_many_are_sent() -> None:
+    """Else a stranger could have the process hold gigabytes of them."""
+    known, unused = KnownStreams(), cast("Any", None)
+    stream = SharedStream(unused, unused, Sharing(BOARDS, frozenset(), is_resumed_by_variable=True), 1, unused, unused)
+    requests = [GraphQLRequest(f"{BOARDS}#{number}", {}, None) for number in range(1_000)]
+    for request in requests:
+        known.remember(request, stream)
+        assert known.find(request) == (stream, None)
+    assert sum(known.find(request) is not None for request in requests) <= 256
 
 
 async def test_each_who_joins_is_asked_for_its_own_right(address: str, api: Api, prepared: list[str]) -> None:
