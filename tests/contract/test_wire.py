@@ -171,6 +171,7 @@ async def test_a_reset_in_a_storm_is_no_fault(server: Server, caplog: pytest.Log
     for number in range(3):
         async with client(server) as connection:
             outlet, follower = server.outlets[number], Follower()
+            outlet.join(follower)  # else they are gathered, and asyncio complains of the sixth in a turn after a reset
             for step in range(50):
                 outlet.put(follower, [message(step)])
                 await asyncio.sleep(0)
