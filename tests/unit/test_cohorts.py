@@ -211,6 +211,7 @@ async def test_no_frame_of_a_private_board_goes_out_after_the_right_is_lost() ->
 async def test_an_idle_private_client_loses_its_right_by_the_clock() -> None:
     async with room(replace(CALM, recheck=0.05), private=True) as found:
         client = await found.join()
+        await client.has(Shown(1, "a"))
         found.made.code = "FORBIDDEN"
         await until(lambda: bool(client.ended))
         assert isinstance(client.ended[0], Forbidden)

@@ -248,6 +248,17 @@ async def test_who_may_not_see_it_gets_no_first_event_and_has_nothing_read(code:
         assert made.source.loads == 0
 
 
+async def test_who_loses_the_right_while_the_first_state_is_read_is_not_shown_it() -> None:
+    async with rig(private=True) as made:
+        made.source.load_gate.clear()
+        first = asyncio.ensure_future(anext(made.stream()))
+        await made.loaded(1)
+        made.code = "FORBIDDEN"
+        made.source.load_gate.set()
+        with pytest.raises(Forbidden):
+            await first
+
+
 async def test_no_frame_of_a_private_board_goes_out_after_the_right_is_lost() -> None:
     async with rig(private=True) as made:
         (stream,) = await made.begun()
