@@ -29,8 +29,8 @@ class Pace:
     coalesce: float = 0.1
     """How long ticks are gathered before they are looked at."""
     heartbeat: float = 15.0
-    recheck: float = 5.0
-    """At most so long a stream goes on without asking whether its client may still see it."""
+    recheck: float = 4.0
+    """At most so long a stream goes on without asking whether its client may still see it; with the answer, five."""
     start: float = 5.0
     """How long a new stream waits for its first state before it is refused."""
     patience: float = 10.0
