@@ -174,12 +174,11 @@ def id_bytes(value: bytes) -> bytes:
 
 
 def order_of_ids(ids: Ids) -> NDArray[np.intp]:
-    """The order that sorts ids: by their first halves, which are numbers, and the few that share one by both."""
+    """The order that sorts ids: by what of their first halves fits beside a place, and the few level ones by both."""
     halves = _halves(ids).reshape(-1, 2)
     heads = halves[:, 0].astype(np.uint64)
-    order: NDArray[np.intp] = np.argsort(heads)
-    ranked = heads[order]
-    is_next_equal = ranked[1:] == ranked[:-1]
+    keys, order = _sorted(heads - heads.min()) if len(ids) else (heads, np.zeros(0, dtype=np.intp))
+    is_next_equal = keys[1:] == keys[:-1]
     if is_next_equal.any():
         tied = np.append(is_next_equal, False) | np.insert(is_next_equal, 0, False)
         some = order[tied]
@@ -188,19 +187,28 @@ def order_of_ids(ids: Ids) -> NDArray[np.intp]:
 
 
 def best_first(packed: Integers) -> NDArray[np.intp]:
-    """The order that sorts scores descending, level ones as they come.
-
-    As a rule a score and its place fit into one number, and many numbers are sorted several times as fast as places by
-    them.
-    """
-    places = len(packed).bit_length()
-    if len(packed) < _MANY or int(packed.max() - packed.min()).bit_length() + places > _KEY_BITS:
+    """The order that sorts scores descending, level ones as they come."""
+    if len(packed) < _MANY or _excess(int(packed.max() - packed.min()), len(packed)):
         return np.argsort(-packed, kind="stable")
-    keys: NDArray[np.uint64] = (packed.max() - packed).astype(np.uint64) << np.uint64(places)
-    keys |= np.arange(len(packed), dtype=np.uint64)
-    keys.sort()
-    keys &= np.uint64((1 << places) - 1)
-    return keys.astype(np.intp)
+    return _sorted((packed.max() - packed).astype(np.uint64))[1]
+
+
+def _sorted(keys: "NDArray[np.uint64]") -> tuple["NDArray[np.uint64]", NDArray[np.intp]]:
+    """Keys, ascending, and the places where they were; without their last bits when key and place exceed one number.
+
+    Numbers are sorted several times as fast as places by them.
+    """
+    places, excess = len(keys).bit_length(), _excess(int(keys.max()), len(keys))
+    both = keys >> np.uint64(excess) << np.uint64(places)
+    both |= np.arange(len(keys), dtype=np.uint64)
+    both.sort()
+    order = (both & np.uint64((1 << places) - 1)).astype(np.intp)
+    return both >> np.uint64(places), order
+
+
+def _excess(highest: int, count: int) -> int:
+    """How many bits too long a key and one of so many places are for a number."""
+    return max(highest.bit_length() + count.bit_length() - _KEY_BITS, 0)
 
 
 def read_copy(data: bytes, columns: int = len(Facts._fields)) -> tuple[Ids, Integers]:
