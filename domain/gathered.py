@@ -7,20 +7,17 @@ from typing import Generic, TypeVar
 K = TypeVar("K")
 V = TypeVar("V")
 
+_TURN = 8
+"""So many are answered in one turn of the event loop: what is done with each answer may take a millisecond."""
+
 
 class Gathered(Generic[K, V]):
     """Every answer was read after its question was asked. Nobody waits for company, only for the read under way."""
 
-    def __init__(
-        self, read: Callable[[list[K]], Awaitable[Mapping[K, V]]], *, most: int = 1000, turn: int | None = None
-    ) -> None:
-        """`most`: so many keys are read at once, or few more.
-
-        `turn`: so many are answered in one turn of the event loop, where much is done with each answer.
-        """
+    def __init__(self, read: Callable[[list[K]], Awaitable[Mapping[K, V]]], *, most: int = 250) -> None:
+        """`most`: so many keys are read at once, or few more."""
         self._read = read
         self._most = most
-        self._turn = turn
         self._asked: list[tuple[Collection[K], asyncio.Future[Mapping[K, V]]]] = []
         self._task: asyncio.Task[None] | None = None
 
@@ -67,5 +64,5 @@ class Gathered(Generic[K, V]):
         for number, answer in enumerate(answers, 1):
             if not answer.done():
                 answer.set_result(found)
-            if self._turn is not None and number % self._turn == 0:
+            if number % _TURN == 0:
                 await asyncio.sleep(0)

@@ -5,7 +5,10 @@ There is one path for a settlement, a correction, a joiner and a rebuild: the wh
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from time import monotonic
 from uuid import UUID
 
 from domain.database import Database
@@ -21,6 +24,8 @@ from domain.leaderboard.provisional.service import LockedGuesses
 from domain.leaderboard.ranking import Ranking, ScoreTable, Stamp, read_copy, weigh
 from domain.scoring.model import ScoreBasis
 
+_BUNCH_SECONDS = 0.25
+
 _log = logging.getLogger(__name__)
 
 
@@ -30,15 +35,15 @@ async def project(
     tournament_id: TournamentId,
     guesses: LockedGuesses | None = None,
     held: Stamp | None = None,
+    has_moved: Callable[[], bool] = lambda: False,
 ) -> int | None:
     """Write a tournament's board as it is now; the answer is its version, None when there is no such tournament.
 
-    `guesses`: those of live matches that are known already, for who calls again and again. `held`: see
-    `Projection.write`.
+    `guesses`, `has_moved`: see `load`. `held`: see `Projection.write`.
 
     Raises ProjectionUnavailable.
     """
-    loaded = await load(database, tournament_id, guesses)
+    loaded = await load(database, tournament_id, guesses, has_moved)
     if loaded is None:
         return None
     version, table, ranking = loaded
@@ -47,10 +52,39 @@ async def project(
 
 
 async def load(
-    database: Database, tournament_id: TournamentId, guesses: LockedGuesses | None = None
+    database: Database,
+    tournament_id: TournamentId,
+    guesses: LockedGuesses | None = None,
+    has_moved: Callable[[], bool] = lambda: False,
 ) -> tuple[int, ScoreTable, Ranking] | None:
-    """A tournament's board as it is now: its version, and what the projection is to hold."""
-    guesses = guesses or LockedGuesses(database)
+    """A tournament's board as it is now: its version, and what the projection is to hold.
+
+    `guesses`: those of live matches that are known already, for who calls again and again.
+    `has_moved`: whether it has since this was asked last. Then it is read anew before it is ranked and written, for
+    goals come in bunches, but not for longer than `_BUNCH_SECONDS`.
+    """
+    guesses, until = guesses or LockedGuesses(database), monotonic() + _BUNCH_SECONDS
+    read = await _read(database, tournament_id, guesses)
+    while read is not None and monotonic() < until and has_moved():
+        read = await _read(database, tournament_id, guesses)
+    if read is None:
+        return None
+    table, ranking = await asyncio.to_thread(_rank, read)
+    return read.state.version, table, ranking
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A board at one moment."""
+
+    state: BoardState
+    part: Part
+    copies: Mapping[ScoreBasis, bytes]
+    """Settled facts in binary COPY format."""
+    judged: Mapping[ScoreBasis, Sequence[Judged]]
+
+
+async def _read(database: Database, tournament_id: TournamentId, guesses: LockedGuesses) -> _Read | None:
     async with store.snapshot(database) as connection:
         state = await store.read_state(connection, BoardKey(tournament_id=tournament_id))
         if state is None:
@@ -60,8 +94,7 @@ async def load(
             basis: await fold.copy(connection, fold.present_facts(None, tournament_id, basis)) for basis in part.bases
         }
     judged = {basis: await guesses.judged(tournament_id, part.live, basis, state.read_at) for basis in part.bases}
-    table, ranking = await asyncio.to_thread(_rank, state, part, copies, judged)
-    return state.version, table, ranking
+    return _Read(state, part, copies, judged)
 
 
 async def rebuild_projection(run: Run, projection: Projection) -> None:
@@ -157,9 +190,16 @@ class _Projector:
             await begin_epoch(self._database, present=UUID(state.epoch), reason=reason)
         version: int | None = state.version
         if stamp is None or (stamp.epoch, stamp.board_version) != (state.epoch, state.version):
-            version = await project(self._database, self._projection, tournament_id, self._guesses, stamp)
+            heard = partial(self._heard, tournament_id)
+            version = await project(self._database, self._projection, tournament_id, self._guesses, stamp, heard)
         if version is not None:
             await self._projection.announce(tournament_id, version)
+
+    def _heard(self, tournament_id: TournamentId) -> bool:
+        """Whether a tick has come that is not taken yet; it is now."""
+        has_come = tournament_id in self._moved
+        self._moved.discard(tournament_id)
+        return has_come
 
 
 def _held(stamps: Mapping[TournamentId, Stamp], tournament_id: TournamentId) -> tuple[str, int] | None:
@@ -167,17 +207,13 @@ def _held(stamps: Mapping[TournamentId, Stamp], tournament_id: TournamentId) -> 
     return None if stamp is None else (stamp.epoch, stamp.board_version)
 
 
-def _rank(
-    state: BoardState,
-    part: Part,
-    copies: Mapping[ScoreBasis, bytes],
-    judged: Mapping[ScoreBasis, Sequence[Judged]],
-) -> tuple[ScoreTable, Ranking]:
+def _rank(read: _Read) -> tuple[ScoreTable, Ranking]:
     """All bases are stored for the leagues' sake; the tournament's own board is ranked."""
-    read = {basis: read_copy(data) for basis, data in copies.items()}
-    ids, _ = read[part.basis]
-    settled = {basis: facts for basis, (_, facts) in read.items()}
-    live = {basis: add_live(ids, facts, judged[basis]) for basis, facts in settled.items()} if part.live else None
+    state, part = read.state, read.part
+    copies = {basis: read_copy(data) for basis, data in read.copies.items()}
+    ids, _ = copies[part.basis]
+    settled = {basis: facts for basis, (_, facts) in copies.items()}
+    live = {basis: add_live(ids, facts, read.judged[basis]) for basis, facts in settled.items()} if part.live else None
     stamp = Stamp(state.epoch, part.settled_version, part.board_version, state.read_at, len(ids), live=len(part.live))
     scores = weigh(settled[part.basis], part.weights)
     if live is None:

@@ -107,7 +107,7 @@ class ScoreTable:
 
         What was found in the earlier one still holds then, or has to take a step. When somebody left, neither.
         """
-        if np.array_equal(_halves(self.ids), _halves(earlier.ids)):
+        if same_ids(self.ids, earlier.ids):
             return replace(self, ids=earlier.ids)
         return replace(self, joined=_joined(earlier.ids, self.ids))
 
@@ -147,6 +147,11 @@ def _heads(ids: Ids) -> "NDArray[np.uint64]":
 def _numbers(ids: Ids) -> "NDArray[Any]":
     """Ids as pairs of numbers that are good for comparing whether they are equal, and nothing else."""
     return np.ascontiguousarray(ids).view(np.uint64).reshape(-1, 2)
+
+
+def same_ids(some: Ids, others: Ids) -> bool:
+    """Whether both hold the same, compared as numbers: as bytes it takes twenty times as long."""
+    return np.array_equal(_numbers(some), _numbers(others))
 
 
 def _joined(before: Ids, after: Ids) -> Joined | None:

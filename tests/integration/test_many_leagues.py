@@ -15,10 +15,14 @@ from domain.clock import utc_now
 from domain.ids import LeagueId, MemberId, new_id
 from domain.installation.service import begin_epoch
 from domain.leaderboard.board import OpenBoard
+from domain.leaderboard.leagues import LeagueBoards
+from domain.leaderboard.many import held
 from domain.leaderboard.model import BoardKey, BoardSource
-from domain.leaderboard.projector import project
+from domain.leaderboard.projector import load, project
+from domain.leaderboard.ranking import Ranking, ScoreTable
 from domain.leaderboard.service import Boards
 from domain.leaderboard.sheet import COLUMN
+from domain.leaderboard.store import read_state, snapshot
 from domain.league.membership.service import leave
 from domain.league.tables import leagues
 from domain.member.profile.service import update as update_profile
@@ -139,6 +143,41 @@ async def test_a_projection_that_is_a_moment_behind_is_waited_for(played: Played
     assert board is not None
     assert board.head.source is BoardSource.PROJECTION
     assert board.head.version > before.head.version
+
+
+async def test_it_is_waited_for_as_long_as_it_comes_nearer_but_not_for_ever(
+    played: Played, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, seconds = played.made[0], 0.0
+    monkeypatch.setattr(held, "monotonic", lambda: seconds)
+    leagues = LeagueBoards(played.database, played.projection, 1_000)
+    seen = held.Held(played.projection, leagues, patience=3)
+    goals = [await goal(played, made, number) for number in range(7)]
+    async with snapshot(played.database) as connection:
+        state = await read_state(connection, BoardKey(tournament_id=made.id))
+    assert state is not None
+    awaited = []
+    for loaded in goals[:-1]:
+        await played.projection.write(made.id, *loaded)
+        assert not await seen.tables([state])
+        awaited.append(seen.is_awaited(made.id))
+        seconds += 2
+    assert awaited == [True] * 5 + [False]
+
+    await played.projection.write(made.id, *goals[-1])
+    assert await seen.tables([state])
+    for still, is_awaited in ((0, True), (2, True), (2, False)):
+        seconds += still
+        assert not await seen.tables([replace(state, parts=tuple(replace(p, board_version=99) for p in state.parts))])
+        assert seen.is_awaited(made.id) is is_awaited
+
+
+async def goal(played: Played, made: MadeTournament, number: int) -> tuple[ScoreTable, Ranking]:
+    """The board after one more, not projected."""
+    await in_play(played.database, made.id, made.matches[1], 1, 1 + number)
+    loaded = await load(played.database, made.id)
+    assert loaded is not None
+    return loaded[1:]
 
 
 @pytest.mark.parametrize("why", ["it stays behind", "it is gone"])

@@ -10,6 +10,7 @@ from sqlalchemy import insert
 
 from domain.ids import LeagueId, MemberId, new_id
 from domain.ingestion.finality.rules import NO_EXTRA_TIME
+from domain.leaderboard import projector
 from domain.leaderboard.model import AtVersion, BoardKey, BoardSource, RankedRow
 from domain.leaderboard.projector import load, project
 from domain.league.model import LeagueTournamentStatus
@@ -29,6 +30,7 @@ from tests.support.football import (
     put_guess,
 )
 from tests.support.settlement import accept, in_play, play, settle_queued, void
+from tests.support.statements import recorded_statements
 
 if TYPE_CHECKING:
     from domain.leaderboard.service import Boards
@@ -228,3 +230,19 @@ async def test_the_check_of_projections_sees_them(database: "PostgresDatabase", 
     assert await projection.differences(made.id, table, ranking) == []
     await valkey.zincrby(key(made.id, "live_scores"), 1, bytes(ranking.ids[0]).ljust(16, b"\0"))
     assert await projection.differences(made.id, table, ranking) == ["live_scores"]
+
+
+@pytest.mark.parametrize(("answers", "reads"), [([False], 1), ([True, True, False], 3)])
+async def test_what_moves_while_it_is_read_is_read_anew(
+    database: "PostgresDatabase", monkeypatch: pytest.MonkeyPatch, answers: list[bool], reads: int
+) -> None:
+    monkeypatch.setattr(projector, "_BUNCH_SECONDS", 60)
+    made = await make_tournament(database, matches=1)
+    with recorded_statements(database) as statements:
+        assert await load(database, made.id, has_moved=iter(answers).__next__) is not None
+    assert sum(statement.startswith("SET TRANSACTION ISOLATION") for statement in statements) == reads
+
+
+async def test_what_moves_all_the_time_is_written_all_the_same(database: "PostgresDatabase", valkey: Redis) -> None:
+    made = await make_tournament(database, matches=1)
+    assert await project(database, ValkeyProjection(valkey), made.id, has_moved=lambda: True) is not None

@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from itertools import chain
 from math import inf
 from time import monotonic
 
@@ -14,18 +16,35 @@ from domain.leaderboard.readers import Moved
 
 _LOOK = 0.03
 """Seconds between two looks at whether it has caught up."""
+_TURN = 25
+_ALTOGETHER = 3
+"""So many times as long as it may stand still it may be behind: versions may come faster than it is written."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Behind:
+    """A tournament whose database is ahead of the projection."""
+
+    wanted: int
+    """The version that the projection has not got,"""
+    held: int
+    """the one that it had when it was looked at last,"""
+    moved_at: float
+    """since when it has had that one as far as is known,"""
+    since: float
+    """and since when it has been behind."""
 
 
 class Held:
     """One a process."""
 
     def __init__(self, projection: Projection, leagues: LeagueBoards, patience: float) -> None:
-        """`patience`: how many seconds the projection may be behind before it is not waited for."""
+        """`patience`: how many seconds the projection may be behind and stand still before it is not waited for."""
         self._projection = projection
         self._leagues = leagues
         self._patience = patience
-        self._behind: dict[TournamentId, tuple[float, int]] = {}
-        """Since when, and the version that it has not got."""
+        self._behind: dict[TournamentId, _Behind] = {}
+        self._waiting: dict[asyncio.Future[None], Collection[TournamentId]] = {}
         self._looking: asyncio.Task[None] | None = None
 
     async def tables(self, states: Iterable[BoardState]) -> Mapping[TournamentId, ScoreTable]:
@@ -40,36 +59,59 @@ class Held:
                 found[tournament_id] = table
                 self._behind.pop(tournament_id, None)
             elif stamp is None or stamp.epoch != epoch:
-                self._behind[tournament_id] = -inf, 0  # nothing to wait for: it may be long in coming
+                self._behind[tournament_id] = _Behind(0, 0, -inf, -inf)  # nothing to wait for: it may be long in coming
             else:
-                since, _ = self._behind.get(tournament_id, (monotonic(), 0))
-                self._behind[tournament_id] = since, part.board_version
+                self._note(tournament_id, part.board_version, stamp)
         return found
 
     def is_awaited(self, tournament_id: TournamentId) -> bool:
         """Whether what it lacks is worth waiting for."""
-        since, _ = self._behind.get(tournament_id, (monotonic(), 0))
-        return monotonic() - since < self._patience
+        behind, now = self._behind.get(tournament_id), monotonic()
+        if behind is None:
+            return True
+        return now - behind.moved_at < self._patience and now - behind.since < _ALTOGETHER * self._patience
 
-    async def changed(self) -> None:
-        """Wait until it holds something that it lacked, or something has been waited for long enough."""
+    def _note(self, tournament_id: TournamentId, wanted: int, stamp: Stamp) -> None:
+        behind, now = self._behind.get(tournament_id), monotonic()
+        if behind is None:
+            behind = _Behind(wanted, stamp.board_version, now, now)
+        elif behind.held != stamp.board_version:
+            behind = replace(behind, held=stamp.board_version, moved_at=now)
+        self._behind[tournament_id] = replace(behind, wanted=wanted)
+
+    async def changed(self, tournament_ids: Collection[TournamentId]) -> None:
+        """Wait until it holds what one of these lacked, or that has been waited for long enough."""
+        change = asyncio.get_running_loop().create_future()
+        self._waiting[change] = tournament_ids
         if self._looking is None:
             self._looking = asyncio.create_task(self._look())
-        await asyncio.shield(self._looking)
+        await change
 
     async def _look(self) -> None:
         try:
-            wanted = self._awaited()
-            while wanted.keys() <= self._awaited().keys():
+            while self._waiting:
                 await asyncio.sleep(_LOOK)
+                wanted = set(chain.from_iterable(self._waiting.values()))
                 stamps = await self._stamps(wanted)
-                if any(one not in stamps or stamps[one].board_version >= wanted[one] for one in wanted):
-                    return
+                for one in stamps.keys() & self._behind.keys():
+                    self._note(one, self._behind[one].wanted, stamps[one])
+                await self._wake({one for one in wanted if one not in stamps or not self._is_to_come(one)})
         finally:
             self._looking = None
 
-    def _awaited(self) -> dict[TournamentId, int]:
-        return {one: version for one, (_, version) in self._behind.items() if self.is_awaited(one)}
+    async def _wake(self, changed: Collection[TournamentId]) -> None:
+        """Who waits for these: a thousand boards may, and are not all woken in one turn of the event loop."""
+        found = [change for change, ids in self._waiting.items() if any(one in changed for one in ids)]
+        for number, change in enumerate(found, 1):
+            del self._waiting[change]
+            if not change.done():
+                change.set_result(None)
+            if number % _TURN == 0:
+                await asyncio.sleep(0)
+
+    def _is_to_come(self, tournament_id: TournamentId) -> bool:
+        behind = self._behind.get(tournament_id)
+        return behind is not None and behind.held < behind.wanted and self.is_awaited(tournament_id)
 
     async def _table(self, part: Part, stamp: Stamp) -> ScoreTable | None:
         try:

@@ -22,9 +22,8 @@ from domain.leaderboard.ranking import ScoreTable
 from domain.leaderboard.readers import RankingReader
 from domain.leaderboard.store import snapshot
 
-_AT_ONCE = 128
-_TURN = 8
-"""So many boards are ranked, compared and written before others have a turn of the event loop: some milliseconds."""
+_AT_ONCE = 64
+"""So many boards are read by one statement: some milliseconds."""
 
 
 class Unprojected(Exception):
@@ -70,7 +69,7 @@ class ManyLeagues:
         self._database = database
         self._rosters = Rosters(kept_members)
         self._held = Held(projection, leagues, patience)
-        self._boards: Gathered[BoardKey, _Read] = Gathered(self._read, most=_AT_ONCE, turn=_TURN)
+        self._boards: Gathered[BoardKey, _Read] = Gathered(self._read, most=_AT_ONCE)
 
     async def open(self, key: BoardKey) -> Opened | None:
         """A league's board without a round; None when there is no such board.
@@ -87,7 +86,7 @@ class ManyLeagues:
                 return found.rank()
             if not all(self._held.is_awaited(tournament_id) for tournament_id in missing):
                 raise Unprojected
-            await self._held.changed()
+            await self._held.changed(missing)
 
     async def _read(self, keys: Collection[BoardKey]) -> Mapping[BoardKey, _Read]:
         async with snapshot(self._database) as connection:

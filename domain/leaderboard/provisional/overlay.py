@@ -11,7 +11,7 @@ from uuid import UUID
 import numpy as np
 
 from domain.ids import MemberId
-from domain.leaderboard.ranking import Ids, Integers, Ranking, add, pack_all, read_copy, to_ids, weigh
+from domain.leaderboard.ranking import Ids, Integers, Ranking, add, pack_all, read_copy, same_ids, to_ids, weigh
 from domain.match.model import Goals
 from domain.scoring.model import Facts, Weights
 from domain.scoring.rules import facts as facts_of
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 Codes: TypeAlias = "NDArray[np.int16]"
 GOALS_BELOW = 100
+_BITS = 12
+"""Of the number of live matches in which a guess is right about something, while they are added up."""
+_SHIFTS = np.arange(len(Facts._fields)) * _BITS
 
 
 @dataclass
@@ -49,16 +52,16 @@ class MatchGuesses:
         return len(self.ids)
 
     def worth(self, members: Ids, score: Goals) -> Integers:
-        """Facts of each member's guess against a score; none where there is no guess."""
+        """Facts of each member's guess against a score, in one number (`_SHIFTS`); 0 where there is no guess."""
         nothing = (0,) * len(Facts._fields)
         table = np.array([*(facts_of(line, score) for line in self.lines), nothing], dtype=np.int64)
-        found: Integers = table[self._codes_among(members)]
+        found: Integers = (table << _SHIFTS).sum(axis=1).take(self._codes_among(members))
         return found
 
     def _codes_among(self, members: Ids) -> Codes:
         """Of each of these members (ascending), which of `lines`; one more than there are stands for no guess."""
         kept = self._among
-        if kept is not None and np.array_equal(kept[0], members):
+        if kept is not None and same_ids(kept[0], members):
             return kept[1]
         codes = np.full(len(members), len(self.lines), dtype=np.int16)
         if len(self):
@@ -101,9 +104,10 @@ class LiveRanking(Ranking):
 
 def add_live(ids: Ids, facts: Integers, judged: Sequence[Judged]) -> Integers:
     """Facts of members (ascending): settled ones, and those of their guesses of live matches on top."""
-    total = facts.astype(np.int64)
+    live = np.zeros(len(ids), dtype=np.int64)
     for guesses, score in judged:
-        total += guesses.worth(ids, score)
+        live += guesses.worth(ids, score)
+    total: Integers = facts + (live[:, None] >> _SHIFTS & (1 << _BITS) - 1)
     return total
 
 
