@@ -5,6 +5,7 @@ They die with the process that started them, even when it is killed (runtime.emb
 
 import asyncio
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -72,6 +73,19 @@ class TestPostgres:
         """Remove a database, whoever is connected."""
         name = parse_database_url(url).url.database
         await self._execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+    async def log_statements(self, url: str) -> None:
+        """Have the server write down what connections to a database, made from now on, have it execute."""
+        await self._execute(f"ALTER DATABASE \"{parse_database_url(url).url.database}\" SET log_statement = 'all'")
+
+    @contextmanager
+    def logged_statements(self) -> Iterator[list[str]]:
+        """The prepared statements that were written down within the block; there after its end."""
+        log, statements = self._server._log, list[str]()
+        begin = log.stat().st_size
+        yield statements
+        written = log.read_bytes()[begin:].decode(errors="replace")
+        statements += re.findall(r"LOG:  execute [^:]*: (.*(?:\n\t.*)*)", written)
 
     def dump(self, url: str, file: Path) -> None:
         """Write a database to a file, as a backup does."""
