@@ -81,10 +81,13 @@ async def _follows_and_resumes(command: Sequence[str], api: Api, folder: Path) -
         await line(output, " Bob 6")
         (lost,) = relay.lost
         assert relay.resumed == [None, {"epoch": lost["epoch"], "version": lost["fromVersion"]}]
+        relay.refuse_one()
         relay.cut()
         await play(api.database, world.open, 5, 5)
         assert int((await line(output, " Bob 9")).split()[0]) > lost["version"]
-        assert relay.resumed[2]["version"] >= lost["version"]
+        refused, resumed = relay.resumed[2:]
+        assert refused == resumed
+        assert resumed["version"] >= lost["version"]
 
 
 @pytest.mark.parametrize("name", ["`graphql-ws`", "urql", "Apollo Client"])

@@ -506,6 +506,18 @@ async def test_the_end_of_an_execution_comes_although_its_tick_is_lost(
         assert (await asyncio.wait_for(rest(stream), 5))[-1].state is ExecutionState.COMPLETED
 
 
+async def test_the_end_of_an_execution_comes_when_ticks_are_heard_again(
+    database: PostgresDatabase, valkey: Redis, valkey_url: str, cup: MadeTournament
+) -> None:
+    queued = await queue(database, cup)
+    async with api_process(database, valkey_url, TICKS_ONLY) as process:
+        stream = process.hub.executions([queued.id], allowed=anyone)
+        assert (await anext(stream)).state is ExecutionState.QUEUED
+        await end(database, await claim(database, queued.id))  # its ticks are never published
+        assert await valkey.execute_command("CLIENT", "KILL", "TYPE", "pubsub") == 1
+        assert (await asyncio.wait_for(rest(stream), 10))[-1].state is ExecutionState.COMPLETED
+
+
 async def test_without_names_all_live_executions_come_now_and_later(
     database: PostgresDatabase, valkey: Redis, valkey_url: str, cup: MadeTournament
 ) -> None:

@@ -81,6 +81,17 @@ async def test_a_change_without_any_tick_shows_with_the_next_poll(database: Post
     assert took < 10  # about two seconds on a machine that is not busy
 
 
+async def test_a_change_without_any_tick_shows_when_ticks_are_heard_again(
+    database: PostgresDatabase, valkey: Redis, valkey_url: str
+) -> None:
+    async with api_process(database, valkey_url, TICKS_ONLY) as process:
+        stream = follow(process)
+        await event(stream)
+        await put_process(database, ProcessKind.WORKER, silent=0)
+        assert await valkey.execute_command("CLIENT", "KILL", "TYPE", "pubsub") == 1
+        assert (await event(stream)).workers == 1
+
+
 async def test_what_does_not_change_sends_nothing(database: PostgresDatabase, valkey_url: str) -> None:
     async with api_process(database, valkey_url, QUICK) as process:
         stream = follow(process)

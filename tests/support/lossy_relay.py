@@ -1,4 +1,5 @@
-"""A relay between websocket clients and the API that loses deltas, cuts connections, and notes where clients resume."""
+"""A relay between websocket clients and the API that loses deltas, cuts connections, refuses, and notes where clients
+resume."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -23,12 +24,16 @@ class LossyRelay:
         self.lost: list[dict[str, Any]] = []
         """Deltas that no client was given."""
         self._address = address
-        self._loses = False
+        self._loses = self._refuses = False
         self._open: set[ServerConnection] = set()
 
     def lose_one(self) -> None:
         """Lose the next delta."""
         self._loses = True
+
+    def refuse_one(self) -> None:
+        """Answer the next subscription as a server does that cannot read at the moment."""
+        self._refuses = True
 
     def cut(self) -> None:
         """Drop all connections, without a farewell."""
@@ -52,6 +57,10 @@ class LossyRelay:
                 message = orjson.loads(text)
                 if message["type"] == "subscribe":
                     self.resumed.append(message["payload"]["variables"].get("after"))
+                    if self._refuses:
+                        self._refuses = False
+                        await client.send(_unavailable(message["id"]))
+                        continue
                 await server.send(text)
 
     async def _down(self, server: ClientConnection, client: ServerConnection) -> None:
@@ -65,6 +74,11 @@ class LossyRelay:
                         self.lost.append(event)
                         continue
                 await client.send(text)
+
+
+def _unavailable(operation_id: str) -> str:
+    errors = [{"message": "Not now.", "extensions": {"code": "UNAVAILABLE"}}]
+    return orjson.dumps({"id": operation_id, "type": "error", "payload": errors}).decode()
 
 
 @asynccontextmanager
