@@ -63,6 +63,7 @@ from schema.guess import (
 from schema.health import DismissHealthProblemInput, HealthProblemPayload
 from schema.league_mutations import LeagueMutations
 from schema.outcome import outcome, user_errors
+from schema.rights_first import rights_first
 from schema.ruleset import CreateRulesetInput, RulesetPayload
 from schema.schedule import (
     CreateScheduleInput,
@@ -78,6 +79,7 @@ from schema.tournament_inputs import UpdateTournamentInput
 from schema.viewer import SessionPayload, SignInInput, SignOutPayload, SignUpInput
 
 
+@rights_first
 @strawberry.type(
     description=(
         "Writes. Each takes one `input`; refusals that a user can cause come back in `errors`, and then "

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import strawberry
 
-from domain.errors import InvalidInput
+from domain.errors import DomainError, InvalidInput
 from domain.ids import ExecutionId
 from live import events
 from live.hub import BoardStream, MatchStream
@@ -56,6 +56,8 @@ class Subscription:
             ),
         ] = strawberry.UNSET,
     ) -> AsyncIterable[LeaderboardUpdate]:
+        if given(board.league_id) is not None:
+            _ = info.context.member_id  # whatever league it is: nobody sees one without having signed in
         key, rows = board.key(), page_size(first)
 
         def follow(context: ApiContext, position: events.StreamPosition | None) -> BoardStream:
@@ -103,8 +105,12 @@ class Subscription:
             ),
         ] = strawberry.UNSET,
     ) -> AsyncGenerator[Execution, None]:
-        allowed = right(lambda: executions.watch(info.context))
-        stream = info.context.hub.executions(_execution_ids(given(execution_ids)), allowed=allowed)
+        try:
+            wanted = _execution_ids(given(execution_ids))
+        except DomainError:
+            await executions.watch(info.context)  # who may not ask is told that first
+            raise
+        stream = info.context.hub.executions(wanted, allowed=right(lambda: executions.watch(info.context)))
         async with aclosing(stream):
             async for execution in stream:
                 info.context.renew_loaders()
