@@ -6,7 +6,7 @@ few seconds without a tick too, because a published tick may be lost.
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from time import monotonic
 from typing import Any, Generic
 from uuid import UUID
@@ -68,8 +68,7 @@ class Watch(Generic[K, S, N, D]):
 
     def restore(self) -> None:
         """The source was away and is back."""
-        for topic in list(self.topics.values()):
-            topic.restore()
+        self._spawn(self._restore(list(self.topics.values())))
 
     async def run(self) -> None:
         """Compare versions until cancelled."""
@@ -91,6 +90,12 @@ class Watch(Generic[K, S, N, D]):
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _restore(self, topics: Sequence[Topic[K, S, N, D]]) -> None:
+        for number, topic in enumerate(topics, 1):
+            topic.restore()
+            if number % _TURN == 0:
+                await asyncio.sleep(0)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
