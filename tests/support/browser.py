@@ -1,12 +1,12 @@
 """A browser for tests, a demo that is being played, and a page that notes what must never happen on it."""
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.async_api import Page, expect
+from playwright.async_api import Browser, Page, expect
 
 from runtime.browser import open_browser
 from runtime.settings import load_settings
@@ -16,21 +16,28 @@ from tests.support.palpite import RunningPalpite, started_palpite
 
 @dataclass(frozen=True, slots=True)
 class RunningDemo:
-    """A demo whose season has begun, and its address."""
+    """A demo whose season has begun, its address, and a browser to look at it."""
 
     palpite: RunningPalpite
     address: str
+    browser: Browser
 
 
-@contextmanager
-def running_demo() -> Iterator[RunningDemo]:
-    """A demo on a data folder of its own, with news for a quarter of an hour; at the end nothing of it is left."""
+@asynccontextmanager
+async def running_demo() -> AsyncIterator[RunningDemo]:
+    """A demo on a data folder of its own, with news for a quarter of an hour; at the end nothing of it is left.
+
+    Without a browser the tests fail.
+    """
+    settings = load_settings()
+    expect.set_options(timeout=30_000)  # ms; a busy machine is no fault of the page
     with (
         data_in_memory() as data,
         started_palpite("demo", "--members", "60", "--port", "0", "--data", str(data)) as palpite,
     ):
         line = palpite.wait_for_line(lambda line: "Live board" in line, seconds=300)
-        yield RunningDemo(palpite, line.split()[-1].removesuffix("/live"))
+        async with open_browser(settings.data, settings.browser) as browser:
+            yield RunningDemo(palpite, line.split()[-1].removesuffix("/live"), browser)
 
 
 @dataclass(slots=True)
@@ -54,13 +61,11 @@ class Watched:
 
 
 @asynccontextmanager
-async def watched_page(address: str, **options: Any) -> AsyncIterator[Watched]:
-    """A page in a browser of its own, before it has gone anywhere; without a browser the test fails."""
-    settings = load_settings()
-    expect.set_options(timeout=30_000)  # ms; a busy machine is no fault of the page
-    async with open_browser(settings.data, settings.browser) as browser:
-        context = await browser.new_context(**options)
-        watched = Watched(await context.new_page(), address)
+async def watched_page(demo: RunningDemo, **options: Any) -> AsyncIterator[Watched]:
+    """A page that shares nothing with others but the program, before it has gone anywhere."""
+    context = await demo.browser.new_context(**options)
+    try:
+        watched = Watched(await context.new_page(), demo.address)
         context.on("request", lambda request: watched._note_address(request.url))
         watched.page.on("websocket", lambda socket: watched._note_address(socket.url))
         watched.page.on("pageerror", lambda error: watched.faults.append(str(error)))
@@ -68,3 +73,5 @@ async def watched_page(address: str, **options: Any) -> AsyncIterator[Watched]:
             "console", lambda message: watched.faults.append(message.text) if message.type == "error" else None
         )
         yield watched
+    finally:
+        await context.close()

@@ -10,7 +10,7 @@ from runtime.browser import until
 from tests.support.browser import RunningDemo, watched_page
 from tests.support.graphql_client import read_operation
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = [pytest.mark.timeout(400), pytest.mark.asyncio(loop_scope="package")]
 
 EXAMPLES = [
     *("Tournaments", "LiveBoard", "MyDashboard", "SaveGuess", "MyLeagues", "AdminExecutions"),
@@ -52,7 +52,7 @@ async def sign_in(page: Page, nick: str) -> None:
 
 
 async def test_a_query_and_a_subscription_run_and_nothing_leaves_the_machine(demo: RunningDemo) -> None:
-    async with watched_page(demo.address, **TALL) as watched:
+    async with watched_page(demo, **TALL) as watched:
         page = watched.page
         await open_graphiql(page, demo.address)
         assert await page.locator(".graphiql-tab-button").all_inner_texts() == EXAMPLES
@@ -68,7 +68,7 @@ async def test_a_query_and_a_subscription_run_and_nothing_leaves_the_machine(dem
 
 
 async def test_a_later_visit_finds_the_tabs_as_they_were_left(demo: RunningDemo) -> None:
-    async with watched_page(demo.address, **TALL) as watched:
+    async with watched_page(demo, **TALL) as watched:
         page = watched.page
         await open_graphiql(page, demo.address)
         await choose(page, "MyLeagues")
@@ -80,7 +80,7 @@ async def test_a_later_visit_finds_the_tabs_as_they_were_left(demo: RunningDemo)
 
 
 async def test_a_member_of_the_demo_signs_in_and_saves_a_guess(demo: RunningDemo) -> None:
-    async with watched_page(demo.address, **TALL) as watched:
+    async with watched_page(demo, **TALL) as watched:
         page = watched.page
         await open_graphiql(page, demo.address)
         await run(page, "MyDashboard")
@@ -98,7 +98,7 @@ async def test_a_member_of_the_demo_signs_in_and_saves_a_guess(demo: RunningDemo
 
 
 async def test_the_admin_of_the_demo_sees_the_executions(demo: RunningDemo) -> None:
-    async with watched_page(demo.address, **TALL) as watched:
+    async with watched_page(demo, **TALL) as watched:
         page = watched.page
         await page.goto(demo.address)
         await sign_in(page, "admin")
@@ -109,7 +109,7 @@ async def test_the_admin_of_the_demo_sees_the_executions(demo: RunningDemo) -> N
 
 async def test_somebody_new_joins_a_league_by_its_invite(demo: RunningDemo) -> None:
     address = _invite(demo.address)
-    async with watched_page(demo.address, **TALL) as watched:
+    async with watched_page(demo, **TALL) as watched:
         page = watched.page
         await page.goto(address)
         await expect(page.get_by_role("heading", level=1)).to_have_text("Join Cup Night")
@@ -129,7 +129,7 @@ async def test_somebody_new_joins_a_league_by_its_invite(demo: RunningDemo) -> N
 
 
 async def test_an_invite_that_cannot_be_used_says_so(demo: RunningDemo) -> None:
-    async with watched_page(demo.address, **TALL) as watched:
+    async with watched_page(demo, **TALL) as watched:
         await watched.page.goto(f"{demo.address}/join/NOSUCHCODE")
         await expect(watched.page.get_by_role("heading", level=1)).to_have_text("This invite cannot be used.")
         watched.require_clean()

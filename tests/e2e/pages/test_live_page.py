@@ -12,7 +12,7 @@ from playwright.async_api import Page, Route, WebSocketRoute, expect
 from runtime.browser import until
 from tests.support.browser import RunningDemo, watched_page
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = [pytest.mark.timeout(400), pytest.mark.asyncio(loop_scope="package")]
 
 ROWS = """
 [...document.querySelectorAll("tbody tr")].map((row) => ({
@@ -65,7 +65,7 @@ async def open_live(page: Page, address: str) -> None:
 
 
 async def test_rows_change_without_a_reload_and_equal_the_api(demo: RunningDemo) -> None:
-    async with watched_page(demo.address) as watched:
+    async with watched_page(demo) as watched:
         page = watched.page
         await open_live(page, demo.address)
         before = {row["id"]: row for row in await page.evaluate(ROWS)}
@@ -84,7 +84,7 @@ async def test_rows_change_without_a_reload_and_equal_the_api(demo: RunningDemo)
 
 
 async def test_results_and_counts_come_in_beside_the_board(demo: RunningDemo) -> None:
-    async with watched_page(demo.address) as watched:
+    async with watched_page(demo) as watched:
         page = watched.page
         await open_live(page, demo.address)
         assert "English Premier League" in await page.title()
@@ -119,7 +119,7 @@ async def test_a_lost_delta_is_noticed_and_made_good(demo: RunningDemo) -> None:
         socket.on_message(from_page)
         server.on_message(from_server)
 
-    async with watched_page(demo.address) as watched:
+    async with watched_page(demo) as watched:
         page = watched.page
         await page.route_web_socket("**/graphql", between)
         await open_live(page, demo.address)
@@ -148,7 +148,7 @@ async def test_the_page_begins_although_the_server_went_away_meanwhile(demo: Run
             failed.append(route.request.url)
             await route.abort("connectionrefused")
 
-    async with watched_page(demo.address) as watched:
+    async with watched_page(demo) as watched:
         await watched.page.route(lost, fail_once)
         await open_live(watched.page, demo.address)
         await wait_for_news(watched.page)
@@ -157,7 +157,7 @@ async def test_the_page_begins_although_the_server_went_away_meanwhile(demo: Run
 
 
 async def test_the_page_outlives_its_server(demo: RunningDemo) -> None:
-    async with watched_page(demo.address) as watched:
+    async with watched_page(demo) as watched:
         page = watched.page
         await open_live(page, demo.address)
         _kill_api(demo)
@@ -176,7 +176,7 @@ def _kill_api(demo: RunningDemo) -> None:
 @pytest.mark.parametrize("width", [320, 390, 768, 1280])
 async def test_it_fits_every_screen(demo: RunningDemo, width: int) -> None:
     options = {"viewport": {"width": width, "height": 844}, "color_scheme": "dark", "reduced_motion": "reduce"}
-    async with watched_page(demo.address, **options) as watched:
+    async with watched_page(demo, **options) as watched:
         page = watched.page
         await open_live(page, demo.address)
         assert await page.evaluate("document.documentElement.scrollWidth") == width
@@ -187,7 +187,7 @@ async def test_it_fits_every_screen(demo: RunningDemo, width: int) -> None:
 
 
 async def test_a_tournament_can_be_chosen_by_its_address_and_an_unknown_one_is_said_to_be_so(demo: RunningDemo) -> None:
-    async with watched_page(demo.address) as watched:
+    async with watched_page(demo) as watched:
         page = watched.page
         await open_live(page, demo.address)
         chosen = await page.get_by_label("Tournament").first.locator("select").input_value()
@@ -213,7 +213,7 @@ RULES = [
 
 
 async def test_the_rules_of_a_stream(demo: RunningDemo) -> None:
-    async with watched_page(demo.address) as watched:
+    async with watched_page(demo) as watched:
         await watched.page.goto(f"{demo.address}/")
         for position, event, expected in RULES:
             stands = None if position is None else {"epoch": position[0], "version": position[1]}
