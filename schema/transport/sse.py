@@ -95,9 +95,12 @@ class EventStream(Response):
     def blocked_at(self) -> float | None:
         return self._outlet.blocked_at if self._outlet is not None else None
 
-    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:  # noqa: ARG002
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         """Answer until the operation is over, the client leaves, or the stream is old."""
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        if scope["method"] == "HEAD":  # it would go on unseen, and hold up what the client asks next
+            await send({"type": "http.response.body", "body": b""})
+            return
         wire = AsgiWire(send, _body)
         self._outlet = outlet = Outlet(wire, self._connections.post)
         work = [asyncio.create_task(self._work(outlet)), asyncio.create_task(_left(receive))]

@@ -88,6 +88,18 @@ async def test_by_get_streams_and_queries_but_no_mutation(address: str, api: Api
         assert events.status == 405
 
 
+async def test_by_head_nothing_goes_on_and_the_next_request_is_answered(address: str, api: Api) -> None:
+    world = await make_world(api)
+    variables = orjson.dumps({"scope": {"roundId": world.round_id(0)}}).decode()
+    target = "/graphql?" + urlencode({"query": MATCHES, "variables": variables})
+    host, port = address.split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    for request, told in ((f"HEAD {target}", b"text/event-stream"), ("HEAD /healthz", b" 200 ")):
+        writer.write(f"{request} HTTP/1.1\r\nHost: {address}\r\nAccept: text/event-stream\r\n\r\n".encode())
+        assert told in await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)
+    writer.close()
+
+
 async def test_who_takes_json_too_gets_events_for_streams_alone(address: str, api: Api) -> None:
     world = await make_world(api)
     accept = "application/graphql-response+json, application/json, text/event-stream, multipart/mixed"

@@ -239,6 +239,15 @@ async def test_what_does_not_exist_is_not_found_at_first_and_later() -> None:
         assert made.watch.topics == {}
 
 
+async def test_what_was_private_and_is_gone_is_a_right_lost() -> None:
+    async with rig(private=True) as made:
+        (stream,) = await made.begun()
+        made.source.state = None
+        made.watch.tick("board", TICK)
+        with pytest.raises(Forbidden):
+            await asyncio.wait_for(anext(stream), 5)
+
+
 @pytest.mark.parametrize(("code", "error"), [("FORBIDDEN", Forbidden), ("UNAUTHENTICATED", Unauthenticated)])
 async def test_who_may_not_see_it_gets_no_first_event_and_has_nothing_read(code: str, error: type[DomainError]) -> None:
     async with rig() as made:
