@@ -5,7 +5,7 @@ facts are taken from the projection once a version, and who is in a league is ke
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from domain.database import Database
 from domain.gathered import Gathered
@@ -104,31 +104,37 @@ _Counted = tuple[tuple[TournamentId, ...], tuple[TournamentId, ...]]
 """Tournaments, and those of them in which the score after 90 minutes counts."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """How many a member had guessed: the same of any board that counts the same matches."""
+
+    counted: _Counted
+    member_id: MemberId
+    state: BoardState = field(compare=False)
+
+
 class ManyGuessed:
     """How many settled matches members of boards had guessed, for all boards that ask at the same time."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._states: dict[_Counted, BoardState] = {}
-        """Of those asked about: any board's that counts the same matches."""
-        self._counts: Gathered[tuple[_Counted, MemberId], int] = Gathered(self._read)
+        self._counts: Gathered[_Question, int] = Gathered(self._read)
 
     async def of(self, state: BoardState, member_ids: Collection[MemberId]) -> dict[MemberId, int]:
         """Of a present board that is no round's."""
         counted = tuple(part.tournament_id for part in state.counted), tuple(state.count_regulation)
-        self._states[counted] = state
-        found = await self._counts.read([(counted, member_id) for member_id in member_ids])
-        return {member_id: found.get((counted, member_id), 0) for member_id in member_ids}
+        asked = {member_id: _Question(counted, member_id, state) for member_id in member_ids}
+        found = await self._counts.read(list(asked.values()))
+        return {member_id: found.get(question, 0) for member_id, question in asked.items()}
 
-    async def _read(self, asked: list[tuple[_Counted, MemberId]]) -> Mapping[tuple[_Counted, MemberId], int]:
-        members: dict[_Counted, list[MemberId]] = {}
-        for counted, member_id in asked:
-            members.setdefault(counted, []).append(member_id)
-        found = {}
+    async def _read(self, asked: list[_Question]) -> Mapping[_Question, int]:
+        boards: dict[_Counted, list[_Question]] = {}
+        for question in asked:
+            boards.setdefault(question.counted, []).append(question)
+        found: dict[_Question, int] = {}
         async with self._database.read() as connection:
-            for counted, member_ids in members.items():
-                for member_id, number in (
-                    await fold.count_guessed(connection, self._states[counted], member_ids)
-                ).items():
-                    found[counted, member_id] = number
+            for questions in boards.values():
+                member_ids = [question.member_id for question in questions]
+                numbers = await fold.count_guessed(connection, questions[0].state, member_ids)
+                found |= {question: numbers.get(question.member_id, 0) for question in questions}
         return found
