@@ -12,8 +12,10 @@ from sqlalchemy import func, select, text, update
 
 from domain.clock import utc_now
 from domain.errors import InvalidInput, NotFound
+from domain.guess.amendment.store import swap_guesses
 from domain.ids import LeagueId, MemberId, RoundId, TournamentId, new_id
 from domain.leaderboard.board import OpenBoard
+from domain.leaderboard.fold import store as fold
 from domain.leaderboard.model import (
     AfterRound,
     AtTime,
@@ -25,11 +27,15 @@ from domain.leaderboard.model import (
     PastRound,
     RankedRow,
 )
+from domain.leaderboard.ranking import read_copy
 from domain.leaderboard.rules import pack_row
 from domain.leaderboard.service import Boards
 from domain.league.tables import league_members, league_tournaments, leagues
 from domain.match.tables import matches
 from domain.member.tables import members
+from domain.scoring.model import ScoreBasis
+from domain.settlement.judged.store import keep_judged
+from domain.settlement.result.service import resettle
 from domain.settlement.tables import score_versions
 from domain.tournament.store import raise_versions
 from domain.tournament.tables import rounds, tournaments
@@ -202,6 +208,33 @@ async def test_every_earlier_version_reads_as_it_was_recorded_then(database: "Po
                 names = {"league_id": key.league_id, "round_id": key.round_id}
                 assert places(found) == await ranked_at_version(database, played.made.id, version, at, **names)
     await assert_balanced(database, played.made.id)
+
+
+async def test_going_back_from_the_present_finds_the_same_facts(database: "PostgresDatabase") -> None:
+    played, chance = await make_played(database, 5), random.Random(5)
+    for _ in range(12):
+        await random_event(played, chance)
+    turned = played.made.matches[0]
+    await play(database, turned, 2, 1)
+    async with database.begin() as connection:
+        await keep_judged(connection, turned)
+        await swap_guesses(connection, turned)
+        await resettle(connection, [turned], request_id="test")
+    await settle_queued(database)
+    await play(database, played.made.matches[1], 1, 1)
+    present = (await played.open(played.keys[0])).head.settled_version
+    assert present is not None
+
+    async with database.read() as connection:
+        for league_id in (None, played.league):
+            asked = (fold.ranked_members(league_id, played.made.id), played.made.id, ScoreBasis.AFTER_EXTRA_TIME)
+            are_few, found = league_id is not None, set()
+            for version in range(present + 1):
+                ids, facts = read_copy(await fold.copy(connection, fold.facts_before(*asked, version, are_few=are_few)))
+                wanted = await fold.copy(connection, fold.facts(*asked, version=version, are_few=are_few))
+                assert (ids.tolist(), facts.tolist()) == tuple(each.tolist() for each in read_copy(wanted))
+                found.add(facts.tobytes())
+            assert len(found) > present / 2
 
 
 async def test_version_0_is_before_any_settlement_with_the_members_of_then(database: "PostgresDatabase") -> None:
@@ -486,6 +519,21 @@ async def test_searching_filters_rows_and_never_ranks(database: "PostgresDatabas
     in_league = await played.open(played.keys[1])
     assert (await in_league.page(first=50, search="Member")).total == 8
     assert len((await in_league.page(first=50, search="Member")).rows) == 2
+
+
+async def test_searching_an_earlier_board_finds_who_was_on_it(database: "PostgresDatabase") -> None:
+    played = await make_played(database, 1)
+    await play(database, played.made.matches[0], 1, 1)
+    then, gone = await database_now(database), played.found[1]
+    await played.leave(gone)
+    await played.enter(played.found[-2])
+
+    for key in (played.keys[1], BoardKey(league_id=played.league)):
+        past = await played.open(key, AtTime(then))
+        found = await past.page(first=50, search="member")
+        assert found.rows == tuple(await walk(past, 50))
+        assert gone in ids_of(found.rows)
+        assert gone not in ids_of((await (await played.open(key)).page(first=50, search="member")).rows)
 
 
 async def _named(database: "PostgresDatabase", prefix: str) -> set[MemberId]:

@@ -147,6 +147,24 @@ SELECT ranked.member_id, {sums}
 FROM ranked LEFT JOIN ({paid}) AS sums ON sums.member_id = ranked.member_id
 LEFT JOIN ({kept}) AS kept ON kept.member_id = ranked.member_id
 """
+# What was paid then and is not now comes back, what is paid now and was not then goes.
+_CHANGES = ", ".join(
+    f"CAST(count(*) FILTER (WHERE paying.{fact} AND NOT is_present)"
+    f" - count(*) FILTER (WHERE paying.{fact} AND is_present) AS integer) AS {fact}"
+    for fact in FACTS
+)
+_BEFORE = """
+WITH ranked AS ({ranked}), paying AS MATERIALIZED ({paying})
+SELECT ranked.member_id, {sums}
+FROM ranked LEFT JOIN member_scores AS score
+    ON score.tournament_id = '{tournament_id}' AND score.basis = '{basis}' AND score.member_id = ranked.member_id
+LEFT JOIN ({paid}) AS sums ON sums.member_id = ranked.member_id
+LEFT JOIN ({kept}) AS kept ON kept.member_id = ranked.member_id
+"""
+_SUMS_BEFORE = ", ".join(
+    f"coalesce(score.{fact}, 0) + coalesce(sums.{fact}, 0) + coalesce(kept.{fact}, 0)" for fact in FACTS
+)
+_OF_CHANGED = "AND guess.match_id = ANY(ARRAY(SELECT match_id FROM paying))"
 _OF_RANKED = "AND guess.member_id IN (SELECT member_id FROM ranked)"
 _OF_ROUND = """AND {match} = ANY(ARRAY(
     SELECT id FROM matches WHERE tournament_id = '{tournament_id}' AND round_id = '{round_id}'))"""
@@ -188,6 +206,25 @@ def facts(
     )
 
 
+def facts_before(
+    ranked: "Select[Any]", tournament_id: TournamentId, basis: ScoreBasis, version: int, *, are_few: bool
+) -> str:
+    """The same fold of all matches at `version`, backwards from the present sums: for versions of the later half."""
+    has_changed = f"({_literal(is_active(version))}) <> ({_literal(is_active())})"
+    key = ", settlements.superseded_version IS NULL AS is_present"
+    # A few members' guesses are read by their index, be it for many matches: how many is not known to the planner.
+    which = _OF_RANKED if are_few else _OF_CHANGED
+    return _BEFORE.format(
+        sums=_SUMS_BEFORE,
+        tournament_id=tournament_id,
+        basis=basis,
+        ranked=_literal(ranked),
+        paying=_paying(tournament_id, basis, has_changed, key),
+        paid=_PAID.format(tournament_id=tournament_id, which=which, key="", counts=_CHANGES),
+        kept=_kept(_paying(tournament_id, basis, has_changed, key, whose=_CHANGED), "", counts=_CHANGES),
+    )
+
+
 def facts_over_time(
     ranked: "Select[Any]", tournament_id: TournamentId, basis: ScoreBasis, versions: Sequence[int]
 ) -> str:
@@ -219,8 +256,8 @@ def _paying(
     return _PAYING.format(**values, line_facts=_LINE_FACTS, pays=_PAYS)
 
 
-def _kept(paying: str, which: str, key: str = "") -> str:
-    return _KEPT.format(paying=paying, which=which, key=key, counts=_COUNTS)
+def _kept(paying: str, which: str, key: str = "", counts: str = _COUNTS) -> str:
+    return _KEPT.format(paying=paying, which=which, key=key, counts=counts)
 
 
 def is_active(version: "ColumnElement[Any] | int | None" = None) -> "ColumnElement[bool]":

@@ -21,6 +21,7 @@ from domain.leaderboard.model import (
     AtVersion,
     BoardState,
     Moment,
+    Part,
     PastRound,
     RankedRow,
 )
@@ -170,20 +171,14 @@ class PastBoards:
         return await self._boards.get(key, _content_version(state), lambda: self._rank(state, resolve))
 
     async def _rank(self, state: BoardState, resolve: Resolve) -> PastBoard:
-        league_id, round_id = state.key.league_id, state.key.round_id
+        league_id = state.key.league_id
         async with snapshot(self._database) as connection:
             past = await _as_it_was(connection, state, await resolve(connection))
-            copies = []
-            for part in past.counted:
-                facts = fold.facts(
-                    fold.ranked_members(league_id, part.tournament_id, at=past.past_at),
-                    part.tournament_id,
-                    part.basis,
-                    round_id=round_id,
-                    version=part.settled_version,
-                    are_few=league_id is not None,
-                )
-                copies.append(PartFacts(await fold.copy(connection, facts), part.weights))
+            present = {part.tournament_id: part.settled_version for part in state.parts}
+            copies = [
+                PartFacts(await fold.copy(connection, _facts(past, part, present[part.tournament_id])), part.weights)
+                for part in past.counted
+            ]
             members = None
             if league_id is not None and not copies:
                 ranked = fold.members_of_league(league_id, at=past.past_at)
@@ -203,6 +198,16 @@ class PastBoards:
             facts = fold.facts_over_time(fold.members_ever(league_id), part.tournament_id, part.basis, versions)
             copied = await fold.copy(connection, facts)
         return await asyncio.to_thread(build, state.version, stops, memberships, copied, part.weights)
+
+
+def _facts(past: BoardState, part: Part, present: int) -> str:
+    """Of one tournament; `present` is its settled version now."""
+    league_id, round_id, version = past.key.league_id, past.key.round_id, part.settled_version
+    ranked = fold.ranked_members(league_id, part.tournament_id, at=past.past_at)
+    are_few = league_id is not None
+    if round_id is None and 2 * version > present:  # less has been paid since than until then
+        return fold.facts_before(ranked, part.tournament_id, part.basis, version, are_few=are_few)
+    return fold.facts(ranked, part.tournament_id, part.basis, round_id=round_id, version=version, are_few=are_few)
 
 
 async def _known(at: datetime, versions: dict[TournamentId, int]) -> Instant:
