@@ -21,7 +21,7 @@ from domain.leaderboard.model import BoardKey, BoardState, Part
 from domain.leaderboard.ports import BoardTicks, Projection, ProjectionUnavailable
 from domain.leaderboard.provisional.overlay import Judged, LiveRanking, add_live
 from domain.leaderboard.provisional.service import LockedGuesses
-from domain.leaderboard.ranking import Ranking, ScoreTable, Stamp, read_copy, weigh
+from domain.leaderboard.ranking import Ranking, ScoreTable, Stamp, read_packed, weigh
 from domain.scoring.model import ScoreBasis
 
 _BUNCH_SECONDS = 0.25
@@ -90,9 +90,7 @@ async def _read(database: Database, tournament_id: TournamentId, guesses: Locked
         if state is None:
             return None
         (part,) = state.parts
-        copies = {
-            basis: await fold.copy(connection, fold.present_facts(None, tournament_id, basis)) for basis in part.bases
-        }
+        copies = {basis: await fold.copy(connection, fold.packed_facts(tournament_id, basis)) for basis in part.bases}
     judged = {basis: await guesses.judged(tournament_id, part.live, basis, state.read_at) for basis in part.bases}
     return _Read(state, part, copies, judged)
 
@@ -210,7 +208,7 @@ def _held(stamps: Mapping[TournamentId, Stamp], tournament_id: TournamentId) -> 
 def _rank(read: _Read) -> tuple[ScoreTable, Ranking]:
     """All bases are stored for the leagues' sake; the tournament's own board is ranked."""
     state, part = read.state, read.part
-    copies = {basis: read_copy(data) for basis, data in read.copies.items()}
+    copies = {basis: read_packed(data) for basis, data in read.copies.items()}
     ids, _ = copies[part.basis]
     settled = {basis: facts for basis, (_, facts) in copies.items()}
     live = {basis: add_live(ids, facts, read.judged[basis]) for basis, facts in settled.items()} if part.live else None

@@ -102,7 +102,7 @@ class LiveRanking(Ranking):
         return first + 1, self._settled.packed[places]
 
 
-def add_live(ids: Ids, facts: Integers, judged: Sequence[Judged]) -> Integers:
+def add_live(ids: Ids, facts: "Integers | NDArray[np.uint16]", judged: Sequence[Judged]) -> Integers:
     """Facts of members (ascending): settled ones, and those of their guesses of live matches on top."""
     live = np.zeros(len(ids), dtype=np.int64)
     for guesses, score in judged:
