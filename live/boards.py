@@ -40,6 +40,8 @@ class BoardState:
     counted: Hashable = None
     """See `OpenBoard.counted`."""
     texts: Texts = field(default_factory=Texts, compare=False)
+    guessed: Mapping[bytes, int] = field(default_factory=dict, compare=False)
+    """How many of the matches that count members had guessed, of all who were shown while just these counted."""
 
     @property
     def epoch(self) -> str:
@@ -80,8 +82,10 @@ class BoardFeed(Feed[Window, BoardState, Snapshot, Delta]):
         members, numbers = await board.numbers(key.first)
         guessed = await _guessed_matches(board, members, before)
         moved = await board.gained(members, numbers[:, COLUMN["rank"]])
-        sheet = Sheet.of(members, await self._names(board, members), numbers, guessed, moved)
-        return BoardState(board, board.head, sheet, board.counted, Texts() if before is None else before.texts)
+        shown = [guessed[member] for member in members]
+        sheet = Sheet.of(members, await self._names(board, members), numbers, shown, moved)
+        texts = Texts() if before is None else before.texts
+        return BoardState(board, board.head, sheet, board.counted, texts, guessed)
 
     async def _names(self, board: "OpenBoard", members: Sequence[bytes]) -> list[str]:
         if board.names is not None:
@@ -110,16 +114,18 @@ class BoardFeed(Feed[Window, BoardState, Snapshot, Delta]):
         return key.board.league_id is not None
 
 
-async def _guessed_matches(board: "OpenBoard", members: Sequence[bytes], before: BoardState | None) -> list[int]:
-    """Read for those alone of whom it is not known."""
-    known: dict[bytes, int] = {}
+async def _guessed_matches(
+    board: "OpenBoard", members: Sequence[bytes], before: BoardState | None
+) -> Mapping[bytes, int]:
+    """Of these and of who was shown before; read for those alone of whom it is not known."""
+    known: Mapping[bytes, int] = {}
     if before is not None and before.counted is not None and before.counted == board.counted:
-        known = dict(zip(before.sheet.members, before.sheet.column("guessed_matches"), strict=True))
+        known = before.guessed
     unknown = [MemberId(UUID(bytes=member)) for member in members if member not in known]
     if unknown:
         read = await board.guessed_matches(unknown)
-        known.update((member_id.bytes, number) for member_id, number in read.items())
-    return [known[member] for member in members]
+        known = {**known, **{member_id.bytes: number for member_id, number in read.items()}}
+    return known
 
 
 def board_delta(before: BoardState, after: BoardState) -> Delta | None:

@@ -50,12 +50,8 @@ class Ring:
     def add(self, version: int, missed: Missed) -> None:
         """A version that shows something new."""
         self._versions.append(_Version(version, monotonic(), shows_change=True))
-        for row in missed.changed:
-            self._changed[row] = version
-            self._removed.pop(row, None)
-        for row in missed.removed:
-            self._removed[row] = version
-            self._changed.pop(row, None)
+        _note(missed.changed, version, self._changed, self._removed)
+        _note(missed.removed, version, self._removed, self._changed)
         self._forget()
 
     def shows_the_latest(self, version: int) -> bool:
@@ -88,3 +84,10 @@ class Ring:
         if len(versions) < before:
             first = versions[0].number
             self._removed = {row: left for row, left in self._removed.items() if left > first}
+
+
+def _note(rows: frozenset[Any], version: int, to: dict[Hashable, int], out_of: dict[Hashable, int]) -> None:
+    """Many rows, of which few were elsewhere."""
+    to.update(dict.fromkeys(rows, version))
+    for row in rows & out_of.keys():
+        del out_of[row]

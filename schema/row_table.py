@@ -1,6 +1,6 @@
 """The rows of an event of a stream: written from the numbers of its sheet, or made where that does not do."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar, cast, overload
 from uuid import UUID
@@ -44,12 +44,7 @@ class RowTable(Table[LeaderboardRow]):
         return self._event.sheet.column(column.name) if made is None else made(self, column)
 
     def _id(self, _column: Column) -> list[bytes]:
-        head = self._event.head
-
-        def write(member: bytes) -> bytes:
-            return orjson.dumps(row_id(head, MemberId(UUID(bytes=member))))
-
-        return self._event.texts.of("id", self._event.sheet.members, write)
+        return row_ids(self._event, self._event.sheet.members)
 
     def _member(self, column: Column) -> list[bytes]:
         def write(member: tuple[bytes, str]) -> bytes:
@@ -92,3 +87,12 @@ class RowTable(Table[LeaderboardRow]):
 def as_list(table: RowTable) -> list[LeaderboardRow]:
     """What the types of the schema call it."""
     return cast("list[Any]", table)
+
+
+def row_ids(event: events.Snapshot | events.Delta, members: Sequence[bytes]) -> list[bytes]:
+    """As JSON: most were written before."""
+
+    def write(member: bytes) -> bytes:
+        return orjson.dumps(row_id(event.head, MemberId(UUID(bytes=member))))
+
+    return event.texts.of("id", members, write)

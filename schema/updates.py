@@ -3,16 +3,16 @@
 from datetime import datetime
 from typing import Annotated, Self
 
+import orjson
 import strawberry
 
 from live import events
 from live.events import ResyncReason
-from schema.boards import row_id
 from schema.describe import describe
 from schema.ids import global_id
 from schema.leaderboard import Leaderboard, LeaderboardRow
 from schema.match import Match
-from schema.row_table import RowTable, as_list
+from schema.row_table import RowTable, as_list, row_ids
 from schema.scalars import LARGEST_INT
 
 describe(
@@ -97,7 +97,7 @@ class LeaderboardDelta(StreamEvent):
             version=event.version,
             leaderboard=Leaderboard.from_domain(event.board, event.head),
             rows=as_list(RowTable(event)),
-            removed_row_ids=[row_id(event.head, member_id) for member_id in event.removed],
+            removed_row_ids=[orjson.loads(text) for text in row_ids(event, event.left)],
         )
 
 

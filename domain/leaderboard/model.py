@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 
 from domain.ids import LeagueId, MatchId, MemberId, RoundId, TeamId, TournamentId
 from domain.match.model import Goals
@@ -109,7 +110,7 @@ class Part:
         return sum(self.basis in match.scores for match in self.live)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class BoardState:
     """What a board depends on, read at one moment."""
 
@@ -126,7 +127,7 @@ class BoardState:
         """Stream version; counters of links that no longer count stay in it, so it never falls."""
         return self.league_version + sum(part.board_version for part in self.parts)
 
-    @property
+    @cached_property
     def counted(self) -> tuple[Part, ...]:
         """The tournaments whose points are on the board."""
         is_total = self.key.tournament_id is None
