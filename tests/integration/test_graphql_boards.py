@@ -276,6 +276,23 @@ async def test_what_no_page_can_be(world: World, variables: dict[str, Any]) -> N
     assert answer.codes == ["INVALID_INPUT"]
 
 
+@pytest.mark.parametrize(
+    ("radius", "positions"), [(-1, None), (0, None), (1, [1, 2]), (10, [1, 2, 3, 4, 5, 6]), (11, None)]
+)
+async def test_neighbours_are_one_to_ten_rows_on_each_side(
+    world: World, radius: int, positions: list[int] | None
+) -> None:
+    bob = await world.client(world.bob)
+
+    answer = await bob.operation("tournamentLeaderboard", id=world.tournament_id, radius=radius)
+
+    if positions is None:
+        assert answer.codes == ["INVALID_INPUT"]
+    else:
+        rows = answer.data["tournament"]["leaderboard"]["viewerNeighbours"]
+        assert [row["position"] for row in rows] == positions
+
+
 async def test_cursors_are_of_their_board_moment_and_direction(world: World) -> None:
     client = await world.client(None)
     past = {"asOf": {"settledVersion": 1}}
