@@ -397,6 +397,18 @@ async def test_only_the_board_of_a_league_in_a_tournament_has_a_history(database
     assert await (await played.open(played.keys[1])).history(played.found[:1]) == {played.found[0]: ()}
 
 
+async def test_a_history_has_a_hundred_rounds_at_most(database: "PostgresDatabase") -> None:
+    made = await make_tournament(database, matches=1, rounds=101)
+    (member,) = await make_members(database, 1, joins=[made])
+    league = await make_league(database, "Long", member, plays=[made])
+    played = Played(database, made, league, [member])
+    await played.begin_round(100)
+
+    history = await (await played.open(played.keys[1])).history([member])
+
+    assert [after.round_id for after in history[member]] == list(made.rounds[:100])
+
+
 async def test_a_leagues_total_at_a_time_counts_what_it_played_then(database: "PostgresDatabase") -> None:
     one, two = await make_played(database, 1), await make_played(database, 2)
     everyone = one.found[:8]
