@@ -13,10 +13,14 @@ from domain.errors import InvariantBroken
 from domain.execution.model import Operation, Target
 from domain.execution.run import Run
 from domain.execution.tables import executions
+from domain.guess.amendment.store import swap_guesses
 from domain.ids import TournamentId, new_id
+from domain.leaderboard.audit.model import LEDGER_STEP
 from domain.leaderboard.audit.service import count_breaches, verify_projection
 from domain.leaderboard.projector import load, project
 from domain.match.tables import matches
+from domain.settlement.judged.store import keep_judged
+from domain.settlement.result.service import resettle
 from domain.settlement.tables import score_versions, settlements
 from domain.tournament.model import TournamentMode
 from domain.tournament.store import raise_versions
@@ -25,7 +29,7 @@ from integrations.valkey.projection import ValkeyProjection, key
 from runtime.metrics.meters import Metrics
 from tests.support.football import MadeTournament, make_members, make_tournament, pass_lock, put_guess
 from tests.support.runs import run_now
-from tests.support.settlement import accept, play
+from tests.support.settlement import accept, play, settle_queued
 
 if TYPE_CHECKING:
     from runtime.database import PostgresDatabase
@@ -87,6 +91,19 @@ async def test_what_is_in_order_is_left_alone(tournament: MadeTournament, audit:
         run = await audit(target)
         assert steps_of(run) == {"Ledger": (0, 1, 0), "Delays": (0, 0, 0), "Projections": (0, 1, 0)}
     assert await valkey.get(key(tournament.id, "stamp")) == before
+
+
+async def test_guesses_that_changed_and_are_not_settled_anew_yet_break_nothing(
+    database: "PostgresDatabase", tournament: MadeTournament, audit: Audit
+) -> None:
+    async with database.begin() as connection:
+        await keep_judged(connection, tournament.matches[0])
+        assert await swap_guesses(connection, tournament.matches[0]) == 12
+        await resettle(connection, [tournament.matches[0]], request_id="test")
+
+    assert steps_of(await audit(tournament.id))[LEDGER_STEP] == (0, 1, 0)
+    await settle_queued(database)
+    assert steps_of(await audit(tournament.id))[LEDGER_STEP] == (0, 1, 0)
 
 
 # ---------------------------------------------------------------- projections

@@ -17,14 +17,21 @@ _SHOWN = 100
 
 _ARE_FOLDED = text(
     f"""
-WITH fold AS (
+WITH paying AS (
+    SELECT * FROM settlements WHERE tournament_id = :tournament_id AND superseded_version IS NULL
+), judged AS (
+    SELECT paid.id, guess.member_id, guess.home, guess.away
+    FROM paying AS paid JOIN guesses AS guess ON guess.match_id = paid.match_id
+    WHERE guess.tournament_id = :tournament_id AND NOT paid.keeps_guesses
+    UNION ALL
+    SELECT paid.id, guess.member_id, guess.home, guess.away
+    FROM paying AS paid JOIN judged_guesses AS guess ON guess.settlement_id = paid.id
+    WHERE paid.keeps_guesses
+), fold AS (
     SELECT line.basis, guess.member_id, {", ".join(f"count(*) FILTER (WHERE line.{fact}) AS {fact}" for fact in FACTS)}
-    FROM settlements AS paid
-    JOIN guesses AS guess ON guess.tournament_id = paid.tournament_id AND guess.match_id = paid.match_id
+    FROM judged AS guess
     JOIN settlement_scorelines AS line
-        ON line.settlement_id = paid.id AND line.home = guess.home AND line.away = guess.away
-    WHERE paid.tournament_id = :tournament_id AND paid.superseded_version IS NULL
-        AND guess.tournament_id = :tournament_id
+        ON line.settlement_id = guess.id AND line.home = guess.home AND line.away = guess.away
     GROUP BY line.basis, guess.member_id
 ), score AS (SELECT * FROM member_scores WHERE tournament_id = :tournament_id)
 SELECT coalesce(score.basis, fold.basis) AS basis, count(*) AS members,
