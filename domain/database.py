@@ -1,9 +1,11 @@
 """What the domain asks of its database: transactions. The engine behind it belongs to `runtime`."""
 
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from sqlalchemy import Select
     from sqlalchemy.ext.asyncio import AsyncConnection
 
 
@@ -16,4 +18,11 @@ class Database(Protocol):
 
     def read(self) -> "AbstractAsyncContextManager[AsyncConnection]":
         """An autocommit connection, for single reads."""
+        ...
+
+    async def fetch(self, statement: "Select[Any]", values: Mapping[str, Any]) -> list[Any]:
+        """The rows that one read by itself finds, as objects with the columns' names.
+
+        It costs a third of what `read` does, for statements that are built once: what is written of them is kept.
+        """
         ...

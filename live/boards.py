@@ -76,7 +76,7 @@ class BoardFeed(Feed[Window, BoardState, Snapshot, Delta]):
         return {key: versions[key.board] for key in keys if key.board in versions}
 
     async def load(self, key: Window, before: BoardState | None = None) -> BoardState | None:
-        board = await self._boards.follow(key.board)
+        board = await self._boards.follow(key.board, () if before is None else before.sheet.members)
         if board is None:
             return None
         members, numbers = await board.numbers(key.first)
@@ -88,10 +88,11 @@ class BoardFeed(Feed[Window, BoardState, Snapshot, Delta]):
         return BoardState(board, board.head, sheet, board.counted, texts, guessed)
 
     async def _names(self, board: "OpenBoard", members: Sequence[bytes]) -> list[str]:
-        if board.names is not None:
-            return [board.names[member] for member in members]
-        found = await read_members(self._database, [MemberId(UUID(bytes=member)) for member in members])
-        names = {member_id.bytes: member.nick_name for member_id, member in found.items()}
+        names = board.names
+        unknown = [MemberId(UUID(bytes=member)) for member in members if member not in names]
+        if unknown:
+            found = await read_members(self._database, unknown)
+            names = {**names, **{member_id.bytes: member.nick_name for member_id, member in found.items()}}
         return [names[member] for member in members]
 
     def snapshot(self, state: BoardState) -> Snapshot:

@@ -1,6 +1,6 @@
 """What the hub asks of the world: ticks from a message channel, boards, and whether a client may still see a stream."""
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Protocol
 from uuid import UUID
 
@@ -40,7 +40,7 @@ class TickSource(Protocol):
 class BoardReader(Protocol):
     """The part of `domain.leaderboard.service.Boards` that the hub uses."""
 
-    async def follow(self, key: BoardKey) -> "OpenBoard | None": ...
+    async def follow(self, key: BoardKey, shown: Sequence[bytes] = ()) -> "OpenBoard | None": ...
 
     async def versions(self, keys: Collection[BoardKey]) -> dict[BoardKey, int]: ...
 

@@ -14,8 +14,10 @@ from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from runtime.database_url import DatabaseUrl, parse_database_url
+from runtime.reads import Reads
 
 if TYPE_CHECKING:
+    from sqlalchemy import Select
     from sqlalchemy.engine.interfaces import DBAPIConnection
     from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -32,6 +34,7 @@ class PostgresDatabase:
         self._address = address
         self._engine = engine
         self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._reads = Reads(engine)
 
     @classmethod
     def create(
@@ -72,6 +75,10 @@ class PostgresDatabase:
         """A connection on which every statement stands for itself."""
         async with self._reader.connect() as connection:
             yield connection
+
+    async def fetch(self, statement: "Select[Any]", values: Mapping[str, Any]) -> list[Any]:
+        """The rows that one read by itself finds, of a statement that is built once; see `domain.database.Database`."""
+        return await self._reads.fetch(statement, values)
 
     @asynccontextmanager
     async def dedicated(self) -> AsyncIterator[asyncpg.Connection]:

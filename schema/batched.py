@@ -49,8 +49,12 @@ class Column(Protocol):
         """A value of the field as the answer shows it; raises whatever is wrong with it."""
         ...
 
+    def each(self, cells: "Cells") -> list[bytes]:
+        """The same of objects that are not made, one a value of the field."""
+        ...
 
-class Table(Sequence[T]):
+
+class Cells(Protocol):
     """Objects of one type that can be written without being made, as long as all that is asked of them is plain."""
 
     OF: ClassVar[type]
@@ -62,4 +66,10 @@ class Table(Sequence[T]):
         Raises:
             Exception: whatever it is, the objects are made then.
         """
-        raise NotImplementedError
+        ...
+
+    def __len__(self) -> int: ...
+
+
+class Table(Cells, Sequence[T]):
+    """The value of a list: its objects are there too, when they are asked for."""

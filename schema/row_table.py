@@ -9,12 +9,37 @@ import orjson
 
 from domain.ids import MemberId
 from domain.leaderboard.sheet import COLUMN, CRITERIA, UNMOVED
-from domain.member import model as domain
 from live import events
-from schema.batched import Column, Table
+from schema.batched import Cells, Column, Table
 from schema.boards import RowBatch, row_id
+from schema.ids import global_id
 from schema.leaderboard import LeaderboardRow
 from schema.member import Member
+
+
+class MemberCells(Cells):
+    """The members of an event's rows."""
+
+    OF: ClassVar = Member
+
+    def __init__(self, event: events.Snapshot | events.Delta) -> None:
+        self._event = event
+
+    def __len__(self) -> int:
+        return len(self._event.sheet)
+
+    def cells(self, column: Column) -> list[bytes]:
+        sheet = self._event.sheet
+        match column.name:
+            case "id":
+                return self._event.texts.of("member id", sheet.members, _member_id)
+            case "nick_name":
+                return [orjson.dumps(name) for name in sheet.names]
+        raise LookupError(column.name)
+
+
+def _member_id(member: bytes) -> bytes:
+    return orjson.dumps(global_id("Member", UUID(bytes=member)))
 
 
 class RowTable(Table[LeaderboardRow]):
@@ -47,12 +72,7 @@ class RowTable(Table[LeaderboardRow]):
         return row_ids(self._event, self._event.sheet.members)
 
     def _member(self, column: Column) -> list[bytes]:
-        def write(member: tuple[bytes, str]) -> bytes:
-            member_id, nick_name = member
-            return column.json(Member.from_domain(domain.Member(MemberId(UUID(bytes=member_id)), nick_name)))
-
-        sheet = self._event.sheet
-        return self._event.texts.of(column, list(zip(sheet.members, sheet.names, strict=True)), write)
+        return column.each(MemberCells(self._event))
 
     def _separated_by(self, column: Column) -> list[bytes]:
         texts = [column.json(criterion) for criterion in CRITERIA]

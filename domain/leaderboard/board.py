@@ -2,16 +2,18 @@
 
 from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from domain.ids import MemberId
 from domain.leaderboard.model import BoardHead, BoardSource, BoardState, PastRound, RankedRow, RowPage
 from domain.leaderboard.ports import ProjectionUnavailable
 from domain.leaderboard.ranking import Integers, Ranking
 from domain.leaderboard.readers import Moved, RankingReader, Reader
-from domain.leaderboard.sheet import Numbers, numbers_of, numbers_of_rows
+from domain.leaderboard.sheet import Top
+
+T = TypeVar("T")
 
 OPEN_ATTEMPTS = 3
 Place = tuple[int, int, MemberId]
@@ -25,8 +27,8 @@ class Opened:
     state: BoardState
     head: BoardHead
     reader: Reader
-    names: Mapping[bytes, str] | None = None
-    """Nick names of all who are ranked, where they have been read with it; by id of 16 bytes."""
+    names: Mapping[bytes, str] = field(default_factory=dict)
+    """Nick names that were read with it, by id of 16 bytes."""
 
 
 def head_of(
@@ -117,13 +119,9 @@ class OpenBoard:
         """The first rows."""
         return await self._read(lambda reader: reader.rows(0, first))
 
-    async def numbers(self, first: int) -> tuple[list[bytes], Numbers]:
-        """Whose rows the first ones are, and their numbers; who guessed and moved is not among them yet."""
-        reader = self._opened.reader
-        if isinstance(reader, RankingReader):
-            return numbers_of(reader.ranking, first)
-        rows = await self.window(first)
-        return [row.member_id.bytes for row in rows], numbers_of_rows(rows)
+    async def numbers(self, first: int) -> Top:
+        """The first rows as numbers."""
+        return await self._read(lambda reader: reader.numbers(first))
 
     async def row_of(self, member_id: MemberId) -> RankedRow | None:
         """A member's row; None when not ranked here."""
@@ -153,8 +151,8 @@ class OpenBoard:
         return state.epoch, state.league_version, settled
 
     @property
-    def names(self) -> Mapping[bytes, str] | None:
-        """Nick names of all who are ranked, by id of 16 bytes, where they came with the board."""
+    def names(self) -> Mapping[bytes, str]:
+        """Nick names that came with the board, by id of 16 bytes."""
         return self._opened.names
 
     async def gained(self, members: Sequence[bytes], ranks: Integers) -> Integers:
@@ -208,7 +206,7 @@ class OpenBoard:
     def _has_moved(self, place: Place | None) -> bool:
         return place is not None and place[0] != self.mark
 
-    async def _read(self, read: Callable[[Reader], Awaitable[list[RankedRow]]]) -> list[RankedRow]:
+    async def _read(self, read: Callable[[Reader], Awaitable[T]]) -> T:
         for attempt in range(1, OPEN_ATTEMPTS + 1):
             try:
                 return await read(self._opened.reader)

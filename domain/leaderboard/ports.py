@@ -8,6 +8,7 @@ from typing import Protocol
 from domain.ids import LeagueId, MemberId, TournamentId
 from domain.leaderboard.model import BoardKey, BoardState, RankedRow
 from domain.leaderboard.ranking import Ids, Ranking, ScoreTable, Stamp
+from domain.leaderboard.sheet import Top
 
 
 class ProjectionUnavailable(Exception):
@@ -31,6 +32,19 @@ class Projection(Protocol):
 
     async def stamps(self, tournament_ids: Sequence[TournamentId]) -> dict[TournamentId, Stamp]:
         """What the projection holds of tournaments; those that it does not hold are left out."""
+        ...
+
+    async def newest(self, tournament_id: TournamentId, epoch: str, version: int) -> Stamp | None:
+        """The stamp of a board, for who wants to read its first places next: they come with it.
+
+        They are kept for their version: nothing is asked for a version that has been read. None when it is not held.
+        """
+        ...
+
+    async def numbers(
+        self, tournament_id: TournamentId, stamp: Stamp, count: int, *, settled_only: bool = False
+    ) -> Top | None:
+        """The first rows as numbers."""
         ...
 
     async def rows(

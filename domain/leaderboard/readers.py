@@ -1,12 +1,15 @@
 """Reads places of one state of a board: from a ranking in memory, or from the projection."""
 
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from domain.ids import MemberId, TournamentId
 from domain.leaderboard.model import RankedRow
 from domain.leaderboard.ports import Projection
 from domain.leaderboard.ranking import Ranking, Stamp
 from domain.leaderboard.rules import pack_row
+from domain.leaderboard.sheet import Top, numbers_of
+
+T = TypeVar("T")
 
 
 class Moved(Exception):
@@ -23,6 +26,10 @@ class Reader(Protocol):
     async def rows_before(self, packed: int, member_id: MemberId, count: int) -> list[RankedRow]: ...
 
     async def rows_around(self, member_id: MemberId, radius: int) -> list[RankedRow]: ...
+
+    async def numbers(self, count: int) -> Top:
+        """Of the first places."""
+        ...
 
     @property
     def settled(self) -> "Reader":
@@ -52,6 +59,9 @@ class RankingReader:
     async def rows_around(self, member_id: MemberId, radius: int) -> list[RankedRow]:
         place = self.ranking.find(member_id)
         return [] if place is None else self.ranking.rows(place - radius, place + radius + 1)
+
+    async def numbers(self, count: int) -> Top:
+        return numbers_of(self.ranking, count)
 
 
 class ProjectionReader:
@@ -89,8 +99,12 @@ class ProjectionReader:
         place = (self._tournament_id, self._stamp, member_id)
         return _found(await self._projection.rows_around(*place, radius, settled_only=self._settled_only))
 
+    async def numbers(self, count: int) -> Top:
+        board = (self._tournament_id, self._stamp)
+        return _found(await self._projection.numbers(*board, count, settled_only=self._settled_only))
 
-def _found(rows: list[RankedRow] | None) -> list[RankedRow]:
-    if rows is None:
+
+def _found(found: T | None) -> T:
+    if found is None:
         raise Moved
-    return rows
+    return found

@@ -109,15 +109,21 @@ class Boards:
         opened = await self._open_at(key, as_of, settled_only, from_database=False)
         return None if opened is None else OpenBoard(self, opened)
 
-    async def follow(self, key: BoardKey) -> OpenBoard | None:
-        """A board as it is now, for who opens many again and again: what they depend on is read together."""
+    async def follow(self, key: BoardKey, shown: Sequence[bytes] = ()) -> OpenBoard | None:
+        """A board as it is now, for who opens many again and again: what they depend on is read together.
+
+        `shown`: members (ids of 16 bytes) whose names may be wanted, for they were shown before.
+        """
         if self._many is not None and key.league_id is not None and key.round_id is None:
             with suppress(Unprojected):
                 opened = await self._many.open(key)
                 return None if opened is None else OpenBoard(self, opened)
             async with self._few:
                 return await self.open(key)
-        return await self.open(key)
+        if key.league_id is not None or key.round_id is not None:
+            return await self.open(key)
+        opened = await self._follow(key, shown)
+        return None if opened is None else OpenBoard(self, opened)
 
     async def find(self, key: BoardKey, *, as_of: Moment | None = None) -> BoardKey | None:
         """The whole key of a board that there is, without reading the board; None when there is no such board.
@@ -162,8 +168,7 @@ class Boards:
         asked = list(keys)
         if not asked:
             return {}
-        async with self._database.read() as connection:
-            return await store.versions(connection, asked)
+        return await store.versions(self._database, asked)
 
     async def epoch(self) -> str:
         """Names the installation."""
@@ -220,9 +225,30 @@ class Boards:
         self._ask_for_rebuild(state, stamps)
         return _opened(await self._from_database(state), state)
 
+    async def _follow(self, key: BoardKey, shown: Sequence[bytes]) -> Opened | None:
+        """A tournament's board: names come with its state, and with its stamp the places that are read next."""
+        state, names = await store.fetch_named_state(self._database, key, shown)
+        if state is None:
+            return None
+        opened = await self._newest(state)
+        if opened is None:
+            opened = await self._open(key, state, from_database=False)
+        return None if opened is None else replace(opened, names=names)
+
+    async def _newest(self, state: BoardState) -> Opened | None:
+        (part,) = state.parts
+        if self._projection is None:
+            return None
+        try:
+            stamp = await self._projection.newest(part.tournament_id, state.epoch, part.board_version)
+        except ProjectionUnavailable:
+            return None
+        if stamp is None or not is_current(stamp, state.epoch, part):
+            return None
+        return await self._from_projection(self._projection, state, {part.tournament_id: stamp})
+
     async def _state(self, key: BoardKey) -> BoardState | None:
-        async with self._database.read() as connection:
-            return await store.read_state(connection, key)
+        return await store.fetch_state(self._database, key)
 
     async def _stamps(self, projection: Projection, state: BoardState) -> dict[TournamentId, Stamp]:
         try:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 Numbers: TypeAlias = Integers
 """Of each row, a column for each of `COLUMNS`."""
+Top: TypeAlias = tuple[list[bytes], Numbers]
+"""Whose rows the first ones of a board are (ids of 16 bytes), and their numbers; nobody has guessed or moved yet."""
 
 COLUMNS = (
     *("position", "rank", "dense_rank", "tied", "separated_by", "points", "exact_scores", "goal_differences"),
@@ -130,34 +132,36 @@ def _equal(some: Sequence[str], others: Sequence[str]) -> "NDArray[np.bool_]":
     return np.fromiter((one == other for one, other in zip(some, others, strict=True)), bool, len(some))
 
 
-def numbers_of_rows(rows: Sequence[RankedRow]) -> Numbers:
-    """Of rows that are objects; nobody has guessed or moved."""
-    found = np.zeros((len(rows), len(COLUMNS)), dtype=np.int64)
-    found[:, _MOVEMENT] = UNMOVED
-    for number, row in enumerate(rows):
-        places = (row.position, row.rank, row.dense_rank, row.tied, CRITERIA.index(row.separated_by))
-        scores = (row.points, row.exact_scores, row.goal_differences, row.outcomes)
-        found[number, :_FIELDS] = (*places, *scores, row.settled_rank, row.settled_points)
-    return found
-
-
-def numbers_of(ranking: Ranking, stop: int) -> tuple[list[bytes], Numbers]:
-    """The members at the places from the top up to `stop`, and their numbers: the same as of `ranking.rows`."""
+def numbers_of(ranking: Ranking, stop: int) -> Top:
+    """Of the places from the top up to `stop`: the same numbers as of `ranking.rows`."""
     stop = min(stop, len(ranking))
-    found = np.zeros((stop, len(COLUMNS)), dtype=np.int64)
+    numbers = numbers_of_top(ranking.packed[:stop], ranking.groups(np.arange(stop)), ranking.settled_of(stop))
+    return [id_bytes(member) for member in ranking.ids[:stop].tolist()], numbers
+
+
+def numbers_of_top(
+    packed: Integers, groups: tuple[Integers, Integers, Integers], settled: tuple[Integers, Integers] | None
+) -> Numbers:
+    """Of places from the top on; nobody has guessed or moved.
+
+    Args:
+        packed: their scores.
+        groups: as `Ranking.groups`.
+        settled: ranks and packed scores by settled results alone; None when nothing is provisional.
+    """
+    found = np.zeros((len(packed), len(COLUMNS)), dtype=np.int64)
     found[:, _MOVEMENT] = UNMOVED
-    if stop:
-        packed = ranking.packed[:stop]
-        first, group, size = ranking.groups(np.arange(stop))
-        settled_ranks, settled = ranking.settled_of(stop) or (first + 1, packed)
+    if len(packed):
+        first, group, size = groups
+        settled_ranks, settled_scores = settled or (first + 1, packed)
         scores = (packed >> POINTS_SHIFT, packed >> EXACT_SHIFT & MAX_COUNTER, packed >> DIFFERENCE_SHIFT & MAX_COUNTER)
-        places = (np.arange(1, stop + 1), first + 1, group + 1, size)
-        columns = (*places, None, *scores, packed & MAX_COUNTER, settled_ranks, settled >> POINTS_SHIFT)
+        places = (np.arange(1, len(packed) + 1), first + 1, group + 1, size)
+        columns = (*places, None, *scores, packed & MAX_COUNTER, settled_ranks, settled_scores >> POINTS_SHIFT)
         for number, column in enumerate(columns):
             if column is not None:
                 found[:, number] = column
         found[1:, COLUMN["separated_by"]] = _separations(found[:, COLUMN["points"] : COLUMN["settled_rank"]])
-    return [id_bytes(member) for member in ranking.ids[:stop].tolist()], found
+    return found
 
 
 def _separations(scores: Integers) -> Integers:

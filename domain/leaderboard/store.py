@@ -5,9 +5,10 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
-from sqlalchemy import ARRAY, and_, bindparam, column, exists, func, literal, null, or_, select, text, true
-from sqlalchemy.dialects.postgresql import TSTZMULTIRANGE, Range
+from sqlalchemy import ARRAY, Text, and_, bindparam, column, exists, func, literal, null, or_, select, text, true
+from sqlalchemy.dialects.postgresql import TSTZMULTIRANGE, Range, aggregate_order_by
 
 from domain.database import Database
 from domain.ids import LeagueId, TournamentId
@@ -18,7 +19,7 @@ from domain.league.model import LeagueTournamentStatus
 from domain.league.tables import league_tournaments, leagues
 from domain.match.model import MatchStatus, ResultState
 from domain.match.tables import matches
-from domain.member.tables import installation
+from domain.member.tables import installation, members
 from domain.scoring.model import ScoreBasis, Weights
 from domain.scoring.rules import bases, basis_row
 from domain.scoring.tables import FACTS, rulesets
@@ -56,8 +57,31 @@ async def epoch(connection: "AsyncConnection") -> str:
 
 async def read_state(connection: "AsyncConnection", key: BoardKey) -> BoardState | None:
     """None when there is no such board: a league that does not play the tournament, a round of another one."""
+    statement, given = _asked(key)
+    return _to_state(key, (await connection.execute(statement, given)).all())
+
+
+async def fetch_state(database: Database, key: BoardKey) -> BoardState | None:
+    """The same by itself, for it is read at every request and event of a board."""
+    return _to_state(key, await database.fetch(*_asked(key)))
+
+
+async def fetch_named_state(
+    database: Database, key: BoardKey, members: Sequence[bytes]
+) -> tuple[BoardState | None, dict[bytes, str]]:
+    """The same of a tournament's board, with nick names of that moment of members (ids of 16 bytes)."""
+    given = {"tournament_id": key.tournament_id, "member_ids": [UUID(bytes=member) for member in members]}
+    found = await database.fetch(_named_state(), given)
+    named = zip(members, found[0].names or (), strict=True) if found and members else ()
+    return _to_state(key, found), {member: name for member, name in named if name is not None}
+
+
+def _asked(key: BoardKey) -> "tuple[Select[Any], dict[str, Any]]":
     given = {name: value for name in _NAMES if (value := getattr(key, name)) is not None}
-    found = (await connection.execute(_board_state(frozenset(given)), given)).all()
+    return _board_state(frozenset(given)), given
+
+
+def _to_state(key: BoardKey, found: Sequence[Any]) -> BoardState | None:
     if not found:
         return None
     parts = tuple(to_part(row) for row in found if row.id is not None)
@@ -72,10 +96,10 @@ async def read_state(connection: "AsyncConnection", key: BoardKey) -> BoardState
     )
 
 
-async def versions(connection: "AsyncConnection", keys: Sequence[BoardKey]) -> dict[BoardKey, int]:
+async def versions(database: Database, keys: Sequence[BoardKey]) -> dict[BoardKey, int]:
     """Stream versions of many boards, by one statement; boards that do not exist are left out."""
     ids = {name: [getattr(key, name) for key in keys] for name in _NAMES}
-    return {keys[place - 1]: version for place, version in await connection.execute(_versions(), ids)}
+    return {keys[row.n - 1]: row.version for row in await database.fetch(_versions(), ids)}
 
 
 @cache
@@ -95,7 +119,7 @@ def _versions() -> "Select[Any]":
     return (
         select(
             asked.c.n,
-            func.coalesce(leagues.c.board_version, 0) + func.coalesce(played.c.board_version, links),
+            (func.coalesce(leagues.c.board_version, 0) + func.coalesce(played.c.board_version, links)).label("version"),
         )
         .select_from(
             asked.outerjoin(rounds, rounds.c.id == asked.c.round_id)
@@ -131,6 +155,21 @@ async def boards_in_play(connection: "AsyncConnection") -> dict[TournamentId, tu
 def _board_state(given: frozenset[str]) -> "Select[Any]":
     """For keys with these parts, which are its parameters: built anew each time, it would take longer than running."""
     return _league_state(given) if "league_id" in given else _tournament_state(given)
+
+
+@cache
+def _named_state() -> "Select[Any]":
+    asked = (
+        func.unnest(bindparam("member_ids", type_=ARRAY(Uuid)))
+        .table_valued(column("id", Uuid), with_ordinality="n")
+        .render_derived("asked")
+    )
+    names = (
+        select(func.array_agg(aggregate_order_by(members.c.nick_name, asked.c.n), type_=ARRAY(Text)))
+        .select_from(asked.outerjoin(members, members.c.id == asked.c.id))
+        .scalar_subquery()
+    )
+    return _board_state(frozenset({"tournament_id"})).add_columns(names.label("names"))
 
 
 def _tournament_state(given: frozenset[str]) -> "Select[Any]":

@@ -152,8 +152,7 @@ async def read_account(database: Database, member_id: MemberId) -> Account | Non
 
 async def read_members(database: Database, ids: Iterable[MemberId]) -> dict[MemberId, Member]:
     """Those of the members that exist, as others see them."""
-    async with database.read() as connection:
-        return {member.id: member for member in await store.read_members(connection, ids)}
+    return {member.id: member for member in await store.read_members(database, ids)}
 
 
 async def platform_role(database: Database, member_id: MemberId) -> PlatformRole | None:

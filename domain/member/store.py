@@ -22,6 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from domain.database import Database
 from domain.ids import MemberId, SessionId
 from domain.member.model import Account, Member, PlatformRole, Session
 from domain.member.tables import members, sessions
@@ -77,8 +78,8 @@ async def read_account(connection: "AsyncConnection", member_id: MemberId) -> Ac
     return None if row is None else _to_account(row)
 
 
-async def read_members(connection: "AsyncConnection", ids: Iterable[MemberId]) -> list[Member]:
-    rows = await connection.execute(_MEMBERS, {"ids": list(ids)})
+async def read_members(database: Database, ids: Iterable[MemberId]) -> list[Member]:
+    rows = await database.fetch(_MEMBERS, {"ids": list(ids)})
     return [Member(MemberId(row.id), row.nick_name) for row in rows]
 
 

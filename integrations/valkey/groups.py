@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from domain.leaderboard.ranking import Integers
 from domain.leaderboard.rules import PageOfBoard
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from domain.leaderboard.ranking import Ranking
 
 _PAIR = np.dtype("<i8")
@@ -24,8 +23,8 @@ _PAIR = np.dtype("<i8")
 class Groups:
     """Members by score, best first."""
 
-    packed: "NDArray[np.int64]"
-    starts: "NDArray[np.int64]"
+    packed: Integers
+    starts: Integers
     """Where each group begins, and the end of the last."""
 
     def __len__(self) -> int:
@@ -41,6 +40,17 @@ class Groups:
     def rank(self, packed: int) -> int:
         """The shared rank of a score."""
         return self.span(packed)[0] + 1
+
+    def ranks(self, packed: Integers) -> Integers:
+        """The shared ranks of scores that there are."""
+        ranks: Integers = self.starts[np.searchsorted(-self.packed, -packed)] + 1
+        return ranks
+
+    def top(self, count: int) -> tuple[Integers, tuple[Integers, Integers, Integers]]:
+        """The packed scores of the first places, and their groups as `Ranking.groups` has them."""
+        group = np.searchsorted(self.starts, np.arange(count), side="right") - 1
+        first = self.starts[group]
+        return self.packed[group], (first, group, self.starts[group + 1] - first)
 
     def page(self, start: int, members: Sequence[bytes], settled: Sequence[tuple[int, int]] | None) -> PageOfBoard:
         """Who stands at the places from `start` on, with what ranks them; `settled` as in `PageOfBoard`."""

@@ -10,6 +10,7 @@ from redis.exceptions import ResponseError
 from domain.ids import LeagueId, MemberId, TournamentId
 from domain.leaderboard.model import BoardKey, BoardState, RankedRow
 from domain.leaderboard.ranking import Ids, Ranking, ScoreTable, Stamp
+from domain.leaderboard.sheet import Top
 from domain.outbox.model import Tick, TickKind
 from integrations.valkey import scripts
 from integrations.valkey.comparison import board_differences
@@ -67,6 +68,15 @@ class ValkeyProjection:
             raise_unless_refused(*answers)
         found = zip(tournament_ids, map(to_stamp, answers), strict=True)
         return {tournament_id: stamp for tournament_id, stamp in found if stamp is not None}
+
+    async def newest(self, tournament_id: TournamentId, epoch: str, version: int) -> Stamp | None:
+        return await self._reader.newest(tournament_id, epoch, version)
+
+    async def numbers(
+        self, tournament_id: TournamentId, stamp: Stamp, count: int, *, settled_only: bool = False
+    ) -> Top | None:
+        board = await self._reader.board(tournament_id, stamp, settled_only=settled_only)
+        return None if board is None else await self._reader.numbers(board, count)
 
     async def rows(
         self, tournament_id: TournamentId, stamp: Stamp, start: int, count: int, *, settled_only: bool = False

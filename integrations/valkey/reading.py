@@ -13,6 +13,7 @@ from domain.leaderboard.cache import VersionCache
 from domain.leaderboard.model import RankedRow
 from domain.leaderboard.ranking import ScoreTable, Stamp
 from domain.leaderboard.rules import rows_of
+from domain.leaderboard.sheet import Top, numbers_of_top
 from integrations.valkey.groups import Groups, decode
 from integrations.valkey.layout import ID_SIZE, LIVE_ENTRY, key, to_stamp, to_table
 from integrations.valkey.patience import Patience, raise_unless_refused
@@ -63,6 +64,15 @@ class Board:
         settled = [(self.settled.rank(packed), packed) for packed in entries["settled"].tolist()]
         return rows_of(self.groups.page(start, _cut(entries["id"].tobytes()), settled))
 
+    def numbers(self, piece: bytes) -> Top:
+        """The rows of a piece from the top."""
+        if self.settled is None:
+            members = _cut(piece)
+            return members, numbers_of_top(*self.groups.top(len(members)), None)
+        entries = np.frombuffer(piece, dtype=LIVE_ENTRY)
+        settled = self.settled.ranks(entries["settled"]), entries["settled"]
+        return _cut(entries["id"].tobytes()), numbers_of_top(*self.groups.top(len(entries)), settled)
+
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
@@ -94,6 +104,21 @@ class BoardReader:
         self._patience = patience
         self._groups: VersionCache[_Kept] = VersionCache(_KEPT_GROUPS, lambda kept: kept.cost)
 
+    async def newest(self, tournament_id: TournamentId, epoch: str, version: int) -> Stamp | None:
+        """See `Projection.newest`."""
+        kept = self._groups.latest((epoch, tournament_id))
+        if kept is not None and kept.version == version and kept.settled is not None:
+            return kept.stamp
+        name = key(tournament_id, "stamp")
+        stamped, *answers, behind = await self._ask([("GET", name), *_tops(tournament_id), ("GET", name)])
+        stamp = to_stamp(stamped)
+        if stamp is None or behind != stamped or not await self._were_answered(tournament_id, answers):
+            return None
+        kept = await self._groups.get(
+            (stamp.epoch, tournament_id), stamp.board_version, lambda: self._keep(tournament_id, stamp, answers)
+        )
+        return None if kept.settled is None else kept.stamp
+
     async def board(self, tournament_id: TournamentId, stamp: Stamp, *, settled_only: bool) -> Board | None:
         """What places are read with; it is fetched once a version."""
         name = (stamp.epoch, tournament_id)
@@ -112,6 +137,11 @@ class BoardReader:
         """Rows from a place on, 0 is the top."""
         piece = await self._piece(board, start, start + count)
         return None if piece is None else board.rows(start, piece)
+
+    async def numbers(self, board: Board, count: int) -> Top | None:
+        """Whose the first places are, and their numbers."""
+        piece = await self._piece(board, 0, count)
+        return None if piece is None else board.numbers(piece)
 
     async def rows_after(self, board: Board, packed: int, member_id: MemberId, count: int) -> list[RankedRow] | None:
         """Rows behind a score and member id, whether or not that member still stands there."""
@@ -150,38 +180,39 @@ class BoardReader:
 
     async def read(self, tournament_id: TournamentId, stamp: Stamp, commands: Sequence[Command]) -> list[Any] | None:
         """Answers of commands; None when the state is gone, or something is not what it must be."""
-        name = key(tournament_id, "stamp")
-        async with self._patience.exchange():
-            pipeline = self._client.pipeline(transaction=False)
-            for command in (*commands, ("GET", name)):
-                pipeline.execute_command(*command)
-            *answers, stamped = await pipeline.execute(raise_on_error=False)
-            raise_unless_refused(*answers, stamped)
-        if to_stamp(stamped) != stamp:
-            return None
-        if any(isinstance(answer, Exception) for answer in answers):  # a key of another type
-            await self.drop(tournament_id)
-            return None
-        return answers
+        *answers, stamped = await self._ask([*commands, ("GET", key(tournament_id, "stamp"))])
+        is_there = to_stamp(stamped) == stamp and await self._were_answered(tournament_id, answers)
+        return answers if is_there else None
 
     async def drop(self, tournament_id: TournamentId) -> None:
         """What belongs to the stamp is not there: the board counts as missing from now on."""
         async with self._patience.exchange():
             await self._client.unlink(key(tournament_id, "stamp"))
 
+    async def _ask(self, commands: Sequence[Command]) -> list[Any]:
+        async with self._patience.exchange():
+            pipeline = self._client.pipeline(transaction=False)
+            for command in commands:
+                pipeline.execute_command(*command)
+            answers: list[Any] = await pipeline.execute(raise_on_error=False)
+            raise_unless_refused(*answers)
+        return answers
+
+    async def _were_answered(self, tournament_id: TournamentId, answers: Sequence[Any]) -> bool:
+        return await self._is_sound(tournament_id, not any(isinstance(answer, Exception) for answer in answers))
+
     async def _fetch(self, tournament_id: TournamentId, stamp: Stamp) -> _Kept:
-        parts = [("distinct", "order", ID_SIZE), ("live_distinct", "live_order", LIVE_ENTRY.itemsize)]
-        parts = parts[: 2 if stamp.live else 1]
-        groups: list[Command] = [("GET", key(tournament_id, name)) for name, _, _ in parts]
-        tops = [("GETRANGE", key(tournament_id, name), 0, _TOP * size - 1) for _, name, size in parts]
-        answers = await self.read(tournament_id, stamp, [*groups, *tops])
-        if answers is None:
-            return _Kept(stamp, None, None)
-        found = [decode(value or b"", stamp.members) for value in answers[: len(parts)]]
-        if any(groups is None for groups in found):
-            await self.drop(tournament_id)
-            return _Kept(stamp, None, None)
-        return _Kept(stamp, found[0], found[1] if stamp.live else None, answers[len(parts) :])
+        answers = await self.read(tournament_id, stamp, _tops(tournament_id))
+        return _Kept(stamp, None, None) if answers is None else await self._keep(tournament_id, stamp, answers)
+
+    async def _keep(self, tournament_id: TournamentId, stamp: Stamp, answers: Sequence[Any]) -> _Kept:
+        """What `_tops` found at a stamp."""
+        distinct, top, live_distinct, live_top = answers
+        settled = decode(distinct or b"", stamp.members)
+        live = decode(live_distinct or b"", stamp.members) if stamp.live else None
+        if await self._is_sound(tournament_id, settled is not None and (live is not None or not stamp.live)):
+            return _Kept(stamp, settled, live, (top, live_top))
+        return _Kept(stamp, None, None)
 
     async def _piece(self, board: Board, start: int, stop: int) -> bytes | None:
         """The entries of some places; fewer at the end of the board."""
@@ -194,13 +225,14 @@ class BoardReader:
         if answers is None:
             return None
         piece: bytes = answers[0]
-        return piece if await self._is_sound(board, len(piece) == (stop - start) * board.entry) else None
+        is_whole = len(piece) == (stop - start) * board.entry
+        return piece if await self._is_sound(board.tournament_id, is_whole) else None
 
     async def _places_of(self, board: Board, member_id: MemberId) -> list[int] | None:
         """A member's one place, none when not ranked; None when the state is gone."""
         commands: list[Command] = [("ZCARD", board.scores), ("ZRANK", board.scores, member_id.bytes)]
         answers = await self.read(board.tournament_id, board.stamp, commands)
-        if answers is None or not await self._is_sound(board, answers[0] == board.stamp.members):
+        if answers is None or not await self._is_sound(board.tournament_id, answers[0] == board.stamp.members):
             return None
         return [] if answers[1] is None else [int(answers[1])]
 
@@ -219,10 +251,21 @@ class BoardReader:
             low, high = (low, middle) if member_id.bytes < piece[:ID_SIZE] else (middle + 1, high)
         return low
 
-    async def _is_sound(self, board: Board, is_whole: bool) -> bool:
+    async def _is_sound(self, tournament_id: TournamentId, is_whole: bool) -> bool:
         if not is_whole:
-            await self.drop(board.tournament_id)
+            await self.drop(tournament_id)
         return is_whole
+
+
+def _tops(tournament_id: TournamentId) -> list[Command]:
+    """What tells all about the first places of a board: groups and entries by settled points, and with live ones."""
+    commands: list[Command] = []
+    for groups, order, size in (("distinct", "order", ID_SIZE), ("live_distinct", "live_order", LIVE_ENTRY.itemsize)):
+        commands += [
+            ("GET", key(tournament_id, groups)),
+            ("GETRANGE", key(tournament_id, order), 0, _TOP * size - 1),
+        ]
+    return commands
 
 
 def _cut(ids: bytes) -> list[bytes]:

@@ -6,7 +6,6 @@ such as null where it must not be, is refused here and executed by graphql-core,
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from operator import attrgetter
 from typing import Any, Protocol, TypeAlias
 
@@ -30,7 +29,7 @@ from strawberry.schema.schema_converter import CustomGraphQLEnumType, GraphQLCor
 from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.field import StrawberryField
 
-from schema.batched import Batch, Batched, Table
+from schema.batched import Batch, Batched, Cells, Table
 from schema.scalars import LARGEST_INT
 
 Finish: TypeAlias = Callable[[Any], Any]
@@ -63,6 +62,12 @@ class Plain:
     def json(self, value: Any) -> bytes:
         """A value as the answer shows it."""
         return orjson.dumps(self.finish(value))
+
+    def each(self, cells: Cells) -> list[bytes]:
+        """The same of objects that are not made, one a value of the field."""
+        if self.below is None:
+            raise NotNative
+        return self.below.each(cells)
 
 
 class Native:
@@ -109,8 +114,12 @@ class Native:
             found[key] = finish(source.batched(name))
         return found
 
-    def write(self, table: Table[Any]) -> bytes:
-        """All objects of a table as a list. What all of them show alike stands in the text that they are put into.
+    def write(self, table: Cells) -> bytes:
+        """All objects of a table as a list. Raises what `each` raises."""
+        return b"[" + b",".join(self.each(table)) + b"]"
+
+    def each(self, table: Cells) -> list[bytes]:
+        """The objects of a table. What all of them show alike stands in the text that the rest is put into.
 
         Raises:
             Exception: as `complete`.
@@ -127,7 +136,9 @@ class Native:
                 columns.append(cells)
             texts.append(orjson.dumps(key) + b":" + shown)
         row = b"{" + b",".join(texts) + b"}"
-        return b"[" + b",".join([row] * len(table)) % tuple(chain.from_iterable(zip(*columns, strict=True))) + b"]"
+        if not columns:
+            return [row % ()] * len(table)
+        return [row % cells for cells in zip(*columns, strict=True)]
 
     def wants(self, source: Any, found: dict[Batch, set[str]]) -> None:
         """Note what has to be loaded before an object can be completed."""

@@ -1,11 +1,16 @@
 """The pool: transactions commit and roll back, settings reach the server, reads stand for themselves."""
 
+import asyncio
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
+import asyncpg
 import pytest
-from sqlalchemy import text
+from sqlalchemy import ARRAY, Integer, Text, bindparam, cast, func, literal, literal_column, select, text
+from sqlalchemy.dialects.postgresql import JSONB, TSTZMULTIRANGE
 from sqlalchemy.exc import DBAPIError
 
+from domain.tables import Uuid
 from runtime.database import PostgresDatabase
 from tests.support.executions import until
 
@@ -105,3 +110,58 @@ async def test_an_error_tells_no_value(database: PostgresDatabase) -> None:
             await connection.execute(text("SELECT CAST(:secret AS text) / 2"), {"secret": "ana@example.org"})
 
     assert "ana@example.org" not in str(failure.value)
+
+
+# ---------------------------------------------------------------- reads by the driver alone
+
+_STATEMENT = select(
+    bindparam("id", type_=Uuid).label("id"),
+    bindparam("names", type_=ARRAY(Text)).label("names"),
+    literal_column("'{\"a\": [1, null]}'::jsonb", JSONB).label("told"),
+    literal_column("tstzmultirange(tstzrange('2026-01-01', NULL))", TSTZMULTIRANGE).label("spans"),
+    literal("kept").in_(["kept", "other"]).label("is_one"),
+)
+
+
+async def test_what_is_fetched_is_what_sqlalchemy_reads(database: PostgresDatabase) -> None:
+    for names in (["a", "b"], [], ["ç"]):
+        given = {"id": uuid4(), "names": names}
+        async with database.read() as connection:
+            (row,) = await connection.execute(_STATEMENT, given)
+        (found,) = await database.fetch(_STATEMENT, given)
+        assert vars(found) == row._asdict()
+        assert (found.id, found.names, found.is_one) == (given["id"], names, True)
+
+
+async def test_a_value_that_is_not_given_is_not_that_of_an_earlier_time(database: PostgresDatabase) -> None:
+    await database.fetch(_STATEMENT, {"id": uuid4(), "names": []})
+
+    with pytest.raises(KeyError, match="names"):
+        await database.fetch(_STATEMENT, {"id": uuid4()})
+
+
+async def test_who_goes_while_it_is_fetched_takes_the_connection_along(database_url: str) -> None:
+    pool = PostgresDatabase.create(database_url, pool_size=1)
+    pid = select(func.pg_backend_pid().label("pid"))
+    (first,) = await pool.fetch(pid, {})
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await pool.fetch(select(func.pg_sleep(30).label("slept")), {})
+
+    (then,) = await pool.fetch(pid, {})
+    await pool.close()
+
+    assert then.pid != first.pid
+
+
+async def test_a_refusal_of_the_server_leaves_the_connection_in_the_pool(database_url: str) -> None:
+    pool = PostgresDatabase.create(database_url, pool_size=1)
+    pid = select(func.pg_backend_pid().label("pid"))
+    (first,) = await pool.fetch(pid, {})
+    with pytest.raises(asyncpg.InvalidTextRepresentationError):
+        await pool.fetch(select(cast(bindparam("number", type_=Text), Integer).label("n")), {"number": "none"})
+
+    (then,) = await pool.fetch(pid, {})
+    await pool.close()
+
+    assert then.pid == first.pid

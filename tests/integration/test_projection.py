@@ -23,6 +23,7 @@ from domain.leaderboard.projector import load, project, rebuild_projection, run_
 from domain.leaderboard.provisional.overlay import LiveRanking
 from domain.leaderboard.ranking import Ranking, ScoreTable, Stamp, to_ids, weigh
 from domain.leaderboard.rules import Score, pack
+from domain.leaderboard.sheet import Sheet
 from domain.scoring.model import ScoreBasis, Weights
 from domain.scoring.tables import FACTS
 from domain.settlement.tables import member_scores
@@ -122,6 +123,17 @@ def test_every_place_is_the_same_from_valkey_and_from_memory(
             place = ranking.after(pack(gone), stranger)
             behind = await projection.rows_after(tournament_id, table.stamp, pack(gone), stranger, size)
             assert behind == ranking.rows(place, place + size)
+            top, live = with_live((table, ranking), 2), TournamentId(new_id())
+            await projection.write(live, *top)
+            for found_in, one, settled_only in (
+                (tournament_id, ranking, False),
+                (live, top[1], False),
+                (live, ranking, True),
+            ):
+                stamp = (await projection.stamps([found_in]))[found_in]
+                numbers = await projection.numbers(found_in, stamp, size, settled_only=settled_only)
+                assert numbers is not None
+                assert Sheet(numbers[0], [""] * size, numbers[1]).rows == tuple(one.rows(0, size))
 
     asyncio.run(compare())
 
@@ -177,6 +189,31 @@ async def test_an_empty_board_is_a_board(
 
 
 # ---------------------------------------------------------------- versions
+
+
+async def test_the_first_places_come_with_the_newest_stamp_and_are_kept_for_it(
+    valkey: Redis, projection: ValkeyProjection, tournament_id: TournamentId
+) -> None:
+    assert await projection.newest(tournament_id, "one", 1) is None
+    table, ranking = board_of(scores_of(150), version=1)
+    await projection.write(tournament_id, table, ranking)
+    assert await projection.newest(tournament_id, "one", 1) == table.stamp
+    newer, newer_ranking = with_live(board_of(scores_of(150, distinct=3), version=2), 1)
+    await ValkeyProjection(valkey).write(tournament_id, newer, newer_ranking)
+
+    # Of version 1 nothing more is asked; what is there by now is found for who asks for it, or for what is not kept.
+    assert await projection.newest(tournament_id, "one", 1) == table.stamp
+    numbers = await projection.numbers(tournament_id, table.stamp, 100)
+    assert numbers is not None
+    assert Sheet(numbers[0], [""] * 100, numbers[1]).rows == tuple(ranking.rows(0, 100))
+    for epoch, version in (("one", 2), ("one", 3), ("another", 1)):
+        found = await projection.newest(tournament_id, epoch, version)
+        assert found is not None
+        assert found.is_same_state(newer.stamp)
+    await valkey.flushall()
+    numbers = await projection.numbers(tournament_id, found, 100)
+    assert numbers is not None
+    assert Sheet(numbers[0], [""] * 100, numbers[1]).rows == tuple(newer_ranking.rows(0, 100))
 
 
 async def test_an_older_version_never_overwrites_a_newer_one(
@@ -319,6 +356,8 @@ async def test_what_is_not_a_board_counts_as_missing(
             if damage == "another type":
                 await valkey.lpush(key(tournament_id, name), b"what?")
             fresh = ValkeyProjection(valkey)
+            newest = await fresh.newest(tournament_id, "one", 1)
+            assert newest is None or name in ("master_scores", "order", "facts"), (name, damage)
             rows = await fresh.rows(tournament_id, table.stamp, 0, 5)
             facts = await fresh.table(tournament_id, table.stamp)
             around = await fresh.rows_around(tournament_id, table.stamp, MemberId(UUID(int=0)), 0)

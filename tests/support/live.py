@@ -1,7 +1,7 @@
 """Hubs as API processes have them, and the hands that move what they watch."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -42,9 +42,9 @@ class CountingBoards(Boards):
 
     opened = 0
 
-    async def open(self, key: "BoardKey") -> "OpenBoard | None":
+    async def follow(self, key: "BoardKey", shown: "Sequence[bytes]" = ()) -> "OpenBoard | None":
         self.opened += 1
-        return await super().open(key)
+        return await super().follow(key, shown)
 
 
 @dataclass(frozen=True)

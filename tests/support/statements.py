@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import event, text
 
+from runtime.reads import Written
+
 if TYPE_CHECKING:
     from runtime.database import PostgresDatabase
 
@@ -22,11 +24,19 @@ def recorded_statements(database: "PostgresDatabase") -> Iterator[list[str]]:
     def record(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
         statements.append(statement)
 
-    engine = database._engine.sync_engine
+    engine, reads = database._engine.sync_engine, database._reads
+    written = reads.written
+
+    def note(*given: Any) -> Written:
+        statements.append(written(*given).text)
+        return written(*given)
+
     event.listen(engine, "before_cursor_execute", record)
+    reads.written = note  # type: ignore[method-assign]
     try:
         yield statements
     finally:
+        reads.written = written  # type: ignore[method-assign]
         event.remove(engine, "before_cursor_execute", record)
 
 

@@ -16,8 +16,9 @@ from domain.leaderboard.model import RankCriterion, RankedRow
 from domain.leaderboard.provisional.overlay import LiveRanking
 from domain.leaderboard.ranking import Ids, Ranking, ScoreTable, Stamp, best_first, order_of_ids, to_ids, weigh
 from domain.leaderboard.rules import MAX_COUNTER, MAX_POINTS, Score, pack, unpack
-from domain.leaderboard.sheet import COLUMN, UNMOVED, Sheet, gained, numbers_of, numbers_of_rows
+from domain.leaderboard.sheet import COLUMN, UNMOVED, Sheet, gained, numbers_of
 from domain.scoring.model import ScoreBasis, Weights
+from tests.support.sheets import numbers_of_rows
 
 counters = st.integers(0, MAX_COUNTER)
 scores = st.builds(Score, st.integers(0, MAX_POINTS), counters, counters, counters)

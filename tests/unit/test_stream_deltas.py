@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 
 from domain.ids import MatchId, MemberId, TournamentId
 from domain.leaderboard.model import BoardHead, BoardKey, BoardSource, RankedRow
-from domain.leaderboard.sheet import UNMOVED, Sheet, numbers_of_rows
+from domain.leaderboard.sheet import UNMOVED, Sheet
 from domain.match.model import Goals, Match, MatchStatus
 from domain.member.model import Member
 from live.boards import BoardState, board_delta
 from live.matches import MatchState, match_delta
 from tests.support.matches import planned_match
+from tests.support.sheets import numbers_of_rows
 
 if TYPE_CHECKING:
     from domain.leaderboard.board import OpenBoard
