@@ -20,6 +20,7 @@ from domain.ingestion.reading import Providers, Source, ask, for_each, one_by_on
 from domain.ingestion.scope import KNOWN, Scope
 from domain.tournament.model import Provider as ProviderName
 from domain.tournament.model import TournamentMode
+from domain.tournament.store import raise_versions
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -102,6 +103,9 @@ async def sync_current_round(run: Run) -> None:
     for source in await targets(run):
         async with run.step("Current round", total=1) as step, run.begin() as connection:
             moved = await sync_round(connection, source.id)
+            if moved:
+                # Ranks are compared with those at the beginning of the round.
+                await raise_versions(connection, source.id, board=True)
             step.updated, step.unchanged = (1, 0) if moved else (0, 1)
 
 
