@@ -93,14 +93,16 @@ class Screen:
     token: str | None
     clients: list[BoardClient]
 
-    async def answer(self, port: int) -> list[dict[str, Any]] | None:
-        """The rows as one API process answers; None while it cannot."""
-        with suppress(httpx2.HTTPError, ValueError, KeyError, TypeError):
+    async def answer(self, port: int) -> list[dict[str, Any]] | str:
+        """The rows as one API process answers, or what it says or fails by instead."""
+        body: object = None
+        try:
             async with GraphQLClient(f"http://{HOST}:{port}", token=self.token) as client:
-                answer = await client.operation(self.operation, id=self.id, first=50)
-            board = answer.body["data"][self.path]["leaderboard"]
-            return plain_rows(edge["node"] for edge in board["rows"]["edges"])
-        return None
+                body = (await client.operation(self.operation, id=self.id, first=50)).body
+            rows = body["data"][self.path]["leaderboard"]["rows"]
+            return plain_rows(edge["node"] for edge in rows["edges"])
+        except (httpx2.HTTPError, ValueError, KeyError, TypeError) as problem:
+            return f"{problem!r} of {body}"
 
 
 async def test_every_board_is_right_after_each_storm(own_postgres: TestPostgres) -> None:
@@ -190,8 +192,10 @@ async def _wrong(stage: Stage, screen: Screen) -> str | None:
     for client in screen.clients:
         client.check()
     first, *others = [await screen.answer(api.port) for api in stage.apis]
-    if first is None or any(answer != first for answer in others):
-        return "the processes do not answer, or not the same"
+    if isinstance(first, str):
+        return f"a process does not answer: {first}"
+    if different := [answer for answer in others if answer != first]:
+        return f"the processes do not answer the same: {different[0]} and {first}"
     late = [_difference(client, first) for client in screen.clients if client.board() != first]
     return f"{len(late)} clients show another board, as this: {late[0]}" if late else None
 
