@@ -317,7 +317,6 @@ async def test_f6_without_valkey_boards_are_read_and_commands_accepted(
 
             sys.stderr.write(f"F6: away for {away} s, the slowest read took {slowest:.2f} s\n")
             assert sources == {"DATABASE"}
-            assert slowest < (1 if is_campaign() else 3)  # beside other tests each turn is waited for
             assert accepted.data["runOperation"]["execution"]["state"] == "QUEUED"
             assert health == [200, 503]
             async with asyncio.timeout(60):
@@ -325,6 +324,7 @@ async def test_f6_without_valkey_boards_are_read_and_commands_accepted(
                 await until(partial(_is_read_from, api, cup, BoardSource.PROJECTION), within=60)
                 await until(partial(_is_all_done, database), within=60)
     assert done
+    assert slowest < (1 if is_campaign() else 3)  # beside other tests each turn is waited for
 
 
 async def _read_for(api: "Api", cup: Cup, seconds: float) -> tuple[float, set[str]]:
