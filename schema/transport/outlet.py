@@ -75,8 +75,8 @@ class Outlet:
         self._gathered.append((None, message))
         self.flush()
 
-    async def send(self, message: Message) -> None:
-        """Send after all that is gathered, once the peer takes it.
+    async def ready(self) -> None:
+        """Wait until the peer takes what it is sent.
 
         Raises:
             Gone: it never will.
@@ -87,6 +87,10 @@ class Outlet:
             if self._ready is None:
                 self._ready = asyncio.Event()
             await self._ready.wait()
+
+    async def send(self, message: Message) -> None:
+        """Send after all that is gathered, once the peer takes it. Raises what `ready` raises."""
+        await self.ready()
         self.put_now(message)
 
     def flush(self) -> None:

@@ -193,6 +193,7 @@ class Socket:
     async def _subscribe(self, message: Subscribe) -> None:
         if not self._is_acknowledged:
             raise Closing(Close.UNAUTHORIZED, "Unauthorized")
+        await self._outlet.ready()  # else refusals would be held without end for a client that takes nothing
         if message.id in self._operations:
             raise Closing(Close.ID_IN_USE, f"Subscriber for {message.id} already exists")
         if len(self._operations) >= self._engine.limits.operations_a_socket:

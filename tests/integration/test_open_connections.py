@@ -107,6 +107,24 @@ async def test_a_client_that_takes_nothing_is_closed_with_1013_and_others_do_not
             assert await quick.receive() is not None
 
 
+async def test_a_client_that_takes_nothing_is_not_listened_to(address: str, api: Api) -> None:
+    """Else its refusals would be held without end."""
+    world = await make_world(api, crowd=100)
+    async with open_socket(address) as connection:
+        member, stranger = Stream(connection), Stream(await _narrow(address))
+        await member.begin(await begin_session(api, world.bob))
+        await member.subscribe("1", BOARDS, board={"leagueId": world.league_id})
+        await member.data(30)
+        await stranger.begin()
+        for number in range(12):
+            await stranger.subscribe(f"{number}", BOARDS, board={"tournamentId": world.tournament_id}, first=100)
+        payload = {"query": BOARDS, "variables": {"board": {"leagueId": world.league_id}}}
+        refused = orjson.dumps({"id": "x" * 30_000, "type": "subscribe", "payload": payload}).decode()
+        with pytest.raises(TimeoutError):
+            await _flood(stranger.connection, refused, 600)  # more than all that lies between can hold
+        stranger.connection.transport.abort()
+
+
 async def _narrow(address: str) -> ClientConnection:
     """A socket whose client takes little before it is asked."""
     host, port = address.split(":")
@@ -116,6 +134,12 @@ async def _narrow(address: str) -> ClientConnection:
     await asyncio.get_running_loop().sock_connect(raw, (host, int(port)))
     options: dict[str, Any] = {"sock": raw, "max_queue": 1, "ping_interval": None, "subprotocols": [PROTOCOL]}
     return await connect(f"ws://{address}/graphql", **options)
+
+
+async def _flood(connection: ClientConnection, text: str, times: int) -> None:
+    """Send it again and again, unless that is not taken for two seconds."""
+    for _ in range(times):
+        await asyncio.wait_for(connection.send(text), 2)
 
 
 async def _until_cut(stream: Stream) -> None:
