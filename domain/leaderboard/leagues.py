@@ -140,14 +140,25 @@ class LeagueBoards:
 def rank_league(state: BoardState, tables: Mapping[TournamentId, ScoreTable], members: RankedMembers) -> Ranking:
     """A league's members by the facts of its tournaments, each under the ruleset of its link."""
     counted = state.counted
-
-    def scores(*, live: bool) -> Integers:
-        return add(members.ids, [_weighed(part, tables[part.tournament_id], members, live) for part in counted])
-
-    settled = members.settled(state.epoch, counted, lambda: Ranking.of(members.ids, scores(live=False)))
+    settled = rank_settled(state.epoch, counted, tables, members)
     if not any(tables[part.tournament_id].live for part in counted):
         return settled
-    return LiveRanking.beside(settled, members.ids, scores(live=True))
+    return LiveRanking.beside(settled, members.ids, _scores(counted, tables, members, live=True))
+
+
+def rank_settled(
+    epoch: str, counted: Sequence[Part], tables: Mapping[TournamentId, ScoreTable], members: RankedMembers
+) -> Ranking:
+    """The same without provisional points."""
+    return members.settled(
+        epoch, counted, lambda: Ranking.of(members.ids, _scores(counted, tables, members, live=False))
+    )
+
+
+def _scores(
+    counted: Sequence[Part], tables: Mapping[TournamentId, ScoreTable], members: RankedMembers, *, live: bool
+) -> Integers:
+    return add(members.ids, [_weighed(part, tables[part.tournament_id], members, live) for part in counted])
 
 
 def _weighed(part: Part, table: ScoreTable, members: RankedMembers, live: bool) -> Integers:

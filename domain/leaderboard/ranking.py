@@ -356,6 +356,11 @@ class Ranking:
         of_places: Integers = np.repeat(self._starts[:-1] + 1, np.diff(self._starts))
         return of_places[self.places_by_id]
 
+    @cached_property
+    def by_id(self) -> tuple[Integers, Integers]:
+        """Shared rank and packed score of every member, members by id ascending."""
+        return self.ranks(), self.packed[self.places_by_id]
+
     def _settled_places(self, members: Sequence[bytes]) -> list[tuple[int, int]] | None:  # noqa: ARG002
         """Rank and packed score of members by settled results alone; None when that is what this ranks by."""
         return None

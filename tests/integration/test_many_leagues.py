@@ -36,6 +36,7 @@ from tests.support.football import (
     pass_lock,
     put_guess,
 )
+from tests.support.live import until
 from tests.support.settlement import in_play, play
 from tests.support.statements import recorded_statements
 
@@ -145,6 +146,27 @@ async def test_a_projection_that_is_a_moment_behind_is_waited_for(played: Played
     assert board.head.version > before.head.version
 
 
+async def test_nothing_is_read_in_vain_once_it_is_known_to_be_behind(played: Played) -> None:
+    boards, keys = played.boards(60), played.keys()[:4]
+    await followed(boards, keys)
+    await in_play(played.database, played.made[0].id, played.made[0].matches[1], 1, 1)
+    first, many = asyncio.ensure_future(boards.follow(keys[0])), boards._many
+    assert many is not None
+    await until(lambda: many._held.is_to_come(played.made[0].id))
+    with recorded_statements(played.database) as statements:
+        others = [asyncio.ensure_future(boards.follow(key)) for key in keys[2:]]
+        other = await asyncio.wait_for(boards.follow(keys[1]), 10)
+    assert other is not None, "it is of another tournament"
+    assert not any(one.done() for one in (first, *others))
+    alone = len(statements)
+    with recorded_statements(played.database) as statements:
+        await boards.follow(keys[1])
+    assert alone == len(statements)
+    await played.project()
+    found = await asyncio.wait_for(asyncio.gather(first, *others), 10)
+    assert [board.head.source for board in found if board is not None] == [BoardSource.PROJECTION] * 3
+
+
 async def test_it_is_waited_for_as_long_as_it_comes_nearer_but_not_for_ever(
     played: Played, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,11 +204,11 @@ async def goal(played: Played, made: MadeTournament, number: int) -> tuple[Score
 
 @pytest.mark.parametrize("why", ["it stays behind", "it is gone"])
 async def test_otherwise_the_database_answers(played: Played, why: str) -> None:
-    boards, key = played.boards(patience=5 if why == "it is gone" else 0.2), played.keys()[0]
+    boards, key = played.boards(patience=60 if why == "it is gone" else 0.2), played.keys()[0]
     await in_play(played.database, played.made[0].id, played.made[0].matches[1], 1, 1)
     if why == "it is gone":
         await played.projection.forget(played.made[0].id)
-    board = await asyncio.wait_for(boards.follow(key), 3)
+    board = await asyncio.wait_for(boards.follow(key), 20)
     expected = await played.boards().open(key)
     assert board is not None
     assert expected is not None

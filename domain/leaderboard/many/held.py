@@ -95,7 +95,7 @@ class Held:
                 stamps = await self._stamps(wanted)
                 for one in stamps.keys() & self._behind.keys():
                     self._note(one, self._behind[one].wanted, stamps[one])
-                await self._wake({one for one in wanted if one not in stamps or not self._is_to_come(one)})
+                await self._wake({one for one in wanted if one not in stamps or not self.is_to_come(one)})
         finally:
             self._looking = None
 
@@ -109,7 +109,8 @@ class Held:
             if number % _TURN == 0:
                 await asyncio.sleep(0)
 
-    def _is_to_come(self, tournament_id: TournamentId) -> bool:
+    def is_to_come(self, tournament_id: TournamentId) -> bool:
+        """Whether it is known that the projection lacks a version, and will soon have it."""
         behind = self._behind.get(tournament_id)
         return behind is not None and behind.held < behind.wanted and self.is_awaited(tournament_id)
 

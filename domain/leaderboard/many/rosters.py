@@ -1,15 +1,15 @@
 """Who is in leagues, and what they are called: kept until a league changes, of which a new nick name is a case."""
 
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from domain.ids import LeagueId
+from domain.ids import LeagueId, TournamentId
 from domain.leaderboard.leagues import RankedMembers
 from domain.leaderboard.many import store
-from domain.leaderboard.model import BoardState
+from domain.leaderboard.model import BoardKey, BoardState
 from domain.leaderboard.ranking import id_bytes
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ class Roster(RankedMembers):
         """`ids`: 16 bytes each, ascending; `state`: of a board of theirs."""
         super().__init__(np.frombuffer(ids, dtype="S16"), state.league_version)
         self.names = dict(zip(map(id_bytes, self.ids.tolist()), names, strict=True))
+        self.counted: dict[TournamentId | None, Sequence[TournamentId]] = {}
+        """What its boards counted when they were read last, by their own tournaments; None stands for the total."""
         self._epoch = state.epoch
 
     def is_of(self, state: BoardState) -> bool:
@@ -38,6 +40,11 @@ class Rosters:
         self._kept_members = kept_members
         self._kept: OrderedDict[LeagueId, Roster] = OrderedDict()
         self._size = 0
+
+    def counted(self, key: BoardKey) -> Sequence[TournamentId]:
+        """What a board counted when it was read last; nothing when that is not known."""
+        roster = None if key.league_id is None else self._kept.get(key.league_id)
+        return () if roster is None else roster.counted.get(key.tournament_id, ())
 
     async def of(self, connection: "AsyncConnection", states: Iterable[BoardState]) -> Mapping[LeagueId, Roster]:
         """Of the leagues of boards at states that the connection's snapshot has; only what changed is read."""

@@ -4,7 +4,8 @@ A goal moves all leagues of its tournament at once. What they depend on is then 
 facts are taken from the projection once a version, and who is in a league is kept until the league changes.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+import asyncio
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from domain.database import Database
@@ -12,18 +13,20 @@ from domain.gathered import Gathered
 from domain.ids import MemberId, TournamentId
 from domain.leaderboard.board import Opened, head_of
 from domain.leaderboard.fold import store as fold
-from domain.leaderboard.leagues import LeagueBoards, rank_league
+from domain.leaderboard.leagues import LeagueBoards
 from domain.leaderboard.many import store
 from domain.leaderboard.many.held import Held
 from domain.leaderboard.many.rosters import Roster, Rosters
+from domain.leaderboard.many.together import TopReader, read_together
 from domain.leaderboard.model import BoardKey, BoardSource, BoardState
 from domain.leaderboard.ports import Projection
 from domain.leaderboard.ranking import ScoreTable
-from domain.leaderboard.readers import RankingReader
 from domain.leaderboard.store import snapshot
 
-_AT_ONCE = 64
+_AT_ONCE = 128
 """So many boards are read by one statement: some milliseconds."""
+_TURN = 16
+"""So many are ranked in one turn of the event loop: eight milliseconds when nothing is known of them."""
 
 
 class Unprojected(Exception):
@@ -35,20 +38,24 @@ class _Read:
     """What a board is ranked from. Tournaments that the projection does not hold are missing in `tables`."""
 
     state: BoardState
-    counted: Sequence[TournamentId]
     roster: Roster
     tables: Mapping[TournamentId, ScoreTable]
+    reader: TopReader | None
+    """None when one is missing, or a score cannot be ranked."""
 
     @property
     def missing(self) -> list[TournamentId]:
-        return [tournament_id for tournament_id in self.counted if tournament_id not in self.tables]
+        return _missing(self.state, self.tables)
 
-    def rank(self) -> Opened:
-        state, tables = self.state, self.tables
-        ranking = rank_league(state, tables, self.roster)
-        moments = (tables[tournament_id].stamp.computed_at for tournament_id in self.counted)
-        head = head_of(state, BoardSource.PROJECTION, min(moments, default=state.read_at), len(ranking))
-        return Opened(state, head, RankingReader(ranking), self.roster.names)
+    def opened(self, reader: TopReader) -> Opened:
+        state = self.state
+        moments = (self.tables[part.tournament_id].stamp.computed_at for part in state.counted)
+        head = head_of(state, BoardSource.PROJECTION, min(moments, default=state.read_at), len(self.roster.ids))
+        return Opened(state, head, reader, self.roster.names)
+
+
+def _missing(state: BoardState, tables: Mapping[TournamentId, ScoreTable]) -> list[TournamentId]:
+    return [part.tournament_id for part in state.counted if part.tournament_id not in tables]
 
 
 class ManyLeagues:
@@ -77,13 +84,18 @@ class ManyLeagues:
         Raises:
             Unprojected: it is to be read from the database.
         """
+        # Of a thousand boards that move at once few are read in vain before it is known what the projection lacks.
+        if behind := [one for one in self._rosters.counted(key) if self._held.is_to_come(one)]:
+            await self._held.changed(behind)
         while True:
             found = (await self._boards.read([key])).get(key)
             if found is None:
                 return None
+            if found.reader is not None:
+                return found.opened(found.reader)
             missing = found.missing
             if not missing:
-                return found.rank()
+                raise OverflowError("A score of this board cannot be ranked.")
             if not all(self._held.is_awaited(tournament_id) for tournament_id in missing):
                 raise Unprojected
             await self._held.changed(missing)
@@ -91,13 +103,19 @@ class ManyLeagues:
     async def _read(self, keys: Collection[BoardKey]) -> Mapping[BoardKey, _Read]:
         async with snapshot(self._database) as connection:
             states = await store.read_states(connection, keys)
-            rosters = await self._rosters.of(connection, states.values())
+            found = await self._rosters.of(connection, states.values())
+        rosters = {key: found[key.league_id] for key in states if key.league_id is not None}
+        for key, roster in rosters.items():
+            roster.counted[key.tournament_id] = [part.tournament_id for part in states[key].counted]
         tables = await self._held.tables(states.values())
-        return {
-            key: _Read(state, [part.tournament_id for part in state.counted], rosters[state.key.league_id], tables)
-            for key, state in states.items()
-            if state.key.league_id is not None
-        }
+        whole = [key for key, state in states.items() if not _missing(state, tables)]
+        readers = dict[BoardKey, TopReader | None]()
+        for begin in range(0, len(whole), _TURN):
+            some = whole[begin : begin + _TURN]
+            ranked = read_together([states[key] for key in some], [rosters[key] for key in some], tables)
+            readers.update(zip(some, ranked, strict=True))
+            await asyncio.sleep(0)
+        return {key: _Read(state, rosters[key], tables, readers.get(key)) for key, state in states.items()}
 
 
 _Counted = tuple[tuple[TournamentId, ...], tuple[TournamentId, ...]]
