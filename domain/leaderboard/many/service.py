@@ -71,7 +71,7 @@ class ManyLeagues:
             projection: holds the facts of tournaments.
             leagues: keeps these facts.
             kept_members: how many members, over all leagues, are kept.
-            patience: how many seconds the projection may be behind the database before it is not waited for.
+            patience: how many seconds the projection may be behind and stand still before it is not waited for.
         """
         self._database = database
         self._rosters = Rosters(kept_members)
