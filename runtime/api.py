@@ -1,7 +1,6 @@
 """Owns the API process: what it is made of, its addresses, and how it begins and ends."""
 
 import asyncio
-import gc
 import logging
 import math
 import random
@@ -41,6 +40,7 @@ from runtime.files import FileLinks, files_route
 from runtime.health import health_routes, readiness_checks
 from runtime.hearing import HeardByAll
 from runtime.kept import KeptProtocol, KeptResponses
+from runtime.memory import settled_memory
 from runtime.metrics.http import CountRequests, metrics_route
 from runtime.metrics.meters import Metrics
 from runtime.middleware import RequestIds
@@ -69,24 +69,12 @@ _MESSAGE_BYTES = 64 * 1024
 
 async def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT: sockets are told to connect again elsewhere, requests are finished."""
-    async with open_api(settings) as app:
-        _settle_memory()
+    async with open_api(settings) as app, settled_memory():
         server = _Server(_config(app, settings))
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, server.handle_exit, number, None)
         await server.serve()
-
-
-def _settle_memory() -> None:
-    """What is loaded by now stays: the garbage collector need not go through it again and again.
-
-    Nor through all sockets each time some hundred more have come. But what it goes through at a time is little: when a
-    thousand boards moved at once, passes over all that was left of twenty held the loop for 120 to 180 ms.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(2_000, 2, 750)
 
 
 @asynccontextmanager
