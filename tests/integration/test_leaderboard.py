@@ -2,13 +2,13 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from redis.asyncio import Redis
-from sqlalchemy import func, select, text, update
+from sqlalchemy import Select, func, select, text, update
 
 from domain.clock import utc_now
 from domain.ids import LeagueId, MatchId, MemberId, RoundId, TournamentId, new_id
@@ -609,6 +609,19 @@ class WatchedDatabase:
     def read(self) -> "AbstractAsyncContextManager[AsyncConnection]":
         return self._database.read()
 
+    async def fetch(self, statement: Select[Any], values: Mapping[str, Any]) -> list[Any]:
+        return await self._database.fetch(statement, values)
+
+
+class AskedProjection(ValkeyProjection):
+    """Counts how often a process asks for a rebuild, whether or not another one has."""
+
+    asked = 0
+
+    async def request_rebuild(self, tournament_id: TournamentId) -> None:
+        self.asked += 1
+        await super().request_rebuild(tournament_id)
+
 
 async def test_a_hundred_readers_of_a_missing_board_rank_it_once_and_ask_for_one_rebuild(
     database: "PostgresDatabase", valkey: Redis
@@ -619,13 +632,15 @@ async def test_a_hundred_readers_of_a_missing_board_rank_it_once_and_ask_for_one
     async with valkey.pubsub() as pubsub:
         await pubsub.subscribe(TICKS)
         assert (await pubsub.get_message(timeout=5))["type"] == "subscribe"
-        boards = Boards(watched, ValkeyProjection(valkey), utc_now)
+        projection = AskedProjection(valkey)
+        boards = Boards(watched, projection, utc_now)
 
         found = await asyncio.gather(*(opened(boards, tournament_id=made.id) for _ in range(100)))
 
         rows = [await board.window(5) for board in found]
         assert (await pubsub.get_message(timeout=5))["type"] == "message"
         assert await pubsub.get_message(timeout=0.1) is None
+    assert projection.asked == 1
     assert {board.head.source for board in found} == {BoardSource.DATABASE}
     assert all(one == rows[0] for one in rows)
     assert watched.snapshots == 1
