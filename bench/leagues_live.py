@@ -21,8 +21,9 @@ from bench.live_clients import Screen
 from bench.live_stage import SELDOM, Server, sign_in
 from bench.report import Figure
 from domain.ids import MemberId
-from runtime.api import _config, _Server, _settle_memory, open_api
+from runtime.api import _config, _Server, open_api
 from runtime.database import PostgresDatabase
+from runtime.memory import settled_memory
 from runtime.process import _runner
 from runtime.settings import Settings, load_settings
 from tests.support.football import MadeTournament, make_tournament, pass_lock
@@ -72,8 +73,7 @@ class LoopClock:
 
 async def _serve(settings: Settings) -> None:
     """The API as it is shipped, with a clock on its loop that tells and begins anew when it is signalled."""
-    async with open_api(settings) as app:
-        _settle_memory()
+    async with open_api(settings) as app, settled_memory():
         clock = LoopClock()
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGUSR1, clock.tell)

@@ -14,15 +14,15 @@ from websockets.server import ServerProtocol
 
 from bench import live_plain
 from bench.live_listening import listening
-from runtime.api import _config, _Server, _settle_memory, open_api
+from runtime.api import _config, _Server, open_api
+from runtime.memory import settled_memory
 from runtime.process import _runner
 from runtime.settings import Settings, load_settings
 
 
 async def ours(settings: Settings, protocol: str | None = None) -> None:
     """The API as it is shipped, or on uvicorn's own protocol, as any other ASGI server would run it."""
-    async with open_api(settings) as app:
-        _settle_memory()
+    async with open_api(settings) as app, settled_memory():
         config = _config(app, settings)
         if protocol is not None:
             config.ws = protocol
