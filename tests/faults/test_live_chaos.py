@@ -29,7 +29,7 @@ from tests.support.football import MadeTournament, make_league, make_members, ma
 from tests.support.graphql_client import GraphQLClient, id_of
 from tests.support.servers import TestPostgres, running_postgres
 from tests.support.settlement import accept, assert_balanced, in_play
-from tests.support.stage import HOST, Stage, running_stage, sign_up
+from tests.support.stage import HOST, START_SECONDS, Stage, running_stage, sign_up
 
 if TYPE_CHECKING:
     from domain.ids import MatchId
@@ -179,7 +179,9 @@ async def _cut(stage: Stage, rng: random.Random) -> None:
 
 
 async def _same_everywhere(stage: Stage, screens: Sequence[Screen]) -> None:
-    """Wait until each mirror equals the query's answer of each process."""
+    """Wait until each mirror equals the query's answer of each process. It is calm when all processes are back."""
+    for api in stage.apis:
+        await until(api.is_listening, within=START_SECONDS)
     ends = monotonic() + CALM_SECONDS
     for screen in screens:
         while wrong := await _wrong(stage, screen):
