@@ -16,9 +16,11 @@ from sqlalchemy import text
 from bench.replay import Line, recorder
 from bench.report import Figure, spread
 from domain.ids import TournamentId, new_id
+from domain.leaderboard.facts import weigh
 from domain.leaderboard.leagues import RankedMembers
 from domain.leaderboard.projector import load, project
-from domain.leaderboard.ranking import Ranking, ScoreTable, weigh
+from domain.leaderboard.ranking import Ranking
+from domain.leaderboard.score_table import ScoreTable
 from domain.scoring.model import ScoreBasis, Weights
 from domain.tournament.store import raise_versions
 from integrations.valkey.client import connect, connection_for

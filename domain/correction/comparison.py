@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from domain.execution.effect import ScoreChange
 from domain.ids import MemberId
-from domain.leaderboard.ranking import Ids, Integers, id_bytes, pack_all, read_copy, weigh
+from domain.leaderboard.arrays import Ids, Integers, id_bytes
+from domain.leaderboard.facts import pack_all, read_copy, weigh
 from domain.leaderboard.rules import MAX_COUNTER, MAX_POINTS
 from domain.scoring.model import Facts, ScoreBasis, Weights
 

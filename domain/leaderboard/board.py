@@ -7,9 +7,10 @@ from datetime import datetime
 from typing import Protocol, TypeVar
 
 from domain.ids import MemberId
+from domain.leaderboard.arrays import Integers
 from domain.leaderboard.model import BoardHead, BoardSource, BoardState, PastRound, RankedRow, RowPage
 from domain.leaderboard.ports import ProjectionUnavailable
-from domain.leaderboard.ranking import Integers, Ranking
+from domain.leaderboard.ranking import Ranking
 from domain.leaderboard.readers import Moved, RankingReader, Reader
 from domain.leaderboard.sheet import Top
 

@@ -11,13 +11,16 @@ from contextlib import suppress
 from domain.database import Database
 from domain.ids import LeagueId, TournamentId
 from domain.leaderboard import store
+from domain.leaderboard.arrays import Ids, Integers, to_ids
 from domain.leaderboard.cache import VersionCache
+from domain.leaderboard.facts import add, weigh
 from domain.leaderboard.fold import store as fold
 from domain.leaderboard.model import BoardState, Part
 from domain.leaderboard.ports import LeagueBoard, Projection, ProjectionUnavailable
 from domain.leaderboard.provisional.overlay import LiveRanking
-from domain.leaderboard.ranking import Ids, Integers, Places, Ranking, ScoreTable, Stamp, add, to_ids, weigh
+from domain.leaderboard.ranking import Ranking
 from domain.leaderboard.readers import Moved
+from domain.leaderboard.score_table import Places, ScoreTable, Stamp
 
 
 class _Table:

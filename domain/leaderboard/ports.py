@@ -6,8 +6,10 @@ from datetime import datetime
 from typing import Protocol
 
 from domain.ids import LeagueId, MemberId, TournamentId
+from domain.leaderboard.arrays import Ids
 from domain.leaderboard.model import BoardKey, BoardState, RankedRow
-from domain.leaderboard.ranking import Ids, Ranking, ScoreTable, Stamp
+from domain.leaderboard.ranking import Ranking
+from domain.leaderboard.score_table import ScoreTable, Stamp
 from domain.leaderboard.sheet import Top
 
 

@@ -16,12 +16,14 @@ from domain.execution.run import Run
 from domain.ids import TournamentId
 from domain.installation.service import begin_epoch, notice_restore
 from domain.leaderboard import store
+from domain.leaderboard.facts import read_packed, weigh
 from domain.leaderboard.fold import store as fold
 from domain.leaderboard.model import BoardKey, BoardState, Part
 from domain.leaderboard.ports import BoardTicks, Projection, ProjectionUnavailable
 from domain.leaderboard.provisional.overlay import Judged, LiveRanking, add_live
 from domain.leaderboard.provisional.service import LockedGuesses
-from domain.leaderboard.ranking import Ranking, ScoreTable, Stamp, read_packed, weigh
+from domain.leaderboard.ranking import Ranking
+from domain.leaderboard.score_table import ScoreTable, Stamp
 from domain.scoring.model import ScoreBasis
 
 _BUNCH_SECONDS = 0.25

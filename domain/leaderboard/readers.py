@@ -5,8 +5,9 @@ from typing import Protocol, TypeVar
 from domain.ids import MemberId, TournamentId
 from domain.leaderboard.model import RankedRow
 from domain.leaderboard.ports import Projection
-from domain.leaderboard.ranking import Ranking, Stamp
+from domain.leaderboard.ranking import Ranking
 from domain.leaderboard.rules import pack_row
+from domain.leaderboard.score_table import Stamp
 from domain.leaderboard.sheet import Top, numbers_of
 
 T = TypeVar("T")

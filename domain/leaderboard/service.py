@@ -14,6 +14,7 @@ from domain.clock import Clock
 from domain.database import Database
 from domain.ids import MemberId, TournamentId
 from domain.leaderboard import store
+from domain.leaderboard.arrays import Integers, to_ids
 from domain.leaderboard.board import OPEN_ATTEMPTS, OpenBoard, Opened, head_of
 from domain.leaderboard.cache import VersionCache
 from domain.leaderboard.fold import store as fold
@@ -33,8 +34,9 @@ from domain.leaderboard.past.service import PastBoards
 from domain.leaderboard.ports import Projection, ProjectionUnavailable
 from domain.leaderboard.provisional.overlay import Judged, PartFacts, rank_parts
 from domain.leaderboard.provisional.service import LockedGuesses
-from domain.leaderboard.ranking import Integers, Ranking, Stamp, to_ids
+from domain.leaderboard.ranking import Ranking
 from domain.leaderboard.readers import Moved, ProjectionReader, RankingReader
+from domain.leaderboard.score_table import Stamp
 
 if TYPE_CHECKING:
     from typing import Any

@@ -11,8 +11,9 @@ from uuid import UUID
 import numpy as np
 
 from domain.ids import MemberId
+from domain.leaderboard.arrays import Integers, id_bytes
 from domain.leaderboard.model import RankCriterion, RankedRow
-from domain.leaderboard.ranking import Integers, Ranking, id_bytes
+from domain.leaderboard.ranking import Ranking
 from domain.leaderboard.rules import DIFFERENCE_SHIFT, EXACT_SHIFT, MAX_COUNTER, POINTS_SHIFT
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import numpy as np
 from redis.exceptions import ResponseError
 
 from domain.ids import TournamentId
-from domain.leaderboard.ranking import ScoreTable
+from domain.leaderboard.score_table import ScoreTable
 from integrations.valkey.layout import key, strings_of
 from integrations.valkey.patience import Patience
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from domain.leaderboard.ranking import Integers
+from domain.leaderboard.arrays import Integers
 from domain.leaderboard.rules import PageOfBoard
 
 if TYPE_CHECKING:

@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from domain.ids import TournamentId
-from domain.leaderboard.ranking import ScoreTable, Stamp, order_of_ids
+from domain.leaderboard.arrays import order_of_ids
+from domain.leaderboard.score_table import ScoreTable, Stamp
 from domain.scoring.model import Facts, ScoreBasis
 from integrations.valkey import groups
 

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from domain.ids import LeagueId
+from domain.leaderboard.arrays import Ids
 from domain.leaderboard.model import BoardKey, BoardState
 from domain.leaderboard.ports import LeagueBoard
-from domain.leaderboard.ranking import Ids, Ranking
+from domain.leaderboard.ranking import Ranking
 from integrations.valkey import scripts
 from integrations.valkey.layout import ID_SIZE
 from integrations.valkey.patience import Patience, raise_unless_refused

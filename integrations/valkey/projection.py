@@ -8,8 +8,10 @@ import orjson
 from redis.exceptions import ResponseError
 
 from domain.ids import LeagueId, MemberId, TournamentId
+from domain.leaderboard.arrays import Ids
 from domain.leaderboard.model import BoardKey, BoardState, RankedRow
-from domain.leaderboard.ranking import Ids, Ranking, ScoreTable, Stamp
+from domain.leaderboard.ranking import Ranking
+from domain.leaderboard.score_table import ScoreTable, Stamp
 from domain.leaderboard.sheet import Top
 from domain.outbox.model import Tick, TickKind
 from integrations.valkey import scripts

@@ -11,8 +11,8 @@ import numpy as np
 from domain.ids import MemberId, TournamentId
 from domain.leaderboard.cache import VersionCache
 from domain.leaderboard.model import RankedRow
-from domain.leaderboard.ranking import ScoreTable, Stamp
 from domain.leaderboard.rules import rows_of
+from domain.leaderboard.score_table import ScoreTable, Stamp
 from domain.leaderboard.sheet import Top, numbers_of_top
 from integrations.valkey.groups import Groups, decode
 from integrations.valkey.layout import ID_SIZE, LIVE_ENTRY, key, to_stamp, to_table

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from domain.ids import TournamentId
-from domain.leaderboard.ranking import ScoreTable
+from domain.leaderboard.score_table import ScoreTable
 from integrations.valkey.client import connection_for
 from integrations.valkey.layout import PARTS, SETTLED, STRINGS, digest_of, key, stamp_to_bytes, strings_of
 from integrations.valkey.packing import zadd_blocks
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
     from redis.asyncio.connection import AbstractConnection
 
-    from domain.leaderboard.ranking import Ranking, Stamp
+    from domain.leaderboard.ranking import Ranking
+    from domain.leaderboard.score_table import Stamp
 
 STAGED_SECONDS = 300
 """How long what a projector left half-written stays."""

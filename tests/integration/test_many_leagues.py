@@ -19,7 +19,8 @@ from domain.leaderboard.leagues import LeagueBoards
 from domain.leaderboard.many import held
 from domain.leaderboard.model import BoardKey, BoardSource
 from domain.leaderboard.projector import load, project
-from domain.leaderboard.ranking import Ranking, ScoreTable
+from domain.leaderboard.ranking import Ranking
+from domain.leaderboard.score_table import ScoreTable
 from domain.leaderboard.service import Boards
 from domain.leaderboard.sheet import COLUMN
 from domain.leaderboard.store import read_state, snapshot

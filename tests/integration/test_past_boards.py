@@ -15,6 +15,7 @@ from domain.errors import InvalidInput, NotFound
 from domain.guess.amendment.store import swap_guesses
 from domain.ids import LeagueId, MemberId, RoundId, TournamentId, new_id
 from domain.leaderboard.board import OpenBoard
+from domain.leaderboard.facts import read_copy
 from domain.leaderboard.fold import store as fold
 from domain.leaderboard.model import (
     AfterRound,
@@ -27,7 +28,6 @@ from domain.leaderboard.model import (
     PastRound,
     RankedRow,
 )
-from domain.leaderboard.ranking import read_copy
 from domain.leaderboard.rules import pack_row
 from domain.leaderboard.service import Boards
 from domain.league.tables import league_members, league_tournaments, leagues

@@ -18,11 +18,14 @@ from redis.asyncio import Redis
 from sqlalchemy import update
 
 from domain.ids import MemberId, TournamentId, new_id
+from domain.leaderboard.arrays import to_ids
+from domain.leaderboard.facts import weigh
 from domain.leaderboard.ports import ProjectionUnavailable
 from domain.leaderboard.projector import load, project, rebuild_projection, run_projector
 from domain.leaderboard.provisional.overlay import LiveRanking
-from domain.leaderboard.ranking import Ranking, ScoreTable, Stamp, to_ids, weigh
+from domain.leaderboard.ranking import Ranking
 from domain.leaderboard.rules import Score, pack
+from domain.leaderboard.score_table import ScoreTable, Stamp
 from domain.leaderboard.sheet import Sheet
 from domain.scoring.model import ScoreBasis, Weights
 from domain.scoring.tables import FACTS

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.ids import MemberId
-from domain.leaderboard.ranking import Ranking, id_bytes, to_ids
+from domain.leaderboard.arrays import id_bytes, to_ids
+from domain.leaderboard.ranking import Ranking
 from domain.leaderboard.rules import rows_of
 from integrations.valkey import groups
 from integrations.valkey.packing import MEMBERS_A_BLOCK, MEMBERS_A_COMMAND, zadd_blocks

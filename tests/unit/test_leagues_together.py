@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.ids import LeagueId, TournamentId, new_id
+from domain.leaderboard.arrays import Ids
 from domain.leaderboard.leagues import RankedMembers, rank_league
 from domain.leaderboard.many.together import read_together
 from domain.leaderboard.model import BoardKey, BoardState, Part
-from domain.leaderboard.ranking import Ids, ScoreTable, Stamp
+from domain.leaderboard.score_table import ScoreTable, Stamp
 from domain.leaderboard.sheet import numbers_of
 from domain.scoring.model import ScoreBasis, Weights
 

@@ -5,8 +5,8 @@ from uuid import UUID
 import numpy as np
 
 from domain.ids import MemberId
+from domain.leaderboard.arrays import to_ids
 from domain.leaderboard.provisional.overlay import MatchGuesses, add_live
-from domain.leaderboard.ranking import to_ids
 from domain.match.model import Goals
 
 EMPTY_COPY = b"PGCOPY\n\xff\r\n\0" + bytes(8) + b"\xff\xff"

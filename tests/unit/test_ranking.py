@@ -11,11 +11,14 @@ from hypothesis import strategies as st
 
 from domain.clock import utc_now
 from domain.ids import MemberId, TournamentId
+from domain.leaderboard.arrays import Ids, best_first, order_of_ids, to_ids
+from domain.leaderboard.facts import weigh
 from domain.leaderboard.leagues import RankedMembers
 from domain.leaderboard.model import RankCriterion, RankedRow
 from domain.leaderboard.provisional.overlay import LiveRanking
-from domain.leaderboard.ranking import Ids, Ranking, ScoreTable, Stamp, best_first, order_of_ids, to_ids, weigh
+from domain.leaderboard.ranking import Ranking
 from domain.leaderboard.rules import MAX_COUNTER, MAX_POINTS, Score, pack, unpack
+from domain.leaderboard.score_table import ScoreTable, Stamp
 from domain.leaderboard.sheet import COLUMN, UNMOVED, Sheet, gained, numbers_of
 from domain.scoring.model import ScoreBasis, Weights
 from tests.support.sheets import numbers_of_rows

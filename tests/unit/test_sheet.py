@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from domain.ids import MemberId
-from domain.leaderboard.ranking import Ranking, to_ids
+from domain.leaderboard.arrays import to_ids
+from domain.leaderboard.ranking import Ranking
 from domain.leaderboard.sheet import COLUMN, CRITERIA, numbers_of
 
 SCORES = list(product((0, 1), repeat=4))

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from domain.ids import MemberId, RoundId, new_id
+from domain.leaderboard.arrays import to_ids
 from domain.leaderboard.past.timeline import Stop, Timeline
-from domain.leaderboard.ranking import to_ids
 
 NOW = datetime(2026, 6, 11, tzinfo=UTC)
 

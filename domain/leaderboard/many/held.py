@@ -11,8 +11,8 @@ from domain.ids import TournamentId
 from domain.leaderboard.leagues import LeagueBoards
 from domain.leaderboard.model import BoardState, Part
 from domain.leaderboard.ports import Projection, ProjectionUnavailable
-from domain.leaderboard.ranking import ScoreTable, Stamp
 from domain.leaderboard.readers import Moved
+from domain.leaderboard.score_table import ScoreTable, Stamp
 
 _LOOK = 0.03
 """Seconds between two looks at whether it has caught up."""

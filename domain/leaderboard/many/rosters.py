@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from domain.ids import LeagueId, TournamentId
+from domain.leaderboard.arrays import id_bytes
 from domain.leaderboard.leagues import RankedMembers
 from domain.leaderboard.many import store
 from domain.leaderboard.model import BoardKey, BoardState
-from domain.leaderboard.ranking import id_bytes
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection

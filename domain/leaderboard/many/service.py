@@ -20,7 +20,7 @@ from domain.leaderboard.many.rosters import Roster, Rosters
 from domain.leaderboard.many.together import TopReader, read_together
 from domain.leaderboard.model import BoardKey, BoardSource, BoardState
 from domain.leaderboard.ports import Projection
-from domain.leaderboard.ranking import ScoreTable
+from domain.leaderboard.score_table import ScoreTable
 from domain.leaderboard.store import snapshot
 
 _AT_ONCE = 128

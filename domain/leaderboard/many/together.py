@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from domain.ids import TournamentId
+from domain.leaderboard.arrays import Ids, Integers, order_of_ids
+from domain.leaderboard.facts import add, pack_all, weigh
 from domain.leaderboard.leagues import RankedMembers, rank_settled
 from domain.leaderboard.model import BoardState, Part
 from domain.leaderboard.provisional.overlay import LiveRanking
-from domain.leaderboard.ranking import Ids, Integers, Places, Ranking, ScoreTable, add, order_of_ids, pack_all, weigh
+from domain.leaderboard.ranking import Ranking
 from domain.leaderboard.readers import RankingReader
+from domain.leaderboard.score_table import Places, ScoreTable
 from domain.leaderboard.sheet import COLUMN, Top, numbers_of_top
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from domain.database import Database
 from domain.errors import InvalidInput, NotFound
 from domain.ids import LeagueId, MemberId, TournamentId
+from domain.leaderboard.arrays import Integers, to_ids
 from domain.leaderboard.cache import VersionCache
 from domain.leaderboard.fold import store as fold
 from domain.leaderboard.model import (
@@ -30,7 +31,7 @@ from domain.leaderboard.past.model import Instant
 from domain.leaderboard.past.store import BegunRound
 from domain.leaderboard.past.timeline import Stop, Timeline, build, empty
 from domain.leaderboard.provisional.overlay import PartFacts, rank_parts
-from domain.leaderboard.ranking import Integers, Ranking, to_ids
+from domain.leaderboard.ranking import Ranking
 from domain.leaderboard.sheet import gained
 from domain.leaderboard.store import snapshot
 

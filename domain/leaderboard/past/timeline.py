@@ -7,8 +7,10 @@ from datetime import datetime
 import numpy as np
 
 from domain.ids import MemberId, RoundId
+from domain.leaderboard.arrays import Ids, Integers, id_bytes, to_ids
+from domain.leaderboard.facts import read_copy, weigh
 from domain.leaderboard.model import PastRound
-from domain.leaderboard.ranking import Ids, Integers, Ranking, id_bytes, read_copy, to_ids, weigh
+from domain.leaderboard.ranking import Ranking
 from domain.scoring.model import Facts, Weights
 
 KEY_COLUMNS = 3

@@ -11,7 +11,9 @@ from uuid import UUID
 import numpy as np
 
 from domain.ids import MemberId
-from domain.leaderboard.ranking import Ids, Integers, Ranking, add, pack_all, read_copy, same_ids, to_ids, weigh
+from domain.leaderboard.arrays import Ids, Integers, same_ids, to_ids
+from domain.leaderboard.facts import add, pack_all, read_copy, weigh
+from domain.leaderboard.ranking import Ranking
 from domain.match.model import Goals
 from domain.scoring.model import Facts, Weights
 from domain.scoring.rules import facts as facts_of

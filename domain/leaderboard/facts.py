@@ -1,0 +1,69 @@
+"""Facts of members as arrays: read from PostgreSQL, and weighed into scores."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from domain.leaderboard.arrays import Ids, Integers, order_of_ids
+from domain.leaderboard.rules import DIFFERENCE_SHIFT, EXACT_SHIFT, MAX_COUNTER, MAX_POINTS, POINTS_SHIFT, Score
+from domain.scoring.model import Facts, Weights
+
+OUTCOME, GOAL_DIFFERENCE, EXACT = (Facts._fields.index(name) for name in ("outcome", "goal_difference", "exact"))
+# Of each score column: the largest value, and what one of it is in a packed score.
+_MOST = np.array([MAX_POINTS, MAX_COUNTER, MAX_COUNTER, MAX_COUNTER])
+_PARTS = np.array([1 << POINTS_SHIFT, 1 << EXACT_SHIFT, 1 << DIFFERENCE_SHIFT, 1])
+
+
+def read_copy(data: bytes, columns: int = len(Facts._fields)) -> tuple[Ids, Integers]:
+    """Members, ascending, with their facts, from PostgreSQL's binary COPY of rows (uuid, `columns` integers)."""
+    rows = _rows(data, [("values", [("size", ">i4"), ("value", ">i4")], (columns,))])
+    ids = np.ascontiguousarray(rows["id"])
+    order = order_of_ids(ids)
+    # Whole rows of plain numbers are moved several times as fast as those of a record.
+    values = rows["values"]["value"].astype(np.int32)
+    return ids[order], values.take(order, axis=0).astype(np.int64)
+
+
+def read_packed(data: bytes) -> tuple[Ids, "NDArray[np.uint16]"]:
+    """The same of all facts in two 64-bit numbers, 16 bits each (`fold.store.packed_facts`)."""
+    number = [("size", ">i4"), ("value", "V8")]
+    rows = _rows(data, [("first", number), ("second", number)])
+    ids = np.ascontiguousarray(rows["id"])
+    order = order_of_ids(ids)
+    numbers = (np.ascontiguousarray(rows[name]["value"]).take(order) for name in ("first", "second"))
+    first, second = (each.view(">u2").reshape(-1, 4) for each in numbers)
+    return ids[order], np.concatenate((first[:, 1:], second[:, 2:]), axis=1, dtype=np.uint16)
+
+
+def _rows(data: bytes, values: list[Any]) -> "NDArray[Any]":
+    """Rows of a uuid and `values` in PostgreSQL's binary COPY format."""
+    row = np.dtype([("columns", ">i2"), ("id_size", ">i4"), ("id", "S16"), *values])
+    head, tail = 19, 2
+    return np.frombuffer(data, dtype=row, offset=head, count=(len(data) - head - tail) // row.itemsize)
+
+
+def weigh(facts: Integers | NDArray[np.uint16], weights: Weights) -> Integers:
+    """Score columns (points, exact scores, goal differences, outcomes) of each row of facts."""
+    columns = np.zeros((len(Facts._fields), len(Score._fields)), dtype=np.int64)
+    columns[:, 0] = weights
+    columns[(EXACT, GOAL_DIFFERENCE, OUTCOME), (1, 2, 3)] = 1
+    scores: Integers = facts @ columns
+    return scores
+
+
+def pack_all(scores: Integers) -> Integers:
+    """`rules.pack` for many: raises OverflowError when one does not fit."""
+    if len(scores) and (scores.min() < 0 or (scores.max(axis=0) > _MOST).any()):
+        raise OverflowError("A score of this board cannot be ranked.")
+    packed: Integers = scores @ _PARTS
+    return packed
+
+
+def add(members: Ids, scores: Sequence[Integers]) -> Integers:
+    """Score columns added up over tournaments, row by row; zeros where there are none."""
+    total = np.zeros((len(members), len(Score._fields)), dtype=np.int64)
+    for part in scores:
+        total += part
+    return total
