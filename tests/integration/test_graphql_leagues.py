@@ -324,8 +324,7 @@ async def test_no_frame_to_the_removed_was_computed_after_the_removal(api: Api) 
         without = []
         for number, each in enumerate(crowd):
             await memberships.remove(api.database, world.ana, world.league, each.id, "test")
-            async with api.database.read() as connection:
-                without.append((await versions_of(connection, [key]))[key])
+            without.append((await versions_of(api.database, [key]))[key])
             await play(api.database, world.locked, number, 0)
         sent = [await ending for ending in endings]
         assert [last < removed for last, removed in zip(sent, without, strict=True)] == [True] * 4

@@ -121,7 +121,7 @@ async def test_however_fast_things_change_there_is_one_event_a_second(
             moments.append((await event(stream)).at)
 
     gaps = [(later - earlier).total_seconds() for earlier, later in pairwise(moments)]
-    assert min(gaps) >= 0.95
+    assert min(gaps) >= 0.9  # between two readings, of which one may have taken longer
 
 
 async def test_one_reading_serves_all_who_watch(database: PostgresDatabase, valkey_url: str) -> None:
