@@ -4,14 +4,14 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from time import perf_counter
+from time import thread_time
 
 from tasks.loops import background
 
 _EVERY = 60.0
 """Seconds between two passes over everything; some hundred sockets a minute leave less than a megabyte."""
 _SHARE = 1 / 5_000
-"""Of the time, at most so much for these passes, each of which holds the event loop: a long one is rare."""
+"""Of the time, at most so much computing for these passes, each of which holds the event loop: a long one is rare."""
 
 
 @asynccontextmanager
@@ -33,6 +33,6 @@ async def _sweep() -> None:
     pause = _EVERY
     while True:
         await asyncio.sleep(pause)
-        begun = perf_counter()
+        begun = thread_time()
         gc.collect()
-        pause = max(_EVERY, (perf_counter() - begun) / _SHARE)
+        pause = max(_EVERY, (thread_time() - begun) / _SHARE)
