@@ -4,12 +4,17 @@ It leans on attributes of uvicorn that are not promised; uvicorn is pinned, and 
 them.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from runtime.handshake import Handshake, plain_handshake
+from runtime.websockets import WebSocketProtocol
+
 if TYPE_CHECKING:
     import asyncio
+
+    from starlette.types import Scope
 
 _HEAD_BYTES = 320 * 1024
 """A query in the address may be as long as a body; the headers beside it are measured by `runtime.middleware`."""
@@ -44,9 +49,23 @@ class HttpProtocol(HttpToolsProtocol):
             self._wait(arriving, len(data))
 
     def handle_websocket_upgrade(self) -> None:
-        super().handle_websocket_upgrade()
+        protocol: Any = self.ws_protocol_class
+        may_be_plain = issubclass(protocol, WebSocketProtocol) and not self.config.ws_per_message_deflate
+        handshake = plain_handshake(cast("Scope", self.scope), self.url) if may_be_plain else None
+        if handshake is None:
+            super().handle_websocket_upgrade()
+        else:
+            self._hand_over(protocol, handshake)
         self.scope = None  # type: ignore[assignment]
         self.parser = None  # type: ignore[assignment]  # they know each other; uvicorn parts them at other ends only
+
+    def _hand_over(self, protocol: type[WebSocketProtocol], handshake: Handshake) -> None:
+        """What uvicorn does with what it wrote out again."""
+        self.connections.discard(self)
+        made = protocol(config=self.config, server_state=self.server_state, app_state=self.app_state)
+        made.connection_made(self.transport)
+        made.begin(handshake)
+        self.transport.set_protocol(made)
 
     def _arriving(self) -> tuple[int, bool] | None:
         """The request of which something is missing, and whether that is its head; mostly a request comes at once."""

@@ -9,10 +9,12 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.datastructures import Headers
-from websockets.protocol import State
+from websockets.protocol import Protocol, State
 
+from runtime.handshake import Handshake
 from schema.transport.wires import EXTENSION, Message, nobody_waits
 
 if TYPE_CHECKING:
@@ -65,6 +67,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     blocked_at: float | None = None
     is_ready = False
     """Settled after all that may change it, for it is asked at each message."""
+    _handshake: Handshake | None = None
+    """A plain one that is not answered yet."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         """What uvicorn makes for itself is replaced by what holds less: there are thousands of these."""
@@ -79,6 +83,18 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         connection = transport.get_extra_info("socket")
         if connection is not None and hasattr(socket, "TCP_NOTSENT_LOWAT"):
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT)
+
+    def begin(self, handshake: Handshake) -> None:
+        """What `handle_connect` does, for a request that nobody need read again."""
+        handshake.scope["extensions"][EXTENSION] = self
+        self._handshake, self.scope = handshake, handshake.scope  # type: ignore[assignment]
+        self.handshake_initiated = self.conn.accept_called = True
+        self.conn.parser = Protocol.parse(self.conn)  # of frames: there is no request to come
+        next(self.conn.parser)
+        self.queue.put_nowait({"type": "websocket.connect"})
+        task = self.loop.create_task(self.run_asgi())
+        task.add_done_callback(self.on_task_complete)
+        self.tasks.add(task)
 
     def handle_connect(self, event: "Request") -> None:
         super().handle_connect(event)
@@ -107,11 +123,27 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._settle()
 
     async def send(self, message: "ASGISendEvent") -> None:
+        handshake, self._handshake = self._handshake, None
+        if handshake is not None and message["type"] == "websocket.accept":
+            self._accept(handshake, message)
+            return
         await super().send(message)
         self._settle()
         if message["type"] == "websocket.accept":
             # So does it with the request.
             self.request.headers = self.response.headers = _NO_HEADERS
+
+    def _accept(self, handshake: Handshake, message: Any) -> None:
+        if self.disconnected:
+            raise ClientDisconnected
+        headers = [*self.default_headers, *message.get("headers", ())]
+        if protocol := message.get("subprotocol"):
+            headers.append((b"Sec-WebSocket-Protocol", protocol.encode()))
+        if not self.transport.is_closing():
+            self.handshake_complete, self.conn.state = True, State.OPEN
+            self.transport.write(b"".join([handshake.head, *[b"%b: %b\r\n" % each for each in headers], b"\r\n"]))
+            self.start_keepalive()
+        self._settle()
 
     def shutdown(self) -> None:
         super().shutdown()

@@ -1,13 +1,11 @@
 """Requests that drip in, and heads without measure: their connections end. It is also what is relied on of uvicorn."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
-import uvicorn
 from starlette.types import Receive, Scope, Send
 from websockets.asyncio.client import connect
 
@@ -15,6 +13,7 @@ from runtime.api import _config, open_api
 from runtime.arrivals import HttpProtocol
 from runtime.settings import Settings
 from runtime.websockets import WebSocketProtocol
+from tests.support.wires import running
 
 HEAD = b"POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Length: 400\r\n\r\n"
 WHOLE = b"POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n[1]"
@@ -39,15 +38,8 @@ async def answer(scope: Scope, receive: Receive, send: Send) -> None:
 
 @pytest.fixture
 async def port() -> AsyncIterator[int]:
-    options = {"ws_per_message_deflate": False, "lifespan": "off", "log_config": None, "timeout_keep_alive": 3}
-    server = uvicorn.Server(uvicorn.Config(answer, http=Quick, ws=WebSocketProtocol, **options))
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        task = asyncio.create_task(server._serve(sockets=[listener]))
-        while not server.started:  # noqa: ASYNC110 -- the server tells it by this flag only
-            await asyncio.sleep(0.01)
-        yield listener.getsockname()[1]
-        server.should_exit = server.force_exit = True
-        await task
+    async with running(answer, WebSocketProtocol, http=Quick, timeout_keep_alive=3) as port:
+        yield port
 
 
 async def _until_cut(port: int, first: bytes, drip: bytes) -> bytes:

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import uvicorn
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 from websockets.asyncio.client import ClientConnection, connect
 
+from runtime.arrivals import HttpProtocol
 from runtime.websockets import WebSocketProtocol
 from schema.transport.channel import Channel, Disconnected
 from schema.transport.outlet import Outlet, Post
@@ -62,22 +63,30 @@ class Server:
 
 
 @asynccontextmanager
-async def serving(protocol: Any, **options: Any) -> AsyncIterator[Server]:
-    """The application on a port of its own."""
-    made = Server()
-    settings: dict[str, Any] = {"ws": protocol, "ws_per_message_deflate": False, "lifespan": "off", "log_config": None}
-    server = uvicorn.Server(uvicorn.Config(made, **{**settings, **options}))
+async def running(app: ASGIApp, protocol: Any, **options: Any) -> AsyncIterator[int]:
+    """An application on a port of its own."""
+    settings: dict[str, Any] = {"http": HttpProtocol, "ws": protocol, "ws_per_message_deflate": False}
+    settings |= {"lifespan": "off", "log_config": None}
+    server = uvicorn.Server(uvicorn.Config(app, **{**settings, **options}))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         task = asyncio.create_task(server._serve(sockets=[listener]))
         while not server.started:  # noqa: ASYNC110 -- the server tells it by this flag only
             await asyncio.sleep(0.01)
-        made.address = f"127.0.0.1:{listener.getsockname()[1]}"
         try:
-            yield made
+            yield listener.getsockname()[1]
         finally:
             server.should_exit = True
             server.force_exit = True
             await task
+
+
+@asynccontextmanager
+async def serving(protocol: Any, **options: Any) -> AsyncIterator[Server]:
+    """The small application on a port of its own."""
+    made = Server()
+    async with running(made, protocol, **options) as port:
+        made.address = f"127.0.0.1:{port}"
+        yield made
 
 
 @asynccontextmanager
