@@ -8,8 +8,8 @@ from time import thread_time
 
 from tasks.loops import background
 
-_EVERY = 60.0
-"""Seconds between two passes over everything; some hundred sockets a minute leave less than a megabyte."""
+_EVERY = 15.0
+"""Seconds between two passes over everything; twenty sockets a second leave half a megabyte."""
 _SHARE = 1 / 5_000
 """Of the time, at most so much computing for these passes, each of which holds the event loop: a long one is rare."""
 
