@@ -104,8 +104,9 @@ class BoardFeed(Feed[Window, BoardState, Snapshot, Delta]):
     def rebased(self, delta: Delta, from_version: int) -> Delta:
         return replace(delta, from_version=from_version)
 
-    def missed(self, delta: Delta) -> Missed:
-        return Missed(frozenset(delta.sheet.members), frozenset(delta.left))
+    def missed(self, before: BoardState, delta: Delta) -> Missed:
+        changed = frozenset(delta.sheet.members)
+        return Missed(changed, frozenset(delta.left), changed - before.sheet.place_of.keys())
 
     def merged(self, state: BoardState, from_version: int, missed: Missed) -> Delta:
         places = [place for place, member in enumerate(state.sheet.members) if member in missed.changed]

@@ -73,8 +73,8 @@ class Feed(ABC, Generic[K, S, N, D]):
         """The same change for a client whose equal state has another version."""
 
     @abstractmethod
-    def missed(self, delta: D) -> Missed:
-        """The ids of the rows that a delta brings, and of those that left."""
+    def missed(self, before: S, delta: D) -> Missed:
+        """The ids of the rows that a delta brings, of those that left, and of those that `before` did not have."""
 
     @abstractmethod
     def merged(self, state: S, from_version: int, missed: Missed) -> D:

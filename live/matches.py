@@ -58,8 +58,9 @@ class MatchFeed(Feed[MatchScope, MatchState, MatchSnapshot, MatchDelta]):
     def rebased(self, delta: MatchDelta, from_version: int) -> MatchDelta:
         return replace(delta, from_version=from_version)
 
-    def missed(self, delta: MatchDelta) -> Missed:
-        return Missed(frozenset(match.id for match in delta.matches), frozenset(delta.removed))
+    def missed(self, before: MatchState, delta: MatchDelta) -> Missed:
+        changed = frozenset(match.id for match in delta.matches)
+        return Missed(changed, frozenset(delta.removed), changed - {match.id for match in before.matches})
 
     def merged(self, state: MatchState, from_version: int, missed: Missed) -> MatchDelta:
         changed = tuple(match for match in state.matches if match.id in missed.changed)

@@ -1,6 +1,6 @@
 """Owns what a topic remembers of its last versions: enough to tell a client that was away what it missed.
 
-No past state is kept: for each row only the version in which it last changed or left.
+No past state is kept: for each row the version in which it last changed, for each version who entered and left.
 """
 
 from collections import deque
@@ -12,10 +12,12 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Missed:
-    """Rows that changed since a version, and rows that left since, by what its feed knows them by."""
+    """Rows that changed since a version, and rows that were there and left, by what its feed knows them by."""
 
     changed: frozenset[Any]
     removed: frozenset[Any]
+    entered: frozenset[Any] = frozenset()
+    """Of one version: those of the changed that were not there before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,8 @@ class _Version:
     number: int
     at: float
     shows_change: bool
+    entered: frozenset[Any] = frozenset()
+    left: frozenset[Any] = frozenset()
 
 
 class Ring:
@@ -33,13 +37,11 @@ class Ring:
         self._seconds = seconds
         self._versions: deque[_Version] = deque()
         self._changed: dict[Hashable, int] = {}
-        self._removed: dict[Hashable, int] = {}
 
     def begin(self, version: int) -> None:
         """Forget everything; what is shown now has this version."""
         self._versions.clear()
         self._changed.clear()
-        self._removed.clear()
         self._versions.append(_Version(version, monotonic(), shows_change=False))
 
     def pass_over(self, version: int) -> None:
@@ -49,9 +51,12 @@ class Ring:
 
     def add(self, version: int, missed: Missed) -> None:
         """A version that shows something new."""
-        self._versions.append(_Version(version, monotonic(), shows_change=True))
-        _note(missed.changed, version, self._changed, self._removed)
-        _note(missed.removed, version, self._removed, self._changed)
+        self._versions.append(
+            _Version(version, monotonic(), shows_change=True, entered=missed.entered, left=missed.removed)
+        )
+        self._changed.update(dict.fromkeys(missed.changed, version))
+        for row in missed.removed:
+            self._changed.pop(row, None)
         self._forget()
 
     def shows_the_latest(self, version: int) -> bool:
@@ -68,26 +73,23 @@ class Ring:
         self._forget()
         if not any(known.number == version for known in self._versions):
             return None
-        return Missed(
-            frozenset(row for row, changed in self._changed.items() if changed > version),
-            frozenset(row for row, left in self._removed.items() if left > version),
-        )
+        changed = frozenset(row for row, changed in self._changed.items() if changed > version)
+        return Missed(changed, frozenset(self._left_since(version)))
+
+    def _left_since(self, version: int) -> set[Any]:
+        """Those alone that were there at that version: who came and went meanwhile was never seen."""
+        removed, new = set[Any](), set[Any]()
+        for known in self._versions:
+            if known.number > version:
+                back, gone = known.entered & removed, known.left & new
+                removed = (removed - back) | (known.left - gone)
+                new = (new - gone) | (known.entered - back)
+        return removed
 
     def _forget(self) -> None:
         """A version can be left while all deltas after it are remembered."""
         versions, oldest = self._versions, monotonic() - self._seconds
         deltas = sum(known.shows_change for known in versions) - versions[0].shows_change
-        before = len(versions)
         while len(versions) > 1 and (deltas > self._most or versions[1].at < oldest):
             versions.popleft()
             deltas -= versions[0].shows_change
-        if len(versions) < before:
-            first = versions[0].number
-            self._removed = {row: left for row, left in self._removed.items() if left > first}
-
-
-def _note(rows: frozenset[Any], version: int, to: dict[Hashable, int], out_of: dict[Hashable, int]) -> None:
-    """Many rows, of which few were elsewhere."""
-    to.update(dict.fromkeys(rows, version))
-    for row in rows & out_of.keys():
-        del out_of[row]

@@ -190,7 +190,7 @@ class Topic(Generic[K, S, N, D]):
 
     def _begin_anew(self, state: S, reason: ResyncReason) -> None:
         if self.sent is not None and self.sent.epoch == state.epoch:
-            self._note(self.feed.delta(self.sent, state), state)
+            self._note(self.sent, self.feed.delta(self.sent, state), state)
         else:
             self._ring.begin(state.version)
         self.sent = self.latest = state
@@ -202,7 +202,7 @@ class Topic(Generic[K, S, N, D]):
     def _go_on(self, sent: S, state: S) -> None:
         self.latest = state
         delta = self.feed.delta(sent, state)
-        self._note(delta, state)
+        self._note(sent, delta, state)
         self._made.clear()
         if delta is None:
             return
@@ -210,11 +210,11 @@ class Topic(Generic[K, S, N, D]):
         for mailbox in self.mailboxes:
             mailbox.put(delta)
 
-    def _note(self, delta: D | None, state: S) -> None:
+    def _note(self, before: S, delta: D | None, state: S) -> None:
         if delta is None:
             self._ring.pass_over(state.version)
         else:
-            self._ring.add(state.version, self.feed.missed(delta))
+            self._ring.add(state.version, self.feed.missed(before, delta))
 
     def _once(self, what: str, version: int, from_version: int, make: Callable[[], E]) -> E:
         """One object for all who ask for the same, until another state is read."""

@@ -88,7 +88,7 @@ class Source(Feed[str, Reading, Shown, Changed]):
     def rebased(self, delta: Changed, from_version: int) -> Changed:
         return replace(delta, from_version=from_version)
 
-    def missed(self, delta: Changed) -> Missed:  # noqa: ARG002
+    def missed(self, before: Reading, delta: Changed) -> Missed:  # noqa: ARG002
         return Missed(frozenset({ROW}), frozenset())
 
     def merged(self, state: Reading, from_version: int, missed: Missed) -> Changed:

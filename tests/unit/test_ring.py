@@ -20,9 +20,9 @@ def rows(*ids: UUID) -> frozenset[UUID]:
 def test_what_changed_back_and_forth_is_said_once() -> None:
     ring = Ring(64, 120)
     ring.begin(1)
-    ring.add(2, Missed(rows(A), rows(B)))
-    ring.add(4, Missed(rows(B), rows(A)))
-    assert ring.since(1) == Missed(rows(B), rows(A))
+    ring.add(2, Missed(rows(A), rows(B), entered=rows(A)))
+    ring.add(4, Missed(rows(B), rows(A), entered=rows(B)))
+    assert ring.since(1) == Missed(rows(B), rows())  # who stood there then never saw A
     assert ring.since(2) == Missed(rows(B), rows(A))
     assert ring.since(4) == Missed(rows(), rows())
     assert ring.since(3) is None
@@ -86,10 +86,11 @@ def test_any_window_is_reached_from_any_earlier_one(windows: list[dict[UUID, int
     ring.begin(0)
     for version, (before, after) in enumerate(pairwise(windows), 1):
         changed = rows(*(key for key in after if before.get(key) != after[key]))
-        ring.add(version, Missed(changed, rows(*(before.keys() - after.keys()))))
+        ring.add(version, Missed(changed, rows(*(before.keys() - after.keys())), rows(*(after.keys() - before.keys()))))
     for version, known in enumerate(windows):
         missed = ring.since(version)
         assert missed is not None
+        assert missed.removed <= known.keys()
         reached = {key: value for key, value in known.items() if key not in missed.removed}
         reached |= {key: windows[-1][key] for key in missed.changed}
         assert reached == windows[-1]
