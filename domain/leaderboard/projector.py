@@ -27,6 +27,7 @@ from domain.leaderboard.score_table import ScoreTable, Stamp
 from domain.scoring.model import ScoreBasis
 
 _BUNCH_SECONDS = 0.25
+"""So long goals that come while a board is read have it read anew; a lone goal waits for nothing."""
 
 _log = logging.getLogger(__name__)
 

@@ -115,7 +115,7 @@ def present_facts(ranked: "Select[Any] | None", tournament_id: TournamentId, bas
 
 
 def packed_facts(tournament_id: TournamentId, basis: ScoreBasis) -> "Select[Any]":
-    """Present facts of all who have joined, as `ranking.read_packed` takes them.
+    """Present facts of all who have joined, as `facts.read_packed` takes them.
 
     Three columns cost PostgreSQL and the driver a fifth less than six.
     """

@@ -17,6 +17,7 @@ from domain.leaderboard.score_table import ScoreTable, Stamp
 _LOOK = 0.03
 """Seconds between two looks at whether it has caught up."""
 _TURN = 25
+"""So many of those who wait are woken in one turn of the event loop."""
 _ALTOGETHER = 3
 """So many times as long as it may stand still it may be behind: versions may come faster than it is written."""
 
@@ -98,6 +99,10 @@ class Held:
                 await self._wake({one for one in wanted if one not in stamps or not self.is_to_come(one)})
         finally:
             self._looking = None
+            for change in self._waiting:  # only when looking failed: whoever waits finds out why by reading
+                if not change.done():
+                    change.set_result(None)
+            self._waiting.clear()
 
     async def _wake(self, changed: Collection[TournamentId]) -> None:
         """Who waits for these: a thousand boards may, and are not all woken in one turn of the event loop."""
