@@ -9,7 +9,9 @@ from importlib import import_module
 
 from runtime.database import PostgresDatabase
 from runtime.embedded.servers import servers_of_running_palpite
+from runtime.errors import SetupError
 from runtime.logging import configure_logging
+from runtime.outage import is_outage
 from runtime.preflight import patiently, require_servers
 from runtime.revision import require_head
 from runtime.sentry import reporting
@@ -39,16 +41,27 @@ async def _prepared(settings: Settings, work: Callable[[Settings], Awaitable[Non
 
 
 async def require_migrations(url: str, wait: float = 0) -> None:
-    """Give the migrations that somebody else runs this many seconds.
+    """Give the migrations that somebody else runs this many seconds, and a database that goes away as many.
 
     Raises:
-        SetupError: the database is still at another revision.
+        SetupError: the database is still at another revision, or away.
     """
     database = PostgresDatabase.create(url, pool_size=2, application_name="palpite-start")
     try:
-        await patiently(lambda: require_head(database), wait)
+        await patiently(lambda: _require_head(database), wait)
     finally:
         await database.close()
+
+
+async def _require_head(database: PostgresDatabase) -> None:
+    try:
+        await require_head(database)
+    except Exception as problem:
+        if is_outage(problem):
+            raise SetupError(
+                f"PostgreSQL went away ({type(problem).__name__}): see whether it runs, and try again."
+            ) from problem
+        raise
 
 
 def _runner() -> Callable[[Awaitable[None]], None]:

@@ -1,6 +1,7 @@
 """The queue flushed or away, the database restarted or cut off at any byte: what was accepted is done, once."""
 
 import asyncio
+import signal
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -16,7 +17,7 @@ from runtime.database import PostgresDatabase
 from runtime.embedded.valkey import EmbeddedValkey
 from tests.support.campaign import seeded, times
 from tests.support.corrections import assert_proven
-from tests.support.cut_proxy import postgres_through_proxy
+from tests.support.cut_proxy import CutProxy, postgres_through_proxy
 from tests.support.executions import ended, moving, read_one, until
 from tests.support.football import MadeTournament, make_members, make_tournament, pass_lock, put_guess
 from tests.support.oracles import assert_effects_once, assert_none_lost, assert_settled_once, states
@@ -149,6 +150,28 @@ async def test_f2_a_connection_cut_at_any_byte_settles_each_match_once(
     await assert_settled_once(database, len(used))
     await assert_proven(database, made.id)
     assert await _scores(database) == await expected_facts(database, dict.fromkeys(used, Goals(2, 1)), members)
+
+
+async def test_a_worker_starts_though_its_database_is_cut_off_meanwhile(
+    database: PostgresDatabase, database_url: str, valkey_url: str, tmp_path: Path
+) -> None:
+    everywhere = range(50, 6_001, 50)  # to look for the revision takes some thousand bytes
+    positions = [*seeded("start").sample(everywhere, times(8, len(everywhere)))]
+    with temporary_data() as folder:
+        async with (
+            postgres_through_proxy(database_url, folder) as (proxy, cut_url),
+            workers(database, cut_url, valkey_url, tmp_path) as crew,
+        ):
+            for cuts, position in enumerate(positions):
+                proxy.cut_after(position)
+                worker = await crew.start()
+                await until(lambda done=cuts + 1: _were_cut_and_started(proxy, crew, done), within=30)
+                worker.send(signal.SIGTERM)
+                assert await worker.wait() == 0
+
+
+async def _were_cut_and_started(proxy: CutProxy, crew: Workers, count: int) -> bool:
+    return proxy.cuts >= count and len(crew.lines("worker_ready")) >= count
 
 
 async def _end_match(

@@ -124,6 +124,7 @@ async def workers(
         "PALPITE_DATA": str(data / "data"),
         "PALPITE_LEASE_SECONDS": "2",
         "PALPITE_HEARTBEAT_SECONDS": "0.4",
+        "PALPITE_START_WAIT_SECONDS": "30",
         "PALPITE_LOG_FORMAT": "json",
     }
     found = Workers(nursery, chosen, log)
