@@ -4,10 +4,8 @@ import base64
 import binascii
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 from uuid import UUID
-
-import strawberry
 
 from domain.errors import NotFound
 from domain.ids import (
@@ -25,6 +23,9 @@ from domain.ids import (
     TeamId,
     TournamentId,
 )
+
+if TYPE_CHECKING:  # commands read ids too, and would load it for nothing
+    import strawberry
 
 T = TypeVar("T")
 _LONGEST = 300
@@ -71,9 +72,9 @@ def split(global_id: str) -> tuple[str, tuple[str, ...]]:
     return kind, tuple(parts)
 
 
-def global_id(kind: str, *parts: object) -> strawberry.ID:
+def global_id(kind: str, *parts: object) -> "strawberry.ID":
     """The global id of an object, as a field's value."""
-    return strawberry.ID(encode(kind, *parts))
+    return cast("strawberry.ID", encode(kind, *parts))
 
 
 def member_id(text: str) -> MemberId | None:
@@ -193,7 +194,7 @@ def optional_id(text: str | None, read: Callable[[str], T | None], what: str, *f
     Raises:
         NotFound: it cannot.
     """
-    if text is None or text is strawberry.UNSET:
+    if not isinstance(text, str):  # null, or UNSET
         return None
     return required(read(text), what, *field)
 

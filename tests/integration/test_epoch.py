@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from domain.installation.service import begin_epoch, notice_restore
 from domain.installation.store import read_epoch
-from tests.support.palpite import run_palpite
+from tests.support.forked import run_forked
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -56,9 +56,7 @@ async def test_an_epoch_that_has_ended_is_not_ended_again(database: "PostgresDat
 
 async def test_an_operator_begins_one_and_says_why(database: "PostgresDatabase", database_url: str) -> None:
     first = await epoch_of(database)
-    done = await asyncio.to_thread(
-        run_palpite, "db", "new-epoch", "--reason", "restored by hand", DATABASE_URL=database_url
-    )
+    done = await run_forked("db", "new-epoch", "--reason", "restored by hand", DATABASE_URL=database_url)
 
     assert (done.returncode, done.stdout.strip()) == (0, "A new epoch has begun.")
     assert await epoch_of(database) != first

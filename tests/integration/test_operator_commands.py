@@ -1,6 +1,5 @@
 """The commands for the person on call, as they are typed: what they print, what they change, what they refuse."""
 
-import asyncio
 import json
 import subprocess
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,7 @@ from runtime.errors import SetupError
 from runtime.operator import duration, parse_id
 from schema.ids import encode
 from tests.support.executions import queue, read_one
-from tests.support.palpite import run_palpite
+from tests.support.forked import run_forked
 
 if TYPE_CHECKING:
     from domain.execution.model import Execution
@@ -26,7 +25,7 @@ REASON = ("--reason", "told so by a test")
 
 
 async def palpite(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return await asyncio.to_thread(run_palpite, *arguments, DATABASE_URL=url)
+    return await run_forked(*arguments, DATABASE_URL=url)
 
 
 async def answer(url: str, *arguments: str) -> Any:

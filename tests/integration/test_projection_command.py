@@ -1,6 +1,5 @@
 """`palpite projection verify` and `rebuild`, as they are typed: what they print, their exit codes, what they change."""
 
-import asyncio
 import json
 import subprocess
 from typing import TYPE_CHECKING
@@ -15,7 +14,7 @@ from integrations.valkey.layout import key
 from schema.ids import encode
 from tests.support.corrections import spoil_member
 from tests.support.football import make_members, make_tournament, pass_lock, put_guess
-from tests.support.palpite import run_palpite
+from tests.support.forked import run_forked
 from tests.support.settlement import play
 
 if TYPE_CHECKING:
@@ -28,9 +27,7 @@ pytestmark = pytest.mark.timeout(400)
 
 async def run(command: str, urls: tuple[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
     database_url, redis_url = urls
-    return await asyncio.to_thread(
-        run_palpite, "projection", command, *arguments, DATABASE_URL=database_url, REDIS_URL=redis_url
-    )
+    return await run_forked("projection", command, *arguments, DATABASE_URL=database_url, REDIS_URL=redis_url)
 
 
 async def settled(database: "PostgresDatabase", label: str) -> "tuple[TournamentId, MemberId]":

@@ -1,6 +1,5 @@
 """`palpite settlement verify`, as it is typed: what it prints, and its exit codes."""
 
-import asyncio
 import json
 import subprocess
 from typing import TYPE_CHECKING
@@ -9,7 +8,7 @@ from domain.ids import TournamentId, new_id
 from schema.ids import encode
 from tests.support.corrections import spoil_member
 from tests.support.football import make_members, make_tournament, pass_lock, put_guess
-from tests.support.palpite import run_palpite
+from tests.support.forked import run_forked
 from tests.support.settlement import play
 
 if TYPE_CHECKING:
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
 
 async def verify(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return await asyncio.to_thread(run_palpite, "settlement", "verify", *arguments, DATABASE_URL=url)
+    return await run_forked("settlement", "verify", *arguments, DATABASE_URL=url)
 
 
 async def settled(database: "PostgresDatabase", label: str) -> "tuple[TournamentId, MemberId]":
