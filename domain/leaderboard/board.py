@@ -87,7 +87,7 @@ class OpenBoard:
     def mark(self) -> int:
         """What cursors tell boards apart by: the version, or of a past board, which has one for all, its content."""
         reader = self._opened.reader
-        if self.head.as_of is not None and isinstance(reader, RankingReader):
+        if self._opened.state.past_at is not None and isinstance(reader, RankingReader):
             return reader.ranking.digest
         return self.head.version
 
@@ -148,7 +148,8 @@ class OpenBoard:
         state = self._opened.state
         if state.key.round_id is not None or state.past_at is not None:
             return None  # into a round others may have moved
-        settled = tuple((part.tournament_id, part.settled_version) for part in state.counted)
+        # A result that is void counts no more before that is settled.
+        settled = tuple((part.tournament_id, part.settled_version, part.settled_matches) for part in state.counted)
         return state.epoch, state.league_version, settled
 
     @property

@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -170,6 +171,44 @@ async def test_guessed_matches_are_counted_of_settled_ones(database: "PostgresDa
             values = {"member": member_id, "matches": settled}
             assert counted[member_id] == (await connection.execute(statement, values)).scalar_one()
     assert await board.guessed_matches([MemberId(new_id())]) != {}
+
+
+async def test_guessed_matches_are_those_of_the_version_shown(database: "PostgresDatabase", valkey: Redis) -> None:
+    made, found, _ = await season(database)
+    league = await make_league(database, "League", found[0], plays=[made])
+    names: Any = ({"tournament_id": made.id}, {"league_id": league}, {"round_id": made.rounds[1]})
+    boards = await projected(database, valkey, made.id)
+    shown = [await opened(boards, **name) for name in names]
+    counted = [await board.guessed_matches(found) for board in shown]
+    await play(database, made.matches[7], 1, 1)
+
+    assert [await board.guessed_matches(found) for board in shown] == counted
+    for name, before in zip(names, counted, strict=True):
+        after = await (await opened(boards, **name)).guessed_matches(found)
+        assert sum(after.values()) > sum(before.values())
+
+
+async def test_the_source_is_where_a_board_was_read_though_that_is_gone_since(
+    database: "PostgresDatabase", valkey: Redis
+) -> None:
+    made, _, _ = await season(database)
+    boards = await projected(database, valkey, made.id)
+    source, computed_at, rows = await top(boards, made.id)
+    await valkey.flushall()
+
+    assert await top(boards, made.id) == (BoardSource.PROJECTION, computed_at, rows)
+    other = await top(Boards(database, ValkeyProjection(valkey), utc_now), made.id)
+    assert (source, other[0], other[2]) == (BoardSource.PROJECTION, BoardSource.DATABASE, rows)
+    await play(database, made.matches[7], 1, 1)
+    assert (await top(boards, made.id))[0] is BoardSource.DATABASE
+
+
+async def top(boards: Boards, tournament_id: TournamentId) -> tuple[BoardSource, datetime, Any]:
+    """What a stream shows: source, when it was computed, and the first rows."""
+    board = await boards.follow(BoardKey(tournament_id=tournament_id))
+    assert board is not None
+    members, numbers = await board.numbers(50)
+    return board.head.source, board.head.computed_at, (members, numbers.tolist())
 
 
 async def test_a_board_without_members_is_empty(database: "PostgresDatabase", valkey: Redis) -> None:

@@ -316,24 +316,26 @@ async def count_guessed(
     """How many of the board's settled matches each member had guessed, void ones left out; who had none is missing."""
     given: dict[str, Any] = {
         "tournament_ids": [part.tournament_id for part in state.counted],
-        "versions": [None if state.past_at is None else part.settled_version for part in state.counted],
+        "versions": [part.settled_version for part in state.counted],
         "member_ids": list(member_ids),
     }
     if state.key.round_id is not None:
         given["round_id"] = state.key.round_id
     if by_regulation := state.count_regulation:
         given["by_regulation"] = by_regulation
-    statement = _guessed(frozenset(given))
+    statement = _guessed(frozenset(given), is_present=state.past_at is None)
     return {MemberId(row.member_id): row.number for row in await connection.execute(statement, given)}
 
 
 @cache
-def _guessed(given: frozenset[str]) -> "Select[Any]":
+def _guessed(given: frozenset[str], *, is_present: bool) -> "Select[Any]":
     """The statement for boards of which these things are given."""
     is_judged = and_(guesses.c.match_id == settlements.c.match_id, ~settlements.c.keeps_guesses)
     of_tournaments = any_of(guesses.c.tournament_id, "tournament_ids")
     present = _judged_by(given, guesses, and_(is_judged, of_tournaments))
     kept = _judged_by(given, judged_guesses, judged_guesses.c.settlement_id == settlements.c.id)
+    if is_present:  # a result may be void before that is settled
+        present, kept = (one.where(matches.c.result_state != ResultState.VOID) for one in (present, kept))
     found = union_all(present, kept).subquery("found")
     return select(found.c.member_id, func.count().label("number")).group_by(found.c.member_id)
 
@@ -345,8 +347,6 @@ def _judged_by(given: frozenset[str], given_guesses: "Table", is_judged: "Column
         .table_valued(column("tournament_id", Uuid), column("version", BigInteger))
         .render_derived("asked")
     )
-    is_present = asked.c.version.is_(None)
-    counts = or_(and_(is_present, is_active(), matches.c.result_state != ResultState.VOID), is_active(asked.c.version))
     statement = (
         select(given_guesses.c.member_id)
         .select_from(
@@ -358,7 +358,7 @@ def _judged_by(given: frozenset[str], given_guesses: "Table", is_judged: "Column
             any_of(given_guesses.c.member_id, "member_ids"),
             any_of(settlements.c.tournament_id, "tournament_ids"),
             settlements.c.guesses > 0,  # a void result pays none of them
-            counts,
+            is_active(asked.c.version),
         )
     )
     if "round_id" in given:

@@ -118,8 +118,8 @@ class ManyLeagues:
         return {key: _Read(state, rosters[key], tables, readers.get(key)) for key, state in states.items()}
 
 
-_Counted = tuple[tuple[TournamentId, ...], tuple[TournamentId, ...]]
-"""Tournaments, and those of them in which the score after 90 minutes counts."""
+_Counted = tuple[tuple[tuple[TournamentId, int], ...], tuple[TournamentId, ...]]
+"""Tournaments with the versions that are shown, and those of them in which the score after 90 minutes counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,8 @@ class ManyGuessed:
 
     async def of(self, state: BoardState, member_ids: Collection[MemberId]) -> dict[MemberId, int]:
         """Of a present board that is no round's."""
-        counted = tuple(part.tournament_id for part in state.counted), tuple(state.count_regulation)
+        parts = tuple((part.tournament_id, part.settled_version) for part in state.counted)
+        counted = parts, tuple(state.count_regulation)
         asked = {member_id: _Question(counted, member_id, state) for member_id in member_ids}
         found = await self._counts.read(list(asked.values()))
         return {member_id: found.get(question, 0) for member_id, question in asked.items()}
