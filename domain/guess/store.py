@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
+    CompoundSelect,
     Row,
     Select,
     SmallInteger,
@@ -78,7 +79,7 @@ async def lock_member(connection: "AsyncConnection", member_id: MemberId, ids: I
 async def lock_matches(
     connection: "AsyncConnection", member_id: MemberId, ids: Iterable[MatchId]
 ) -> dict[MatchId, tuple[Match, bool]]:
-    """The matches, kept from changing until the transaction ends, and whether the member joined their tournaments."""
+    """The matches, and whether the member joined their tournaments. Open ones do not change in this transaction."""
     rows = await connection.execute(_LOCK_MATCHES, {"ids": list(ids), "member": member_id})
     return {MatchId(row.id): (to_match(row), row.joined) for row in rows}
 
@@ -101,12 +102,14 @@ async def save(
     return {MatchId(row.match_id) for row in await connection.execute(_SAVE, values)}
 
 
-def _lock_matches() -> Select[Any]:
+def _lock_matches() -> CompoundSelect[Any]:
     joined = exists().where(
         tournament_members.c.tournament_id == matches.c.tournament_id, tournament_members.c.member_id == _MEMBER
     )
-    statement = select_matches().add_columns(joined.label("joined")).where(any_of(matches.c.id, "ids"))
-    return statement.order_by(matches.c.id).with_for_update(read=True, of=matches)
+    asked = select_matches().add_columns(joined.label("joined")).where(any_of(matches.c.id, "ids"))
+    # Those that take no more guesses are only read: their settlement need not wait for who comes late.
+    open_ones = asked.where(~lock_passed()).order_by(matches.c.id).with_for_update(read=True, of=matches).cte("open")
+    return select(open_ones).union_all(asked.where(matches.c.id.not_in(select(open_ones.c.id))))
 
 
 def _save() -> Select[Any]:

@@ -11,7 +11,7 @@ from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.exc import DBAPIError
 
 from domain.errors import DomainError, NotFound, Refused
-from domain.guess import service, store
+from domain.guess import rules, service, store
 from domain.guess.amendment import store as amendment
 from domain.guess.model import Guess, GuessInput
 from domain.guess.tables import guess_revisions, guesses
@@ -332,6 +332,19 @@ async def test_a_kick_off_that_moves_while_a_guess_waits_is_seen(wide_database: 
         await connection.execute(update(matches).values(kick_off=now, lock_at=now))
     assert await waiting == "MATCH_LOCKED"
     assert await count_rows(wide_database) == (0, 0)
+
+
+async def test_who_comes_late_has_nothing_to_do_with_the_lock_of_a_settlement(database: PostgresDatabase) -> None:
+    made = await make_tournament(database, matches=2)
+    (member_id,) = await make_members(database, 1, joins=[made])
+    await pass_lock(database, made.matches[0])
+    given = [GuessInput(match_id, 1, 0) for match_id in made.matches]
+    async with database.begin() as settling:
+        await settling.execute(select(matches.c.id).where(matches.c.id == made.matches[0]).with_for_update())
+        async with asyncio.timeout(10):
+            late, saved = await service.save_many(database, member_id, given, "r1")
+    assert isinstance(late, rules.MatchLocked)
+    assert isinstance(saved, Guess)
 
 
 @pytest.mark.parametrize("is_correction", [False, True], ids=["reading", "correction"])
