@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
-from uuid import UUID
 
 from domain.ids import MatchId, MemberId
 from domain.leaderboard.model import BoardHead, RankedRow
@@ -106,10 +105,6 @@ class Delta(_Rows):
     left: tuple[bytes, ...]
     """Ids of 16 bytes."""
     texts: Texts = field(default_factory=Texts, compare=False)
-
-    @property
-    def removed(self) -> tuple[MemberId, ...]:
-        return tuple(MemberId(UUID(bytes=member)) for member in self.left)
 
 
 @dataclass(frozen=True, slots=True)

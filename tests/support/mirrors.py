@@ -4,6 +4,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from live.events import Delta, Heartbeat, Resync, ResyncReason, Snapshot, StreamPosition
+from tests.support.sheets import removed
 
 if TYPE_CHECKING:
     from domain.ids import MemberId
@@ -57,7 +58,7 @@ class Mirror:
                 assert event.from_version == self.version, "a gap that nobody announced"
                 assert event.version > self.version
                 self.rows.update((row.member_id, row) for row in event.rows)
-                for member_id in event.removed:
+                for member_id in removed(event):
                     del self.rows[member_id]
                 self.version = event.version
             case Heartbeat():
