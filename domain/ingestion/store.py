@@ -330,6 +330,7 @@ async def begin_rounds(connection: "AsyncConnection", tournament_id: TournamentI
     """Keep the board's version at the switch to this round, for all rounds up to it that have none yet."""
     position = select(rounds.c.position).where(rounds.c.id == current).scalar_subquery()
     version = select(tournaments.c.settled_version).where(tournaments.c.id == tournament_id).scalar_subquery()
+    now = select(func.clock_timestamp()).scalar_subquery()  # one instant for all of them
     await connection.execute(
         update(rounds)
         .where(
@@ -337,7 +338,7 @@ async def begin_rounds(connection: "AsyncConnection", tournament_id: TournamentI
             rounds.c.position <= position,
             rounds.c.baseline_version.is_(None),
         )
-        .values(baseline_version=version, baseline_at=func.clock_timestamp())
+        .values(baseline_version=version, baseline_at=now)
     )
 
 
