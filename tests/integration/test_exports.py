@@ -173,6 +173,17 @@ async def test_no_name_is_a_formula_to_a_spreadsheet(world: World, name: str) ->
     assert name in [row["nickName"] for row in as_json.json()]
 
 
+@pytest.mark.parametrize("name", ["a;=cmd|' /C calc'!A0;", "a; @sum;", ";+1", "=1;=2"])
+def test_no_name_is_a_formula_where_a_semicolon_ends_a_cell(name: str) -> None:
+    row = RankedRow(member(1), 1, 1, 1, 1, None, *(0, 0, 0, 0), 1, 0)
+
+    line = CsvWriter().rows([ExportedRow(row, name, 0, None)])
+
+    assert [cell for cell in line.split(";") if cell.strip().startswith(("=", "+", "@"))] == []
+    (read,) = csv.reader(io.StringIO(line))
+    assert read[5].replace("'", "") == name.replace("'", "")
+
+
 def test_names_of_all_kinds_come_back_and_an_empty_board_is_a_file() -> None:
     names = ["Ana, Bob", 'the "best"', "Jürgen", "a'b", "العربية", "1-0"]
     rows = [

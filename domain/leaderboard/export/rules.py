@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -25,8 +26,8 @@ COLUMNS = (
     "guessedMatches",
     "movement",
 )
-# A spreadsheet takes a cell that begins so for a formula, and runs it.
-_FORMULAS = tuple("=+-@\t\r\n＝＋－＠")  # noqa: RUF001 -- the wide ones too
+# A spreadsheet takes a cell that begins so for a formula, and runs it; in many countries a semicolon ends a cell.
+_FORMULA = re.compile(r"(^|;)(?=\s*[=+\-@＝＋－＠])")  # noqa: RUF001 -- the wide ones too
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ def _values(exported: ExportedRow) -> Mapping[str, Any]:
 
 def _cell(value: object) -> object:
     """A text that is no formula to any spreadsheet; a negative number stays one."""
-    return f"'{value}" if isinstance(value, str) and value.lstrip().startswith(_FORMULAS) else value
+    return _FORMULA.sub(r"\1'", value) if isinstance(value, str) else value
 
 
 def _lines(rows: Iterable[Iterable[object]]) -> str:
