@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, insert, select, text, update
+from sqlalchemy import func, insert, literal, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from domain.guess.tables import guesses
@@ -30,12 +30,12 @@ from domain.settlement.tables import (
     settlement_scorelines,
     settlements,
 )
-from domain.tables import among
+from domain.tables import Uuid, among
 from domain.tournament.model import TournamentMode, TournamentStatus
 from domain.tournament.tables import tournaments
 
 if TYPE_CHECKING:
-    from sqlalchemy import RowMapping
+    from sqlalchemy import ColumnElement, RowMapping
     from sqlalchemy.ext.asyncio import AsyncConnection
 
 
@@ -190,7 +190,8 @@ async def insert_version(
 ) -> None:
     """Note a version that no settlement has made."""
     values = {"tournament_id": tournament_id, "version": version, "kind": kind, "digest": digest}
-    await connection.execute(insert(score_versions).values(values))
+    at = _instant_of(literal(tournament_id, Uuid), literal(version))
+    await connection.execute(insert(score_versions).values(**values, at=at))
 
 
 async def count_replay(connection: "AsyncConnection", key: str) -> None:
@@ -271,8 +272,16 @@ def _raise(tournament_id: TournamentId, *counters: str) -> Any:
         update(tournaments)
         .where(tournaments.c.id == tournament_id)
         .values({name: tournaments.c[name] + 1 for name in counters})
-        .returning(tournaments.c.settled_version, func.clock_timestamp().label("at"))
+        .returning(tournaments.c.settled_version, _instant_of(tournaments.c.id, tournaments.c.settled_version))
     )
+
+
+def _instant_of(tournament_id: "ColumnElement[Any]", version: "ColumnElement[Any]") -> "ColumnElement[Any]":
+    """Now; should the clock have been set back, when the version before came to be: they follow each other in time."""
+    before = select(score_versions.c.at).where(
+        score_versions.c.tournament_id == tournament_id, score_versions.c.version == version - 1
+    )
+    return func.greatest(func.clock_timestamp(), before.scalar_subquery()).label("at")
 
 
 def _facts(row: "RowMapping") -> Facts:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 from redis.asyncio import Redis
-from sqlalchemy import func, select, text, update
+from sqlalchemy import func, insert, select, text, update
 
 from domain.clock import utc_now
 from domain.errors import InvalidInput, NotFound
 from domain.guess.amendment.store import swap_guesses
+from domain.guess.tables import tournament_members
 from domain.ids import LeagueId, MemberId, RoundId, TournamentId, new_id
 from domain.leaderboard.board import OpenBoard
 from domain.leaderboard.facts import read_copy
@@ -35,8 +36,10 @@ from domain.match.tables import matches
 from domain.member.tables import members
 from domain.scoring.model import ScoreBasis
 from domain.settlement.judged.store import keep_judged
+from domain.settlement.model import ScoreVersionKind
 from domain.settlement.result.service import resettle
-from domain.settlement.tables import score_versions
+from domain.settlement.store import insert_version, raise_settled_version
+from domain.settlement.tables import member_scores, score_versions
 from domain.tournament.store import raise_versions
 from domain.tournament.tables import rounds, tournaments
 from tests.support.boards import ids_of, places, projected, ranked_at_version, walk, walk_back
@@ -409,6 +412,53 @@ async def test_a_history_has_a_hundred_rounds_at_most(database: "PostgresDatabas
     assert [after.round_id for after in history[member]] == list(made.rounds[:100])
 
 
+async def test_who_joins_by_a_transaction_that_ends_later_is_on_boards_that_were_read_before(
+    database: "PostgresDatabase",
+) -> None:
+    played = await make_played(database, 1)
+    made = played.made
+    await played.begin_round(1)
+    (late,) = await make_members(database, 1)
+    entry = {"tournament_id": made.id, "member_id": late}
+    async with database.begin() as connection:
+        await connection.execute(insert(tournament_members).values(entry))
+        await connection.execute(insert(member_scores).values(**entry, basis=ScoreBasis.AFTER_EXTRA_TIME))
+        await play(database, made.matches[0], 2, 1)
+        moments = [AtVersion(1), AtTime(await database_now(database)), AfterRound(made.rounds[1])]
+        await played.begin_round(2)
+        board = await played.open(played.keys[0])
+        moved = await board.movement(await board.window(50))
+        for moment in moments:
+            assert late not in ids_of(await walk(await played.open(played.keys[0], moment), 50))
+    async with database.begin() as connection:
+        await raise_versions(connection, made.id, board=True)
+
+    for moment in moments:
+        assert late in ids_of(await walk(await played.open(played.keys[0], moment), 50))
+    board = await played.open(played.keys[0])
+    assert await board.movement(await board.window(50)) == moved | {late: 0}
+
+
+async def test_versions_follow_each_other_though_the_clock_was_set_back(database: "PostgresDatabase") -> None:
+    played = await make_played(database, 1)
+    hour = timedelta(hours=1)
+    await play(database, played.made.matches[0], 2, 1)
+    async with database.begin() as connection:  # as an hour ago, by a clock that was an hour ahead
+        await connection.execute(update(score_versions).values(at=score_versions.c.at + hour))
+        ahead = tournament_members.c.joined_at + hour
+        await connection.execute(update(tournament_members).values(joined_at=ahead))
+    for match_id in played.made.matches[1:3]:
+        await play(database, match_id, 2, 1)
+    async with database.begin() as connection:
+        moved = await raise_settled_version(connection, played.made.id)
+        await insert_version(connection, played.made.id, moved, ScoreVersionKind.ROUND_MOVED, "moved")
+
+    instants = [await played.version_at(version) for version in range(1, moved + 1)]
+    assert instants == sorted(instants)
+    for version in range(1, moved + 1):
+        assert len(await walk(await played.open(played.keys[0], AtVersion(version)), 50)) == len(played.found)
+
+
 async def test_a_leagues_total_at_a_time_counts_what_it_played_then(database: "PostgresDatabase") -> None:
     one, two = await make_played(database, 1), await make_played(database, 2)
     everyone = one.found[:8]
@@ -504,6 +554,24 @@ async def test_a_walk_through_one_version_does_not_move_while_the_board_does(dat
     assert (*page.rows, *rest.rows) == tuple(await walk(board, 50))
     assert rest.board_moved is False
     assert (await (await played.open(key)).page(first=50, after=moving_place)).board_moved is True
+
+
+async def test_a_walk_through_the_latest_round_goes_on_from_the_other_source(
+    database: "PostgresDatabase", valkey: Redis
+) -> None:
+    played = await make_played(database, 6)
+    await played.begin_round(0)
+    await play(database, played.made.matches[0], 2, 1)
+    in_valkey, moment = await projected(database, valkey, played.made.id), AfterRound(played.made.rounds[0])
+    for one, other in ((in_valkey, played.boards), (played.boards, in_valkey)):
+        board = await one.open(played.keys[0], as_of=moment)
+        assert board is not None
+        page = await board.page(first=3)
+        cursor = (board.mark, pack_row(page.rows[-1]), page.rows[-1].member_id)
+        for search in (None, "Member"):
+            following = await other.open(played.keys[0], as_of=moment)
+            assert following is not None
+            assert (await following.page(first=3, after=cursor, search=search)).board_moved is False
 
 
 async def test_searching_filters_rows_and_never_ranks(database: "PostgresDatabase", valkey: Redis) -> None:

@@ -6,7 +6,7 @@ A past board is ranked from the fold, once a moment for everybody who asks: it c
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import accumulate
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -31,6 +31,7 @@ from domain.leaderboard.past.model import Instant
 from domain.leaderboard.past.store import BegunRound
 from domain.leaderboard.past.timeline import Stop, Timeline, build, empty
 from domain.leaderboard.provisional.overlay import PartFacts, rank_parts
+from domain.leaderboard.provisional.service import UNSURE_SECONDS
 from domain.leaderboard.ranking import Ranking
 from domain.leaderboard.sheet import gained
 from domain.leaderboard.store import snapshot
@@ -52,6 +53,8 @@ class PastBoard:
     computed_at: datetime
     version: int
     """Rises when it must be ranked anew."""
+    holds_until: int | None
+    """The stream version up to which nothing has changed in it; None: for ever, whatever the board goes through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +153,7 @@ class PastBoards:
     def _at_time(state: BoardState, time: datetime) -> "Found":
         if time > state.read_at:
             raise InvalidInput("`time` must not lie in the future.", field=("asOf", "time"))
-        # A settlement that is about to commit may be older than `time`: the next version looks again.
-        present = tuple(part.settled_version for part in state.parts)
-        return Found(("time", time, present), lambda _: _known(time, {}))
+        return Found(("time", time), lambda _: _known(time, {}))
 
     async def _after_round(self, state: BoardState, moment: AfterRound) -> "Found | None":
         async with self._database.read() as connection:
@@ -168,8 +169,12 @@ class PastBoards:
     # ------------------------------------------------------------ boards
 
     async def _get(self, state: BoardState, moment: Hashable, resolve: Resolve) -> PastBoard:
-        key = (state.epoch, state.key, moment, _weights(state))
-        return await self._boards.get(key, _content_version(state), lambda: self._rank(state, resolve))
+        key, version = (state.epoch, state.key, moment, _weights(state)), _content_version(state)
+        board = await self._boards.get(key, version, lambda: self._rank(state, resolve))
+        if board.holds_until is not None and board.holds_until < state.version:
+            self._boards.forget(key)
+            board = await self._boards.get(key, version, lambda: self._rank(state, resolve))
+        return board
 
     async def _rank(self, state: BoardState, resolve: Resolve) -> PastBoard:
         league_id = state.key.league_id
@@ -185,7 +190,8 @@ class PastBoards:
                 ranked = fold.members_of_league(league_id, at=past.past_at)
                 members = to_ids(await fold.read_ids(connection, ranked))
         ranking = await asyncio.to_thread(rank_parts, members, copies)
-        return PastBoard(past, ranking, state.read_at, _content_version(state))
+        holds_until = state.version if _is_young(past, state.read_at) else None
+        return PastBoard(past, ranking, state.read_at, _content_version(state), holds_until)
 
     async def _timeline(self, state: BoardState, league_id: LeagueId) -> Timeline:
         (part,) = state.parts
@@ -238,6 +244,11 @@ async def _as_it_was(connection: "AsyncConnection", state: BoardState, instant: 
         for part in parts
     ]
     return replace(state, parts=tuple(past), past_at=instant.at)
+
+
+def _is_young(past: BoardState, read_at: datetime) -> bool:
+    """Whether what began before the moment may still commit: a settlement, or somebody who joins."""
+    return past.past_at is None or read_at - past.past_at < timedelta(seconds=UNSURE_SECONDS)
 
 
 def _content_version(state: BoardState) -> int:
