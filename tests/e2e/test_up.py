@@ -13,6 +13,7 @@ import pytest
 
 from runtime.database_url import parse_database_url
 from runtime.embedded.postgres import EmbeddedPostgres
+from tests.support.forked import run_forked
 from tests.support.memory import data_in_memory
 from tests.support.palpite import (
     RunningPalpite,
@@ -111,12 +112,12 @@ def test_when_only_the_supervisor_is_killed_nothing_lives_on(running: RunningPal
     assert survivors(family, seconds=10) == []
 
 
-def test_a_port_in_use_is_one_sentence(data: Path) -> None:
+async def test_a_port_in_use_is_one_sentence(data: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         for command in (["up", "--data", str(data)], ["serve"]):
             assert_one_line(
-                run_palpite(*command, "--port", str(port), REDIS_URL="redis://x/0", DATABASE_URL="postgres://x/y"),
+                await run_forked(*command, "--port", str(port), REDIS_URL="redis://x/0", DATABASE_URL="postgres://x/y"),
                 f"palpite: Port {port} on 127.0.0.1 cannot be used (address already in use): stop the program that "
                 "uses it, or choose another port with --port or PALPITE_PORT.",
             )
@@ -140,20 +141,20 @@ def test_a_folder_of_another_version_is_one_line(data: Path) -> None:
         ({"DATABASE_URL": "mysql://x/y"}, "DATABASE_URL must start with postgresql://, not mysql://."),
     ],
 )
-def test_a_wrong_setting_is_one_line(data: Path, settings: dict[str, str], words: str) -> None:
+async def test_a_wrong_setting_is_one_line(data: Path, settings: dict[str, str], words: str) -> None:
     for command in (["up", "--port", "0"], ["worker"], ["db", "upgrade"]):
         if "PALPITE_PORT" in settings and command[0] == "up":
             continue  # the option wins over the variable
-        done = run_palpite(*command, PALPITE_DATA=str(data), REDIS_URL="redis://127.0.0.1:1/0", **settings)
+        done = await run_forked(*command, PALPITE_DATA=str(data), REDIS_URL="redis://127.0.0.1:1/0", **settings)
         assert done.returncode == 2
         assert f"palpite: {words}" in done.stderr + done.stdout
         assert "Traceback" not in done.stderr + done.stdout
 
 
-def test_an_unreachable_server_is_one_line(data: Path) -> None:
+async def test_an_unreachable_server_is_one_line(data: Path) -> None:
     unreachable = {"DATABASE_URL": "postgresql://me:hidden@127.0.0.1:1/name", "REDIS_URL": "redis://127.0.0.1:1/0"}
     for command in (["up", "--port", "0", "--data", str(data)], ["serve", "--port", "0"], ["worker"], ["check"]):
-        done = run_palpite(*command, **unreachable)
+        done = await run_forked(*command, **unreachable)
         assert done.returncode == 2
         output = done.stdout + done.stderr
         assert "PostgreSQL at postgresql://me:***@127.0.0.1:1/name cannot be used (" in output
