@@ -4,7 +4,6 @@ import asyncio
 import logging
 import math
 import random
-import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
@@ -48,6 +47,7 @@ from runtime.object_store import open_store
 from runtime.outage import is_outage
 from runtime.ratelimit import Limiter, limits_of
 from runtime.settings import Settings
+from runtime.signals import at_the_end, call_on_signals, let_go
 from runtime.websockets import WebSocketProtocol
 from schema.build import build_schema
 from schema.transport.answers import SharedAnswers
@@ -71,9 +71,7 @@ async def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT: sockets are told to connect again elsewhere, requests are finished."""
     async with open_api(settings) as app, settled_memory():
         server = _Server(_config(app, settings))
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, server.handle_exit, number, None)
+        call_on_signals(lambda number: server.handle_exit(number, None))
         await server.serve()
 
 
@@ -102,10 +100,10 @@ class _Parts:
 
 async def _open_parts(settings: Settings, stack: AsyncExitStack) -> _Parts:
     database = _open_database(settings)
-    stack.push_async_callback(database.close)
+    at_the_end(stack, "connections to PostgreSQL", database.close)
     valkey, listening = connect(settings.required_redis_url()), connect(settings.required_redis_url())
-    stack.push_async_callback(valkey.aclose)
-    stack.push_async_callback(listening.aclose)
+    at_the_end(stack, "connections to Valkey", valkey.aclose)
+    at_the_end(stack, "the connection that hears ticks", listening.aclose)
     boards = Boards(database, ValkeyProjection(valkey), utc_now)
     answers = SharedAnswers(lambda: ticks.is_alive, seconds=settings.hub_poll_seconds)
     ticks = TickReader(listening, early=answers.moved)
@@ -119,7 +117,7 @@ async def _open_parts(settings: Settings, stack: AsyncExitStack) -> _Parts:
     metrics = Metrics()
     metrics.live_windows.set_function(lambda: hub.windows)
     await hub.start()
-    stack.push_async_callback(hub.stop)
+    at_the_end(stack, "live updates", hub.stop)
     await _run_beside(stack, connections)
     return _Parts(database, valkey, ticks, links, store, contexts, engine, connections, metrics)
 
@@ -168,7 +166,7 @@ async def _run_beside(stack: AsyncExitStack, connections: Connections) -> None:
         with suppress(asyncio.CancelledError):
             await watcher
 
-    stack.push_async_callback(stop)
+    at_the_end(stack, "the watch over sessions", stop)
 
 
 def _application(settings: Settings, parts: _Parts) -> Starlette:
@@ -256,7 +254,7 @@ class _Server(uvicorn.Server):
         """Clients are told to connect again elsewhere: event streams would hold the server up."""
         for server in self.servers:
             server.close()  # first, else they come back to this one
-        await cast("Starlette", self.config.app).state.connections.stop()
+        await let_go("open connections", cast("Starlette", self.config.app).state.connections.stop)
         await super().shutdown(sockets)
 
     @contextmanager

@@ -25,7 +25,7 @@ from runtime.database import PostgresDatabase
 from runtime.object_store import open_store
 from runtime.process import process_name
 from runtime.settings import Settings
-from runtime.signals import stop_on_signals
+from runtime.signals import at_the_end, stop_on_signals
 from runtime.watchdog import watched
 from tasks.beat import Beat
 from tasks.consumer import consume
@@ -49,16 +49,16 @@ async def run(settings: Settings, handlers: Mapping[Operation, Handler] = HANDLE
     name = process_name()
     async with AsyncExitStack() as stack:
         database = _database(settings)
-        stack.push_async_callback(database.close)
+        at_the_end(stack, "connections to PostgreSQL", database.close)
         valkey = connect(settings.required_redis_url())
-        stack.push_async_callback(valkey.aclose)
+        at_the_end(stack, "connections to Valkey", valkey.aclose)
         await stack.enter_async_context(watched(settings.stuck_seconds))
         beat = Beat(database, Process(name, ProcessKind.WORKER), every=settings.beat_seconds)
-        stack.push_async_callback(beat.leave)
+        at_the_end(stack, "its sign of life", beat.leave)
         await stack.enter_async_context(background(*_loops(settings, database, valkey, queue_lost, beat)))
         reports = await stack.enter_async_context(open_store(settings))
         executor = _executor(settings, database, valkey, reports, handlers, name)
-        stack.push_async_callback(executor.stop)
+        at_the_end(stack, "running executions", executor.stop)
         _log.info("worker_ready", concurrency=settings.worker_concurrency)
         await consume(
             open_broker(settings, fetch=settings.worker_concurrency, on_new_queue=queue_lost, stop=stop),
