@@ -16,6 +16,9 @@ from runtime.preflight import patiently, require_servers
 from runtime.revision import require_head
 from runtime.sentry import reporting
 from runtime.settings import Settings, load_settings
+from runtime.signals import let_go
+
+_ANSWER_SECONDS = 10.0
 
 
 def run_process(component: str, place: str, settings: Settings | None = None) -> None:
@@ -48,20 +51,28 @@ async def require_migrations(url: str, wait: float = 0) -> None:
     """
     database = PostgresDatabase.create(url, pool_size=2, application_name="palpite-start")
     try:
-        await patiently(lambda: _require_head(database), wait)
+        await patiently(lambda: answered(lambda: require_head(database)), wait)
     finally:
-        await database.close()
+        await let_go("connections to PostgreSQL", database.close)
 
 
-async def _require_head(database: PostgresDatabase) -> None:
-    try:
-        await require_head(database)
-    except Exception as problem:
-        if is_outage(problem):
-            raise SetupError(
-                f"PostgreSQL went away ({type(problem).__name__}): see whether it runs, and try again."
-            ) from problem
-        raise
+async def answered(ask: Callable[[], Awaitable[None]]) -> None:
+    """Have PostgreSQL answer what a process asks before it begins.
+
+    Raises:
+        SetupError: it goes away meanwhile, or is silent.
+    """
+    asking = asyncio.ensure_future(ask())
+    await asyncio.wait([asking], timeout=_ANSWER_SECONDS)
+    if not asking.done():
+        asking.cancel()  # and not waited for: the driver would wait for the server
+        raise SetupError("PostgreSQL does not answer: see whether it runs, and try again.")
+    problem = asking.exception()
+    if problem is not None and is_outage(problem):
+        raise SetupError(
+            f"PostgreSQL went away ({type(problem).__name__}): see whether it runs, and try again."
+        ) from problem
+    asking.result()
 
 
 def _runner() -> Callable[[Awaitable[None]], None]:

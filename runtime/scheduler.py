@@ -15,9 +15,10 @@ from integrations.valkey.client import connect
 from runtime.broker import open_broker
 from runtime.database import PostgresDatabase
 from runtime.object_store import open_store
-from runtime.process import process_name
+from runtime.preflight import patiently
+from runtime.process import answered, process_name
 from runtime.settings import Settings
-from runtime.signals import stop_on_signals
+from runtime.signals import let_go, stop_on_signals
 from tasks import due, relay, sweeper
 from tasks.beat import Beat
 from tasks.loops import Wake, background, keep_running, repeat
@@ -33,7 +34,7 @@ async def run(settings: Settings) -> None:
     """Relay, sweep and run what is due until a signal says stop."""
     stop = stop_on_signals()
     async with _database(settings) as database, _sender(settings) as sender, open_store(settings) as reports:
-        await schedules.install_defaults(database)
+        await patiently(lambda: answered(partial(schedules.install_defaults, database)), settings.start_wait_seconds)
         async with background(*_loops(settings, database, sender, reports)):
             _log.info("scheduler_ready")
             await stop.wait()
@@ -51,7 +52,7 @@ async def _database(settings: Settings) -> AsyncIterator[PostgresDatabase]:
     try:
         yield database
     finally:
-        await database.close()
+        await let_go("connections to PostgreSQL", database.close)
 
 
 @asynccontextmanager
@@ -62,7 +63,7 @@ async def _sender(settings: Settings) -> AsyncIterator[BrokerSender]:
         try:
             yield BrokerSender(broker, partial(ticks.publish, valkey))
         finally:
-            await broker.shutdown()
+            await let_go("the queue", broker.shutdown)
 
 
 def _loops(

@@ -104,16 +104,21 @@ class StreamBroker(RedisStreamBroker):
     async def _make_group(self) -> None:
         """Begin with the oldest message. On a server that has just come up empty, what waits must be sent again."""
         try:
-            async with Redis(connection_pool=self.connection_pool) as client:
-                is_new = not await client.exists(self.queue_name)
-                await client.xgroup_create(self.queue_name, _GROUP, id="0", mkstream=True)
-        except ResponseError:  # BUSYGROUP: it is there
-            await self._forget_dead_consumers()
+            if await self._create_group():
+                self._tell_that_it_is_new()
         except RedisError as error:
             _log.warning("queue_unreachable", error=repr(error))
-        else:
-            if is_new:
-                self._tell_that_it_is_new()
+
+    async def _create_group(self) -> bool:
+        """Whether the queue is new with it."""
+        async with Redis(connection_pool=self.connection_pool) as client:
+            is_new = not await client.exists(self.queue_name)
+            try:
+                await client.xgroup_create(self.queue_name, _GROUP, id="0", mkstream=True)
+            except ResponseError:  # BUSYGROUP: it is there
+                await self._forget_dead_consumers()
+                return False
+        return is_new
 
     def _tell_that_it_is_new(self) -> None:
         if self._on_new_queue is not None:

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from runtime.database_url import parse_database_url
 
@@ -19,6 +19,8 @@ class CutProxy:
         """`target` is the path of a unix socket, or host and port."""
         self._target = target
         self._left: int | None = None
+        self._is_silent = False
+        self._silent: set[asyncio.StreamWriter] = set()
         self._open: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self.cuts = 0
@@ -35,6 +37,15 @@ class CutProxy:
         for writer in self._open:
             writer.transport.abort()
 
+    def hush(self) -> None:
+        """Keep all connections, and pass nothing more on: the peer seems to be silent."""
+        self._is_silent = True
+        self._silent |= self._open
+
+    def speak(self) -> None:
+        """Serve those who come from now on; of those who are there no one hears anything any more."""
+        self._is_silent = False
+
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, until it ends."""
         task = asyncio.current_task()
@@ -47,10 +58,13 @@ class CutProxy:
             return
         pair = {writer, server_writer}
         self._open |= pair
+        if self._is_silent:
+            self._silent |= pair
         try:
             await asyncio.gather(self._forward(reader, server_writer), self._forward(server_reader, writer))
         finally:
             self._open -= pair
+            self._silent -= pair
             for one in pair:
                 one.transport.abort()
             self._tasks.discard(task)
@@ -69,6 +83,8 @@ class CutProxy:
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
             while data := await reader.read(_CHUNK):
+                if writer in self._silent:
+                    continue
                 if self._left is not None and len(data) >= self._left:
                     # What comes before the cut arrives: a server may have committed what nobody is told of.
                     writer.write(data[: self._left])
@@ -92,10 +108,25 @@ async def postgres_through_proxy(url: str, folder: Path) -> AsyncIterator[tuple[
     host, port = arguments.get("host"), int(arguments.get("port") or 5432)
     is_unix = str(host).startswith("/")
     proxy = CutProxy(f"{host}/.s.PGSQL.{port}" if is_unix else (str(host), port))
-    server = await asyncio.start_unix_server(proxy.handle, str(folder / ".s.PGSQL.5432"))
     user, database = arguments["user"], arguments["database"]
-    try:
+    async with _listening(proxy, folder / ".s.PGSQL.5432"):
         yield proxy, f"postgresql://{user}@/{database}?host={quote(str(folder), safe='/')}"
+
+
+@asynccontextmanager
+async def valkey_through_proxy(url: str, folder: Path) -> AsyncIterator[tuple[CutProxy, str]]:
+    """The same before the Valkey of an address of the form unix://PATH?db=0."""
+    target, _, options = url.removeprefix("unix://").partition("?")
+    proxy = CutProxy(unquote(target))
+    async with _listening(proxy, folder / "valkey.sock"):
+        yield proxy, f"unix://{quote(str(folder), safe='/')}/valkey.sock?{options}"
+
+
+@asynccontextmanager
+async def _listening(proxy: CutProxy, socket: Path) -> AsyncIterator[None]:
+    server = await asyncio.start_unix_server(proxy.handle, str(socket))
+    try:
+        yield
     finally:
         server.close()
         await proxy.close()

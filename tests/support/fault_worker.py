@@ -1,8 +1,8 @@
 """Worker processes to be killed, stopped and cut off. What an execution does is told by its params: `{"acts": [...]}`.
 
-As a program it is a nursery: it loads everything once, and forks a worker for each environment that it is sent, so
-that a test may kill a hundred of them. `tests.support.workers` speaks with it. It ends, and its workers with it, when
-its input ends.
+As a program it is a nursery: it loads everything once (modules that are its arguments too), and forks a worker for
+each environment that it is sent, so that a test may kill a hundred of them. `tests.support.workers` speaks with it. It
+ends, and its workers with it, when its input ends.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ import signal
 import sys
 import traceback
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from sqlalchemy import text
 
 from domain.execution.model import Operation
 from domain.execution.run import Run
+from runtime.cli import main
 from runtime.process import run_process
 from runtime.settings import Settings
 from runtime.worker import run as run_worker
@@ -171,12 +173,24 @@ def _be_worker(order: dict[str, Any]) -> None:
         for source, target in ((empty, 0), (log, 1), (log, 2)):
             os.dup2(source, target)
         os.environ.update(order["environment"])
-        run_process("worker", order["place"])
+        if ":" in order["place"]:
+            run_process("worker", order["place"])
+        else:
+            _call_palpite(order["place"])
         code = 0
     except BaseException:  # noqa: BLE001 the end of a process, not of the nursery's loop
         traceback.print_exc()
     finally:
         os._exit(code)
+
+
+def _call_palpite(name: str) -> None:
+    """A command as it is shipped, which ends the process."""
+    sys.argv[1:] = [name]
+    try:
+        main()
+    except SystemExit as end:
+        os._exit(end.code if isinstance(end.code, int) else 1)
 
 
 def _tell(words: dict[str, Any]) -> None:
@@ -185,4 +199,6 @@ def _tell(words: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
+    for module in sys.argv[1:]:
+        import_module(module)
     Nursery().serve()

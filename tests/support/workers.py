@@ -59,7 +59,7 @@ class Workers:
     began: "asyncio.Queue[int]" = field(default_factory=asyncio.Queue)
 
     async def start(self, place: str = OBEDIENT, **settings: str) -> Worker:
-        """A worker of its own; settings are environment variables."""
+        """A worker of its own, or another process by its command; settings are environment variables."""
         assert self.nursery.stdin is not None
         order = {"place": place, "log": str(self.log), "environment": {**self.settings, **settings}}
         self.nursery.stdin.write(json.dumps(order).encode() + b"\n")
@@ -99,10 +99,11 @@ async def workers(
     data: Path,
     *,
     machine: Mapping[str, str] | None = None,
+    loaded: Sequence[str] = (),
 ) -> AsyncIterator[Workers]:
     """Workers with short leases on these servers, and the tables in which they leave their marks.
 
-    `machine` is an environment that programs have to be started with.
+    `machine` is an environment that programs have to be started with; `loaded` are modules that other processes need.
     """
     async with database.begin() as connection:
         for table in fault_worker.TABLES:
@@ -113,6 +114,7 @@ async def workers(
         sys.executable,
         "-m",
         "tests.support.fault_worker",
+        *loaded,
         env=environment(machine or {}),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,

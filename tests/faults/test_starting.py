@@ -1,0 +1,102 @@
+"""A process whose server is cut off while it starts: it starts all the same, or says in one line what is wrong."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from runtime.database import PostgresDatabase
+from runtime.ports import free_port
+from tests.support.campaign import seeded, times
+from tests.support.cut_proxy import CutProxy, postgres_through_proxy, valkey_through_proxy
+from tests.support.executions import until
+from tests.support.servers import temporary_data
+from tests.support.stage import HOST
+from tests.support.workers import Workers, workers
+
+pytestmark = pytest.mark.timeout(3600)
+
+PROCESSES = ("serve", "worker", "scheduler")
+POSITIONS = {"PostgreSQL": range(50, 9_001, 50), "Valkey": range(5, 1_201, 5)}
+"""Bytes in both directions, of all that is asked before a process is ready."""
+
+
+@pytest.mark.parametrize("server", POSITIONS)
+async def test_a_process_starts_or_says_what_is_wrong_wherever_its_server_is_cut_off(
+    server: str, database: PostgresDatabase, database_url: str, valkey_url: str, tmp_path: Path
+) -> None:
+    async with _cut_off(server, database, database_url, valkey_url, tmp_path) as (proxy, crew):
+        for name in PROCESSES:
+            for position in seeded(f"{name} {server}").sample(POSITIONS[server], times(3, len(POSITIONS[server]))):
+                await _starts_or_says_why(proxy, crew, name, position, server)
+
+
+@pytest.mark.parametrize("server", POSITIONS)
+async def test_a_process_that_may_wait_starts_wherever_its_server_is_cut_off(
+    server: str, database: PostgresDatabase, database_url: str, valkey_url: str, tmp_path: Path
+) -> None:
+    async with _cut_off(server, database, database_url, valkey_url, tmp_path) as (proxy, crew):
+        for name in PROCESSES:
+            for position in seeded(f"{name} {server}").sample(POSITIONS[server], times(3, len(POSITIONS[server]))):
+                assert await _outcome(proxy, crew, name, position, wait=60) == "ready"
+
+
+@asynccontextmanager
+async def _cut_off(
+    server: str, database: PostgresDatabase, database_url: str, valkey_url: str, tmp_path: Path
+) -> AsyncIterator[tuple[CutProxy, Workers]]:
+    """Processes whose way to one of the servers can be cut."""
+    loaded = ("runtime.api", "runtime.scheduler")
+    with temporary_data() as folder:
+        if server == "Valkey":
+            async with (
+                valkey_through_proxy(valkey_url, folder) as (proxy, url),
+                workers(database, database_url, url, tmp_path, loaded=loaded) as crew,
+            ):
+                yield proxy, crew
+        else:
+            async with (
+                postgres_through_proxy(database_url, folder) as (proxy, url),
+                workers(database, url, valkey_url, tmp_path, loaded=loaded) as crew,
+            ):
+                yield proxy, crew
+
+
+async def _starts_or_says_why(proxy: CutProxy, crew: Workers, name: str, position: int, server: str) -> None:
+    said = await _outcome(proxy, crew, name, position, wait=0)
+    if said != "ready":
+        (line,) = said.splitlines()
+        assert line.startswith(f"palpite: {server}"), said
+
+
+async def _outcome(proxy: CutProxy, crew: Workers, name: str, position: int, *, wait: int) -> str:
+    """`ready`, or all that a process said that ended with a setup problem."""
+    written, port = crew.log.stat().st_size, free_port(HOST)
+    proxy.cut_after(position)
+    process = await crew.start(name, PALPITE_START_WAIT_SECONDS=str(wait), PALPITE_PORT=str(port))
+
+    async def is_decided() -> bool:
+        if process.ended.done() or f"{name}_ready" in crew.log.read_text()[written:]:
+            return True
+        return name == "serve" and await _is_listening(port)
+
+    await until(is_decided, within=120)
+    proxy.cut_after(None)
+    if not process.ended.done():
+        process.send(signal.SIGTERM)
+        assert await process.wait() == 0
+        return "ready"
+    said = crew.log.read_text()[written:]
+    assert await process.wait() == 2, said
+    return said
+
+
+async def _is_listening(port: int) -> bool:
+    with suppress(OSError):
+        _, writer = await asyncio.open_connection(HOST, port)
+        writer.close()
+        return True
+    return False
