@@ -21,7 +21,10 @@ def policy_table() -> str:
     policies: dict[RetryPolicy, list[str]] = {}
     for operation, policy in POLICIES.items():
         policies.setdefault(policy, []).append(f"`{operation}`")
-    head = ["| operations | tries | lost workers | waits in seconds | errors that are final |", "|---|---|---|---|---|"]
+    head = [
+        "| operations | attempts | lost workers | waits in seconds | errors that are final |",
+        "|---|---|---|---|---|",
+    ]
     rows = [
         f"| {' '.join(names)} | {policy.attempts} | {policy.losses} | {_waits(policy)} | {_final(policy)} |"
         for policy, names in policies.items()

@@ -27,7 +27,7 @@ class Retention:
     label: str
     """What it is, for people."""
     kept: str
-    """What of it stays for longer."""
+    """What of it is kept longer."""
 
     @property
     def keep(self) -> timedelta:

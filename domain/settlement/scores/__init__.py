@@ -1,1 +1,1 @@
-"""Accepted results: the revisions that settlements pay for."""
+"""Part of the subject settlement: members' settled facts."""
