@@ -4,6 +4,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -43,6 +44,7 @@ from domain.settlement.tables import member_scores, score_versions
 from domain.tournament.store import raise_versions
 from domain.tournament.tables import rounds, tournaments
 from tests.support.boards import ids_of, places, projected, ranked_at_version, walk, walk_back
+from tests.support.executions import until
 from tests.support.football import (
     MadeTournament,
     join,
@@ -419,6 +421,10 @@ async def test_who_joins_by_a_transaction_that_ends_later_is_on_boards_that_were
     made = played.made
     await played.begin_round(1)
     (late,) = await make_members(database, 1)
+
+    async def is_shown(moment: Moment) -> bool:
+        return late in ids_of(await walk(await played.open(played.keys[0], moment), 50))
+
     entry = {"tournament_id": made.id, "member_id": late}
     async with database.begin() as connection:
         await connection.execute(insert(tournament_members).values(entry))
@@ -429,14 +435,18 @@ async def test_who_joins_by_a_transaction_that_ends_later_is_on_boards_that_were
         board = await played.open(played.keys[0])
         moved = await board.movement(await board.window(50))
         for moment in moments:
-            assert late not in ids_of(await walk(await played.open(played.keys[0], moment), 50))
+            assert not await is_shown(moment)
     async with database.begin() as connection:
         await raise_versions(connection, made.id, board=True)
 
+    async def all_have_moved() -> bool:
+        board = await played.open(played.keys[0])
+        movement = await board.movement(await board.window(50))
+        return movement == {**moved, late: movement.get(late)} and movement[late] is not None
+
     for moment in moments:
-        assert late in ids_of(await walk(await played.open(played.keys[0], moment), 50))
-    board = await played.open(played.keys[0])
-    assert await board.movement(await board.window(50)) == moved | {late: 0}
+        await until(partial(is_shown, moment), within=60)
+    await until(all_have_moved, within=60)
 
 
 async def test_versions_follow_each_other_though_the_clock_was_set_back(database: "PostgresDatabase") -> None:

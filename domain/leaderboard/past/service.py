@@ -53,8 +53,6 @@ class PastBoard:
     computed_at: datetime
     version: int
     """Rises when it must be ranked anew."""
-    holds_until: int | None
-    """The stream version up to which nothing has changed in it; None: for ever, whatever the board goes through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +169,7 @@ class PastBoards:
     async def _get(self, state: BoardState, moment: Hashable, resolve: Resolve) -> PastBoard:
         key, version = (state.epoch, state.key, moment, _weights(state)), _content_version(state)
         board = await self._boards.get(key, version, lambda: self._rank(state, resolve))
-        if board.holds_until is not None and board.holds_until < state.version:
+        if _may_lack(board, state.read_at):
             self._boards.forget(key)
             board = await self._boards.get(key, version, lambda: self._rank(state, resolve))
         return board
@@ -190,8 +188,7 @@ class PastBoards:
                 ranked = fold.members_of_league(league_id, at=past.past_at)
                 members = to_ids(await fold.read_ids(connection, ranked))
         ranking = await asyncio.to_thread(rank_parts, members, copies)
-        holds_until = state.version if _is_young(past, state.read_at) else None
-        return PastBoard(past, ranking, state.read_at, _content_version(state), holds_until)
+        return PastBoard(past, ranking, state.read_at, _content_version(state))
 
     async def _timeline(self, state: BoardState, league_id: LeagueId) -> Timeline:
         (part,) = state.parts
@@ -246,9 +243,15 @@ async def _as_it_was(connection: "AsyncConnection", state: BoardState, instant: 
     return replace(state, parts=tuple(past), past_at=instant.at)
 
 
-def _is_young(past: BoardState, read_at: datetime) -> bool:
-    """Whether what began before the moment may still commit: a settlement, or somebody who joins."""
-    return past.past_at is None or read_at - past.past_at < timedelta(seconds=UNSURE_SECONDS)
+def _may_lack(board: PastBoard, now: datetime) -> bool:
+    """Whether what began before the moment may have been committed since the board was read soon after it.
+
+    That is a settlement, or somebody who joins. It is looked for when twice the time has passed, so not many times.
+    """
+    at = board.state.past_at
+    assert at is not None
+    read_after = max(board.computed_at - at, timedelta(0))
+    return read_after < timedelta(seconds=UNSURE_SECONDS) and now - at >= 2 * read_after
 
 
 def _content_version(state: BoardState) -> int:
