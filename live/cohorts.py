@@ -27,7 +27,8 @@ _SLICE = 100
 _MOST_RENDERED = 16
 
 Render = Callable[[Any], Awaitable[bytes]]
-"""Makes the payload of an event, the same for every client of a cohort."""
+"""Makes the payload of an event, the same for every client of a cohort. Raises Unavailable when that needs a server
+which is away."""
 
 
 class Cohort(Generic[K, S, N, D]):
@@ -138,6 +139,10 @@ class Cohort(Generic[K, S, N, D]):
                     self._set_apart(seat, behind)
                     self._take_back(seat)
             await self._give([await self._payload(event) for event in events], behind)
+        except Unavailable:
+            for seat in list(self._abreast.values()):
+                self._set_apart(seat, behind)
+                self._take_back(seat)
         finally:
             behind.leave()
         return len(self._abreast)
@@ -174,14 +179,20 @@ class Cohort(Generic[K, S, N, D]):
     async def _send(self, frames: Sequence[tuple[Seat[K, S, N, D], Sequence[object]]]) -> None:
         """Each its own events; who has had them and waits for nothing more falls in with the others."""
         for number, (seat, events) in enumerate(frames, 1):
-            payloads = [await self._payload(event) for event in events]
-            if seat.reader is not None and not seat.has_left:
-                if seat.sink.put(payloads):
-                    self._fall_in(seat, seat.reader)
-                else:
-                    seat.reader.take_back(ResyncReason.SLOW_CLIENT)
+            try:
+                self._put(seat, [await self._payload(event) for event in events])
+            except Unavailable:
+                self._take_back(seat)
             if number % _SLICE == 0:
                 await asyncio.sleep(0)
+
+    def _put(self, seat: Seat[K, S, N, D], payloads: Sequence[bytes]) -> None:
+        if seat.reader is None or seat.has_left:
+            return
+        if seat.sink.put(payloads):
+            self._fall_in(seat, seat.reader)
+        else:
+            seat.reader.take_back(ResyncReason.SLOW_CLIENT)
 
     async def _beat(self) -> None:
         """Heartbeats, one object for all of a version; who has something to come, or never had anything, needs none."""
@@ -192,7 +203,7 @@ class Cohort(Generic[K, S, N, D]):
         made: dict[tuple[str, int], object] = {}
         for seat in list(self._alone):
             reader = seat.reader
-            if reader is not None and reader.position[0] and seat.sink.is_ready and not seat.is_woken:
+            if reader is not None and reader.is_told and seat.sink.is_ready and not seat.is_woken:
                 if reader.position not in made:
                     made[reader.position] = reader.heartbeat()
                 payloads = [await self._payload(made[reader.position])]

@@ -16,7 +16,10 @@ Beat = Callable[[str, int], Heartbeat]
 class Reader(Generic[K, S, N, D]):
     """One client. Its events are objects that it shares with all who are sent the same."""
 
-    __slots__ = ("_after", "_beat", "_before", "_epoch", "_has_begun", "_topic", "_version", "_watch", "mailbox")
+    __slots__ = (
+        *("_after", "_beat", "_before", "_epoch", "_has_begun", "_topic", "_version", "_was_told", "_watch"),
+        *("is_told", "mailbox"),
+    )
 
     def __init__(
         self, watch: Watch[K, S, N, D], key: K, mailbox: Mailbox[D], after: StreamPosition | None, beat: Beat
@@ -30,6 +33,8 @@ class Reader(Generic[K, S, N, D]):
         self._epoch = after.epoch if after else ""
         self._version = after.version if after else 0
         self._before = self.position
+        self.is_told = self._was_told = False
+        """Whether it has been sent anything: what `after` says alone is nothing that anybody has looked at."""
 
     @property
     def is_private(self) -> bool:
@@ -40,13 +45,13 @@ class Reader(Generic[K, S, N, D]):
         """Another that stands where this one does, with the same waiting for it; whoever asks for it leaves it."""
         other = copy(self)
         other.mailbox = self.mailbox.twin(wake)
-        other._before = other.position  # noqa: SLF001 another of this class
+        other._before, other._was_told = other.position, other.is_told  # noqa: SLF001 another of this class
         self._topic.mailboxes.add(other.mailbox)
         return other
 
     @property
     def position(self) -> tuple[str, int]:
-        """Epoch and version of what was sent last, or of `after`; the epoch is empty before there is either."""
+        """Epoch and version of what was sent last, or of `after`."""
         return self._epoch, self._version
 
     @property
@@ -64,7 +69,7 @@ class Reader(Generic[K, S, N, D]):
 
     def take(self) -> Sequence[N | D | Resync | Heartbeat]:
         """What is to be sent now, perhaps nothing; it counts as sent. The topic has been read before."""
-        self._before = self.position
+        self._before, self._was_told, self.is_told = self.position, self.is_told, True
         if not self._has_begun:
             self._has_begun = True
             self.mailbox.clear()
@@ -84,7 +89,7 @@ class Reader(Generic[K, S, N, D]):
 
     def take_back(self, reason: ResyncReason) -> None:
         """What was taken last was not sent after all: the client stands where it stood."""
-        self._epoch, self._version = self._before
+        (self._epoch, self._version), self.is_told = self._before, self._was_told
         self.mailbox.delta, self.mailbox.owed = None, reason
 
     def heartbeat(self) -> Heartbeat:

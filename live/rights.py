@@ -1,5 +1,6 @@
 """Owns the right of one client to one stream, asked again and again."""
 
+import asyncio
 import logging
 from time import monotonic
 
@@ -7,6 +8,8 @@ from domain.errors import DomainError, Forbidden, NotFound, Unauthenticated
 from live.ports import Allowed
 
 _log = logging.getLogger(__name__)
+_PATIENCE = 5.0
+"""Seconds after which a question that is not answered has no answer."""
 
 
 class Right:
@@ -29,7 +32,8 @@ class Right:
     async def confirm(self) -> bool:
         """Ask; a refusal is raised, False means that nobody can tell at the moment."""
         try:
-            await self.require()
+            async with asyncio.timeout(_PATIENCE):
+                await self.require()
         except DomainError:
             raise
         except Exception as error:  # noqa: BLE001 an edge: the database may be away, which ends no stream

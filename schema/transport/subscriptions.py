@@ -1,6 +1,7 @@
 """Subscriptions that have begun: each followed alone, or, where its fields are shareable, executed once for all."""
 
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Hashable, Mapping
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Collection, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, cast
@@ -10,7 +11,10 @@ from graphql import (
     DocumentNode,
     ExecutionResult,
     Executor,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
     GraphQLSchema,
+    InlineFragmentNode,
     OperationDefinitionNode,
     execute_subscription_event,
     map_source_to_response_event,
@@ -18,14 +22,16 @@ from graphql import (
 )
 from graphql.language import FieldNode, NamedTypeNode, ValueNode, VariableNode
 
+from domain.errors import Unavailable
 from live.seats import Seat, Sink
 from live.streams import Stream
 from resolvers.context import RequestFacts
 from schema.context import ApiContext
 from schema.followed import Follow, Followed
+from schema.shared import ErrorCode
 from schema.sharing import is_shareable
 from schema.transport.executor import NativeExecutor
-from schema.transport.variables import variables_of
+from schema.transport.variables import times_asked
 
 if TYPE_CHECKING:
     from schema.transport.engine import Engine, Operation
@@ -53,12 +59,12 @@ def sharing_of(schema: GraphQLSchema, document: DocumentNode, operation: Operati
     """How an operation of a valid document is shared; None when it must not be."""
     if not is_shareable(schema, document, operation):
         return None
-    positions = _positions(operation)
+    positions = _positions(document, operation)
     optional = _optional_variables(operation)
     is_resumed_by_variable = all(
         isinstance(value, VariableNode) and value.name.value in optional for value in positions
     )
-    return Sharing(print_ast(document), variables_of(positions), is_resumed_by_variable)
+    return Sharing(print_ast(document), _asked_only_in(positions, document), is_resumed_by_variable)
 
 
 def _optional_variables(operation: OperationDefinitionNode) -> set[str]:
@@ -68,11 +74,33 @@ def _optional_variables(operation: OperationDefinitionNode) -> set[str]:
     return {node.variable.name.value for node in plain}
 
 
-def _positions(operation: OperationDefinitionNode) -> list[ValueNode]:
+def _positions(document: DocumentNode, operation: OperationDefinitionNode) -> list[ValueNode]:
     """What says where a client stands: of the stream itself only, for pages of lists go by `after` too."""
-    fields = [node for node in operation.selection_set.selections if isinstance(node, FieldNode)]
-    arguments = [argument for node in fields for argument in node.arguments or ()]
+    arguments = [argument for node in _root_fields(document, operation) for argument in node.arguments or ()]
     return [argument.value for argument in arguments if argument.name.value == _POSITION]
+
+
+def _root_fields(document: DocumentNode, operation: OperationDefinitionNode) -> Iterator[FieldNode]:
+    """The fields of the operation itself, each once, in whatever fragment they stand."""
+    fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
+    todo = list(operation.selection_set.selections)
+    while todo:
+        match todo.pop():
+            case FieldNode() as node:
+                yield node
+            case InlineFragmentNode() as node:
+                todo += node.selection_set.selections
+            case FragmentSpreadNode() as node if (fragment := fragments.pop(node.name.value, None)) is not None:
+                todo += fragment.selection_set.selections
+
+
+def _asked_only_in(values: Collection[ValueNode], document: DocumentNode) -> frozenset[str]:
+    """The variables in these values that nothing else in a document asks."""
+    parts = [
+        node for node in document.definitions if isinstance(node, OperationDefinitionNode | FragmentDefinitionNode)
+    ]
+    asked = times_asked(node.selection_set for node in parts)
+    return frozenset(name for name, times in times_asked(values).items() if times == asked[name])
 
 
 class Begun:
@@ -153,15 +181,24 @@ class Rendering:
         self._prepared: tuple[ApiContext, NativeExecutor] | None = None
 
     async def __call__(self, event: Any) -> bytes:
-        """The payload of an event."""
+        """The payload of an event. Raises Unavailable when it needs a server that is away."""
         context, executor = self._prepared = self._prepared or self._prepare()
         shaped = self._shape(event)
         if (data := executor.complete_event(shaped)) is not None:
             return orjson.dumps({"data": data})
         context.renew_loaders()
+        answer = self._engine.answer(await self._executed(executor, shaped), context)
+        if any(error["extensions"]["code"] == ErrorCode.UNAVAILABLE for error in answer.get("errors", ())):
+            raise Unavailable("What an event shows cannot be read at the moment.")
+        return orjson.dumps(answer)
+
+    async def _executed(self, executor: NativeExecutor, shaped: Any) -> ExecutionResult:
         result = execute_subscription_event(executor.build_per_event_executor(shaped))
-        found: ExecutionResult = await result if isawaitable(result) else result
-        return orjson.dumps(self._engine.answer(found, context))
+        try:
+            async with asyncio.timeout(self._engine.limits.request_seconds):
+                return await result if isawaitable(result) else result
+        except TimeoutError:
+            raise Unavailable("What an event shows took too long to be read.") from None
 
     def _prepare(self) -> tuple[ApiContext, NativeExecutor]:
         asked = self._asked

@@ -1,5 +1,6 @@
 """Which variables parts of a document ask."""
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -8,10 +9,15 @@ from graphql import DirectiveNode, Node, VariableNode, Visitor, visit
 
 def variables_of(nodes: Iterable[Node]) -> frozenset[str]:
     """Names of the variables anywhere in these nodes."""
+    return frozenset(times_asked(nodes))
+
+
+def times_asked(nodes: Iterable[Node]) -> Counter[str]:
+    """How often each variable stands in these nodes."""
     found = _Variables()
     for node in nodes:
         visit(node, found)
-    return frozenset(found.names)
+    return found.names
 
 
 def variables_of_directives(node: Node) -> frozenset[str]:
@@ -24,10 +30,10 @@ def variables_of_directives(node: Node) -> frozenset[str]:
 class _Variables(Visitor):
     def __init__(self) -> None:
         super().__init__()
-        self.names: set[str] = set()
+        self.names = Counter[str]()
 
     def enter_variable(self, node: VariableNode, *_: Any) -> None:
-        self.names.add(node.name.value)
+        self.names[node.name.value] += 1
 
 
 class _Directives(Visitor):

@@ -56,10 +56,13 @@ class Room:
         self.cohorts = Cohorts(made.pace)
         self.rendered: list[object] = []
         self.is_broken = False
+        self.is_away = False
 
     async def render(self, event: object) -> bytes:
         if self.is_broken:
             raise RuntimeError(event)
+        if self.is_away and not isinstance(event, Heartbeat):
+            raise Unavailable(str(event))
         self.rendered.append(event)
         await asyncio.sleep(0)
         return repr(event).encode()
@@ -241,6 +244,20 @@ async def test_a_heartbeat_tells_what_was_sent_and_not_what_waits_until_it_may_b
         assert set(client.got[1:]) == {repr(Heartbeat("e", 1, NOW, 7)).encode()}
 
 
+async def test_heartbeats_go_on_while_nobody_answers_whether_it_may_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("live.rights._PATIENCE", 0.05)
+    async with room(replace(CALM, recheck=0.05, heartbeat=0.02), private=True) as found:
+        client = await found.join()
+        await client.has(Shown(1, "a"))
+        found.made.silent = True
+        await found.made.turn(2, "b")
+        asked, heard = found.made.asked, len(client.got)
+        await until(lambda: found.made.asked >= asked + 3 and len(client.got) >= heard + 3)
+        assert set(client.got[1:]) == {repr(Heartbeat("e", 1, NOW, 7)).encode()}
+        found.made.silent = False
+        await until(lambda: client.got[-1] == repr(Shown(2, "b")).encode())
+
+
 async def test_who_was_not_shown_anything_yet_hears_no_heartbeat() -> None:
     async with room(replace(CALM, recheck=0.05, heartbeat=0.02), private=True) as found:
         client = await found.join()
@@ -250,6 +267,26 @@ async def test_who_was_not_shown_anything_yet_hears_no_heartbeat() -> None:
         assert client.got == []
         found.made.unknown = False
         await until(lambda: bool(client.got))
+        assert client.got[:2] == [repr(event).encode() for event in (Resync("e", 1, SOURCE), Shown(1, "a"))]
+
+
+async def test_where_a_client_says_that_it_stands_is_told_by_no_heartbeat() -> None:
+    async with room(replace(CALM, recheck=0.05, heartbeat=0.02), private=True) as found:
+        keeper = await found.join()
+        await keeper.has(Shown(1, "a"))
+        found.made.source.load_gate.clear()
+        client = Client()
+        joining = asyncio.ensure_future(found.join(StreamPosition("e", 99), client))
+        heard = len(keeper.got)
+        await until(lambda: len(keeper.got) >= heard + 3)
+        found.made.unknown = True
+        found.made.source.load_gate.set()
+        await joining
+        asked, heard = found.made.asked, len(keeper.got)
+        await until(lambda: found.made.asked >= asked + 4 and len(keeper.got) >= heard + 3)
+        assert client.got == []
+        found.made.unknown = False
+        await until(lambda: len(client.got) >= 2)
         assert client.got[:2] == [repr(event).encode() for event in (Resync("e", 1, SOURCE), Shown(1, "a"))]
 
 
@@ -266,6 +303,24 @@ async def test_what_is_gone_ends_for_all_and_a_source_that_is_away_refuses_the_f
         with pytest.raises(Unavailable):
             await found.join()
         assert found.made.watch.topics == {}
+
+
+async def test_what_a_rendering_needs_and_is_away_is_waited_for() -> None:
+    async with room(replace(CALM, recheck=0.02, heartbeat=0.02)) as found:
+        keepers = [await found.join() for _ in range(2)]
+        for keeper in keepers:
+            await until(lambda keeper=keeper: bool(keeper.got))
+        found.is_away = True
+        await found.made.turn(2, "b")
+        client = await found.join()
+        heard = len(keepers[0].got)
+        await until(lambda: len(keepers[0].got) >= heard + 3)
+        assert client.got == []
+        found.is_away = False
+        for one in (*keepers, client):
+            await until(lambda one=one: repr(Shown(2, "b")).encode() in one.got)
+            assert not any(event.startswith(b"Changed") for event in one.got)
+            assert repr(Resync("e", 2, SOURCE)).encode() in one.got
 
 
 async def test_a_rendering_that_fails_ends_the_clients_and_leaves_none_in_silence() -> None:

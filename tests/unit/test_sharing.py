@@ -138,6 +138,38 @@ def test_variables_inside_the_position_are_left_out_and_others_not(schema: Graph
     assert found.left_out == {"e", "v"}
 
 
+def test_a_variable_that_is_asked_beside_the_position_tells_streams_apart(schema: GraphQLSchema) -> None:
+    found = sharing(
+        schema,
+        "subscription ($b: BoardInput!, $e: String!, $v: Int!) "
+        "{ leaderboardUpdates(board: $b, after: {epoch: $e, version: $v}) { ... on LeaderboardSnapshot "
+        "{ leaderboard { rows(first: 1, search: $e) { totalCount } } } } }",
+    )
+    assert found is not None
+    assert found.left_out == {"v"}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        "{ ...F } fragment F on Subscription { ...G } fragment G on Subscription ",
+        "{ ... on Subscription ",
+        "{ ... { ... ",
+    ],
+)
+def test_a_position_is_one_in_whatever_fragment_its_stream_stands(schema: GraphQLSchema, document: str) -> None:
+    end = " }" * (document.count("{") - document.count("}"))
+    field = "{ leaderboardUpdates(board: $b, after: %s) { __typename } }"
+    whole = f"subscription ($b: BoardInput!%s) {document}{field}{end}"
+    by_variable = sharing(schema, whole % (", $a: StreamPositionInput", "$a"))
+    written = sharing(schema, whole % ("", '{epoch: "e", version: 1}'))
+    assert by_variable is not None
+    assert by_variable.left_out == {"a"}
+    assert by_variable.is_resumed_by_variable
+    assert written is not None
+    assert not written.is_resumed_by_variable
+
+
 def test_a_cursor_inside_a_stream_is_no_position(schema: GraphQLSchema) -> None:
     found = sharing(
         schema,

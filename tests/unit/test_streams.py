@@ -299,6 +299,17 @@ async def test_a_private_frame_waits_until_somebody_can_tell_whether_it_may_be_s
         assert await anext(stream) == Shown(2, "b")
 
 
+async def test_heartbeats_go_on_while_nobody_answers_whether_it_may_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("live.rights._PATIENCE", 0.05)
+    async with rig(replace(CALM, recheck=0.05, heartbeat=0.02), private=True) as made:
+        (stream,) = await made.begun()
+        made.silent = True
+        asked = made.asked
+        for _ in range(3):
+            assert await asyncio.wait_for(anext(stream), 5) == Heartbeat("e", 1, NOW, 7)
+        assert made.asked > asked
+
+
 async def test_a_public_stream_goes_on_while_nobody_can_tell() -> None:
     async with rig(replace(CALM, recheck=0.01)) as made:
         (stream,) = await made.begun()
