@@ -1,13 +1,15 @@
-"""Servers for `bench.live`, one a process: ours, ours by plain ASGI, the least that Python can do, strawberry alone.
+"""Servers for `bench.live`, one a process: ours, ours by plain ASGI, the least Python can do by each, strawberry alone.
 
 Each prints its port. What is not ours is told by a message `send N` on any of its sockets to send N events.
 """
 
 import asyncio
 import sys
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import orjson
+import uvicorn
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
@@ -18,6 +20,8 @@ from runtime.api import _config, _Server, open_api
 from runtime.memory import settled_memory
 from runtime.process import _runner
 from runtime.settings import Settings, load_settings
+from schema.transport.begun import begin
+from schema.transport.seated import head as head_of
 
 
 async def ours(settings: Settings, protocol: str | None = None) -> None:
@@ -78,11 +82,48 @@ async def floor() -> None:
     await server.serve_forever()
 
 
+class Bare:
+    """An application that sends ready text by ASGI, and knows no GraphQL either."""
+
+    def __init__(self) -> None:
+        self.open: dict[Any, str] = {}
+        self.event = ""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept", "subprotocol": scope["subprotocols"][0]})
+        while (message := await receive())["type"] == "websocket.receive":
+            for answer in self.answers(message["text"], send):
+                await send({"type": "websocket.send", "text": answer})
+        self.open.pop(send, None)
+
+    def answers(self, text: str, send: Any) -> Iterator[str]:
+        if text.startswith("send "):
+            for one, head in self.open.items():
+                begin(one({"type": "websocket.send", "text": head + self.event}))
+        elif text.startswith("event "):
+            self.event = text[6:] + "}"
+        elif '"subscribe"' in text:
+            self.open[send] = head_of(orjson.loads(text)["id"]).decode()
+            yield self.open[send] + "{}}"
+        elif '"connection_init"' in text:
+            yield '{"type":"connection_ack"}'
+
+
+async def bare() -> None:
+    """The same server as the API's, with nothing of ours in it."""
+    config = uvicorn.Config(
+        Bare(), ws="websockets-sansio", lifespan="off", log_config=None, ws_per_message_deflate=False
+    )
+    await uvicorn.Server(config).serve(sockets=[listening()])
+
+
 if __name__ == "__main__":
     kinds = {
         "ours": lambda: ours(load_settings()),
         "asgi": lambda: ours(load_settings(), "websockets-sansio"),
         "floor": floor,
+        "bare": bare,
         "plain": live_plain.serve,
     }
     _runner()(kinds[sys.argv[1]]())

@@ -166,12 +166,11 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         else:
             self.transport.write(b"".join([_header(sum(map(len, each))) + b"".join(each) for each in messages]))
 
-    def write_one(self, first: bytes, *rest: bytes) -> None:
+    def write_one(self, head: bytes, shared: bytes = b"") -> None:
         """What all are sent is not copied for each."""
-        length = len(first)
-        for part in rest:
-            length += len(part)
-        self.transport.writelines((_header(length) + first, *rest))
+        length = len(head) + len(shared)
+        header = b"\x81\x7e" + length.to_bytes(2) if 125 < length < 65_536 else _header(length)
+        self.transport.writelines((header + head, shared))
 
     def pause_writing(self) -> None:
         self.writable = asyncio.Event()

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from schema.transport.outlet import Outlet
     from schema.transport.subscriptions import SharedStream
 
-_TAIL = b"}"
-
 
 class Owner(Protocol):
     """The socket."""
@@ -63,9 +61,9 @@ class Seated:
     def put(self, payloads: Sequence[bytes]) -> bool:
         wire = self._outlet.direct
         if wire is None or len(payloads) > 1:
-            return self._outlet.put(self, [(self._head, payload, _TAIL) for payload in payloads])
+            return self._outlet.put(self, [(self._head, payload) for payload in payloads])
         if wire.is_ready:  # nearly every message goes this way
-            wire.write_one(self._head, payloads[0], _TAIL)
+            wire.write_one(self._head, payloads[0])
             return True
         return False
 
@@ -99,7 +97,7 @@ class Seated:
 
 
 def head(operation_id: str) -> bytes:
-    """What goes before a payload; a closing brace goes behind it."""
+    """What goes before a payload, which brings the closing brace: see `Rendering`."""
     return b'{"id":' + orjson.dumps(operation_id) + b',"type":"next","payload":'
 
 

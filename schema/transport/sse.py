@@ -138,7 +138,8 @@ class EventStream(Response):
 
     def put(self, payloads: Sequence[bytes]) -> bool:
         """From the cohort: what all are sent."""
-        return self._outlet is not None and self._outlet.put(self, [(_NEXT, payload, _END) for payload in payloads])
+        # Without the brace that closes a message of a socket.
+        return self._outlet is not None and self._outlet.put(self, [(_NEXT, each[:-1] + _END) for each in payloads])
 
     def end(self, problem: Exception | None) -> None:
         """From the cohort: the stream is over."""
@@ -208,7 +209,7 @@ class EventStream(Response):
             async for answer in answers:
                 await outlet.send(_next(answer))
 
-    def _failure(self, problem: Exception) -> tuple[bytes, ...]:
+    def _failure(self, problem: Exception) -> Message:
         return _next({"errors": self._engine.errors.write_end(problem, self._context.request.id)})
 
 
@@ -218,12 +219,12 @@ async def _left(receive: "Receive") -> None:
         pass
 
 
-def _body(message: Message) -> dict[str, Any]:
-    return {"type": "http.response.body", "body": b"".join(message), "more_body": True}
+def _body(head: bytes, shared: bytes = b"") -> dict[str, Any]:
+    return {"type": "http.response.body", "body": head + shared, "more_body": True}
 
 
-def _next(answer: Mapping[str, Any]) -> tuple[bytes, ...]:
-    return (_NEXT, orjson.dumps(answer), _END)
+def _next(answer: Mapping[str, Any]) -> Message:
+    return (_NEXT, orjson.dumps(answer) + _END)
 
 
 def _wanted(accept: str | None) -> _Wanted:

@@ -181,16 +181,19 @@ class Rendering:
         self._prepared: tuple[ApiContext, NativeExecutor] | None = None
 
     async def __call__(self, event: Any) -> bytes:
-        """The payload of an event. Raises Unavailable when it needs a server that is away."""
+        """The payload of an event, with the brace that closes a message around it: nothing goes behind it then.
+
+        Raises Unavailable when it needs a server that is away.
+        """
         context, executor = self._prepared = self._prepared or self._prepare()
         shaped = self._shape(event)
         if (data := executor.complete_event(shaped)) is not None:
-            return orjson.dumps({"data": data})
+            return orjson.dumps({"data": data}) + b"}"
         context.renew_loaders()
         answer = self._engine.answer(await self._executed(executor, shaped), context)
         if any(error["extensions"]["code"] == ErrorCode.UNAVAILABLE for error in answer.get("errors", ())):
             raise Unavailable("What an event shows cannot be read at the moment.")
-        return orjson.dumps(answer)
+        return orjson.dumps(answer) + b"}"
 
     async def _executed(self, executor: NativeExecutor, shaped: Any) -> ExecutionResult:
         result = execute_subscription_event(executor.build_per_event_executor(shaped))

@@ -4,16 +4,16 @@ The server lends it under `EXTENSION` in the scope's extensions: an object that 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping, Sequence
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
-from schema.transport.begun import Begun, begin
+from schema.transport.begun import Begun
 
 EXTENSION = "palpite.wire"
 
 Message = tuple[bytes, ...]
-"""One message, in parts that are sent one after the other, so that shared parts are not copied before they are sent."""
+"""One message: its head, and what many are sent, perhaps nothing."""
 
 
 class Gone(Exception):
@@ -42,8 +42,8 @@ class Wire(Protocol):
         """Send these, in this order, in one write if possible. Only when ready; it returns at once and never raises."""
         ...
 
-    def write_one(self, first: bytes, *rest: bytes) -> None:
-        """The same for one message, of these parts."""
+    def write_one(self, head: bytes, shared: bytes = b"") -> None:
+        """The same for one message."""
         ...
 
     def cut(self, code: int, reason: str) -> None:
@@ -57,7 +57,7 @@ class AsgiWire:
     def __init__(
         self,
         send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
-        pack: Callable[[Message], MutableMapping[str, Any]],
+        pack: Callable[[bytes, bytes], MutableMapping[str, Any]],
     ) -> None:
         """`send` is the server's own: what stands between costs each message. `pack` makes a message's ASGI event."""
         self.on_ready: Callable[[], None] = nobody_waits
@@ -76,15 +76,17 @@ class AsgiWire:
                 self._rest = messages[number:]
                 return
 
-    def write_one(self, *message: bytes) -> None:
+    def write_one(self, head: bytes, shared: bytes = b"") -> None:
+        sending = cast("Coroutine[Any, Any, None]", self._send(self._pack(head, shared)))
         try:
-            sending = begin(self._send(self._pack(message)))
+            waits_for = sending.send(None)
+        except StopIteration:  # nearly every message ends here; `begin` would cost as much again
+            return
         except Exception:  # noqa: BLE001 -- the peer is gone, which is told to whoever receives
             self.is_open = self.is_ready = False
         else:
-            if isinstance(sending, Begun):
-                self.blocked_at, self.is_ready = monotonic(), False
-                self._task = asyncio.create_task(self._finish(sending))
+            self.blocked_at, self.is_ready = monotonic(), False
+            self._task = asyncio.create_task(self._finish(Begun(sending, waits_for)))
 
     def cut(self, code: int, reason: str) -> None:  # noqa: ARG002 -- nothing more can be said by ASGI
         self.is_open = self.is_ready = False
@@ -94,8 +96,8 @@ class AsgiWire:
     async def _finish(self, sending: Begun[None]) -> None:
         try:
             await sending
-            for message in self._rest:
-                await self._send(self._pack(message))
+            for head, *shared in self._rest:
+                await self._send(self._pack(head, *shared))
         except Exception:  # noqa: BLE001 -- as above
             self.is_open = False
         finally:
@@ -107,22 +109,14 @@ class AsgiWire:
 class Texts:
     """Makes texts of messages for servers that want them. What many sockets are sent in turn is decoded once."""
 
-    _LONG = 1_000
-    """Bytes of a part from which on it is worth remembering."""
-
     def __init__(self) -> None:
-        self._last = (b"", "")
+        self._shared, self._text = b"", ""
 
-    def pack(self, message: Message) -> MutableMapping[str, Any]:
+    def pack(self, head: bytes, shared: bytes = b"") -> MutableMapping[str, Any]:
         """The ASGI event of a message; its parts are whole characters."""
-        return {"type": "websocket.send", "text": "".join([self._text(part) for part in message])}
-
-    def _text(self, part: bytes) -> str:
-        if len(part) < self._LONG:
-            return part.decode()
-        if self._last[0] is not part:
-            self._last = part, part.decode()
-        return self._last[1]
+        if shared is not self._shared:
+            self._shared, self._text = shared, shared.decode()
+        return {"type": "websocket.send", "text": head.decode() + self._text}
 
 
 def nobody_waits() -> None:

@@ -61,7 +61,7 @@ async def test_messages_of_all_sizes_arrive_whole_and_in_order(server: Server) -
     async with client(server) as connection:
         outlet = server.outlets[0]
         for size in SIZES:
-            await outlet.send((b"%06d" % size, b"x" * size, "ö}".encode()))
+            await outlet.send((b"%06d" % size, b"x" * size + "ö}".encode()))
         for size in SIZES:
             assert await connection.recv() == f"{size:06}" + "x" * size + "ö}"
 

@@ -28,9 +28,9 @@ class Counting(WebSocketProtocol):
         Counting.writes += len(messages) > 1
         super().write(messages)
 
-    def write_one(self, first: bytes, *rest: bytes) -> None:
+    def write_one(self, head: bytes, shared: bytes = b"") -> None:
         Counting.writes += 1
-        super().write_one(first, *rest)
+        super().write_one(head, shared)
 
 
 @dataclass
