@@ -44,7 +44,7 @@ up: .venv/.ready ## Run everything on an empty installation
 
 test: .venv/.ready-dev ## Run the tests on real servers (one part: ARGS="tests/unit -k name")
 	@$(BIN)/palpite assets
-	@$(BIN)/python -m pytest -n 3 --dist loadscope $(ARGS)
+	@$(BIN)/python -m pytest -n 4 --dist loadscope $(ARGS)
 
 check: .venv/.ready-dev ## Format, lint, types, layers, schema, migrations
 	@$(BIN)/ruff check .
