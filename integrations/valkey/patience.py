@@ -41,13 +41,18 @@ class Patience:
         Raises:
             ProjectionUnavailable: there is no answer, or it is a refusal.
         """
+        is_trial = False
         try:
             async with self._places:
-                self._enter()
+                is_trial = self._enter()
                 async with _answered_within(self._timeout) if once else nullcontext():
                     yield
             self._is_suspect = False
             self._closed_until = 0.0
+        except asyncio.CancelledError:  # says nothing of the server: the next one tries
+            if is_trial:
+                self._closed_until = 0.0
+            raise
         except ResponseError as error:
             if isinstance(error, AskError):  # another server of the cluster has it by now
                 await drop_connections(self._client)
@@ -63,12 +68,14 @@ class Patience:
         async with _answered_within(_WRITING * self._timeout):  # `wait_for` of Python 3.11 may swallow a cancellation
             return await answer
 
-    def _enter(self) -> None:
+    def _enter(self) -> bool:
+        """Whether this is the one that tries."""
         now = monotonic()
         if now < self._closed_until:
             raise ProjectionUnavailable("Valkey did not answer a moment ago.")
         if self._is_suspect:
             self._closed_until = now + self._timeout + self._pause
+        return self._is_suspect
 
 
 @asynccontextmanager

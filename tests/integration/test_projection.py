@@ -419,6 +419,20 @@ async def test_a_server_that_hangs_does_not_hang_readers(tournament_id: Tourname
         assert loop.time() - started < 1.0
 
 
+async def test_who_is_given_up_while_trying_leaves_that_to_the_next(tournament_id: TournamentId) -> None:
+    async with hanging_server() as port, Redis(host="127.0.0.1", port=port) as client:
+        projection = ValkeyProjection(client, timeout=0.5, pause=0.0)
+        with pytest.raises(ProjectionUnavailable, match="does not answer"):
+            await projection.stamps([tournament_id])
+        trial = asyncio.create_task(projection.stamps([tournament_id]))
+        await asyncio.sleep(0)
+        trial.cancel()
+        await asyncio.wait([trial])
+        assert trial.cancelled()
+        with pytest.raises(ProjectionUnavailable, match="does not answer"):
+            await projection.stamps([tournament_id])
+
+
 async def test_an_answering_server_is_asked_again_after_the_pause(valkey: Redis, tournament_id: TournamentId) -> None:
     projection = ValkeyProjection(valkey, timeout=0.001, pause=0.0)
     await valkey.execute_command("CLIENT", "PAUSE", 300)
