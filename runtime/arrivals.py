@@ -49,6 +49,16 @@ class HttpProtocol(HttpToolsProtocol):
             self._wait(arriving, len(data))
 
     def handle_websocket_upgrade(self) -> None:
+        cycle: Any = self.cycle  # None until there is one
+        if cycle is not None and not cycle.response_complete:
+            # An answer to what was asked before would go on among the frames, and never hear that its client is gone.
+            self._drop()
+        elif not _may_be_upgraded(cast("Scope", self.scope)):
+            self.send_400_response("A websocket is asked for by HTTP/1.1 and one Host.")
+        else:
+            self._upgrade()
+
+    def _upgrade(self) -> None:
         protocol: Any = self.ws_protocol_class
         may_be_plain = issubclass(protocol, WebSocketProtocol) and not self.config.ws_per_message_deflate
         handshake = plain_handshake(cast("Scope", self.scope), self.url) if may_be_plain else None
@@ -92,3 +102,9 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _drop(self) -> None:
         self.transport.abort()
+
+
+def _may_be_upgraded(request: "Scope") -> bool:
+    """RFC 6455, 4.2.1."""
+    hosts = sum(name == b"host" for name, _ in request["headers"])
+    return hosts == 1 and bool(request["http_version"] == "1.1")

@@ -34,6 +34,8 @@ _WRITABLE = asyncio.Event()
 _WRITABLE.set()
 """That of all who may write; who may not has one of its own."""
 _NO_HEADERS = Headers()
+_REFUSAL = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+"""To heads of which `websockets` makes nothing."""
 
 
 class Inbox:
@@ -69,6 +71,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     """Settled after all that may change it, for it is asked at each message."""
     _handshake: Handshake | None = None
     """A plain one that is not answered yet."""
+    _pong = b""
+    """Owed to a peer that takes nothing: the newest alone, as RFC 6455 allows (5.5.3)."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         """What uvicorn makes for itself is replaced by what holds less: there are thousands of these."""
@@ -105,6 +109,16 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def handle_text(self, event: "Frame") -> None:
         super().handle_text(event)
         event.data = b""  # the parser holds the frame until the next one comes
+
+    def handle_cont(self, event: "Frame") -> None:
+        if event.data or event.fin:  # nothings without end would be held, for they never make a message too large
+            super().handle_cont(event)
+
+    def handle_ping(self) -> None:
+        if self.blocked_at is None:
+            super().handle_ping()
+        elif frames := self.conn.data_to_send():
+            self._pong = frames[-1]
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -179,6 +193,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def resume_writing(self) -> None:
         super().resume_writing()
         self.writable, self.blocked_at = _WRITABLE, None
+        if self._pong and not self.close_sent:
+            self.transport.write(self._pong)
+        self._pong = b""
         self._settle()
         self.on_ready()
 
@@ -200,7 +217,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def _refuse(self) -> None:
         """A head that is no websocket's, or too long for one: uvicorn would leave the connection open, unanswered."""
-        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.transport.write(b"".join(self.conn.data_to_send()) or _REFUSAL)
         self.transport.close()
 
     def _settle(self) -> None:

@@ -16,6 +16,10 @@ from runtime.websockets import WebSocketProtocol
 from tests.support.wires import running
 
 HEAD = b"POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Length: 400\r\n\r\n"
+UPGRADE = (
+    "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+)
 WHOLE = b"POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n[1]"
 
 
@@ -135,15 +139,45 @@ async def test_the_api_is_served_by_it(database_url: str, valkey_url: str, tmp_p
         ("/", "X-Long: " + "x" * 9_000 + "\r\n", b" 431 "),
         ("/", "".join(f"X-{number}: x\r\n" for number in range(200)), b" 431 "),
         ("/" + "x" * 9_000, "", b" 414 "),
+        ("/", "Content-Length: 3\r\n\r\nabc", b" 400 "),
+        ("/", "Host: y\r\n", b" 400 "),
     ],
-    ids=["a header", "headers", "address"],
+    ids=["a header", "headers", "address", "a body", "two hosts"],
 )
 async def test_a_websocket_whose_head_is_not_taken_is_not_left_open(
     path: str, headers: str, status: bytes, port: int
 ) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-    key = "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
-    writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\n{upgrade}{key}{headers}\r\n".encode())
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\n{UPGRADE}{headers}\r\n".encode())
     assert status in await asyncio.wait_for(_end_of(reader), 10)
     writer.close()
+
+
+@pytest.mark.parametrize("head", [f"GET / HTTP/1.0\r\nHost: x\r\n{UPGRADE}", f"GET / HTTP/1.1\r\n{UPGRADE}"])
+async def test_a_websocket_takes_http_1_1_and_a_host(head: str, port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(f"{head}\r\n".encode())
+    assert b" 400 " in await asyncio.wait_for(_end_of(reader), 10)
+    writer.close()
+
+
+async def test_a_websocket_is_not_opened_before_what_was_asked_is_answered() -> None:
+    """Else the answer would be written among its frames, and go on for ever when it is a stream."""
+    left = asyncio.Event()
+
+    async def stream(scope: Scope, receive: Receive, send: Send) -> None:
+        assert scope["type"] == "http"
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"first", "more_body": True})
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        left.set()
+
+    async with running(stream, WebSocketProtocol, http=HttpProtocol) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(WHOLE)
+        await asyncio.wait_for(reader.readuntil(b"first"), 10)
+        writer.write(f"GET / HTTP/1.1\r\nHost: x\r\n{UPGRADE}\r\n".encode())
+        assert b" 101 " not in await asyncio.wait_for(_end_of(reader), 10)
+        await asyncio.wait_for(left.wait(), 10)
+        writer.close()

@@ -115,6 +115,57 @@ async def test_a_peer_that_takes_nothing_holds_little_and_then_gets_the_newest(s
         assert stale == list(range(written))
 
 
+async def test_a_peer_that_asks_and_takes_nothing_is_answered_once_it_takes() -> None:
+    async with serving(WebSocketProtocol) as made:
+        reader, writer = await _opened(made)
+        wire: Any = made.wires[0]
+        writer.transport.pause_reading()
+        for number in range(60_000):
+            writer.write(_frame(9, b"%06d" % number * 20))
+            if number % 100 == 0:
+                await writer.drain()
+                await asyncio.sleep(0)
+        assert wire.blocked_at is not None
+        assert wire.transport.get_write_buffer_size() < 512 * 1024
+        writer.transport.resume_reading()
+        await asyncio.wait_for(reader.readuntil(b"059999" * 20), 10)
+        assert wire.blocked_at is None
+        writer.close()
+
+
+async def test_fragments_of_nothing_are_not_held() -> None:
+    async with serving(WebSocketProtocol) as made:
+        reader, writer = await _opened(made)
+        wire: Any = made.wires[0]
+        writer.write(_frame(1, b"a", is_whole=False) + _frame(0, b"", is_whole=False) * 50_000)
+        await writer.drain()
+        writer.write(_frame(9, b"there?"))
+        await asyncio.wait_for(reader.readuntil(b"there?"), 10)
+        assert len(wire.frames) == 1
+        writer.write(_frame(0, b""))
+        await asyncio.wait_for(reader.readuntil(b"echo a"), 10)
+        writer.close()
+
+
+async def _opened(server: Server) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A raw client, behind which the kernel holds little."""
+    host, port = server.address.split(":")
+    raw = socket.socket()
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+    raw.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(raw, (host, int(port)))
+    reader, writer = await asyncio.open_connection(sock=raw, limit=2**24)
+    upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    writer.write(f"GET / HTTP/1.1\r\nHost: x\r\n{upgrade}Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n".encode())
+    await reader.readuntil(b"\r\n\r\n")
+    return reader, writer
+
+
+def _frame(opcode: int, data: bytes, *, is_whole: bool = True) -> bytes:
+    """A client's frame of at most 125 bytes, under a mask of zeros."""
+    return bytes((opcode | is_whole << 7, 0x80 | len(data), 0, 0, 0, 0)) + data
+
+
 async def test_the_kernel_holds_little_unsent() -> None:
     async with serving(WebSocketProtocol) as made, client(made):
         wire: Any = made.wires[0]
