@@ -14,10 +14,16 @@ _TURN = 8
 class Gathered(Generic[K, V]):
     """Every answer was read after its question was asked. Nobody waits for company, only for the read under way."""
 
-    def __init__(self, read: Callable[[list[K]], Awaitable[Mapping[K, V]]], *, most: int = 250) -> None:
-        """`most`: so many keys are read at once, or few more."""
+    def __init__(
+        self, read: Callable[[list[K]], Awaitable[Mapping[K, V]]], *, most: int = 250, patience: float = 10.0
+    ) -> None:
+        """`most`: so many keys are read at once, or few more. `patience`: seconds that one read may take.
+
+        Without an end to it, who asks later would wait behind a read that a silent server never answers.
+        """
         self._read = read
         self._most = most
+        self._patience = patience
         self._asked: list[tuple[Collection[K], asyncio.Future[Mapping[K, V]]]] = []
         self._task: asyncio.Task[None] | None = None
 
@@ -55,7 +61,8 @@ class Gathered(Generic[K, V]):
 
     async def _answer(self, wanted: list[K], answers: list[asyncio.Future[Mapping[K, V]]]) -> None:
         try:
-            found = await self._read(wanted)
+            async with asyncio.timeout(self._patience):
+                found = await self._read(wanted)
         except Exception as problem:  # noqa: BLE001 -- whoever asked gets to know
             for answer in answers:
                 if not answer.done():

@@ -9,6 +9,9 @@ from domain.gathered import Gathered
 K = TypeVar("K")
 V = TypeVar("V")
 
+_PATIENCE = 5.0
+"""Seconds: who waits longer is told that the server cannot say."""
+
 
 class Desks:
     """One per process; reads nothing that depends on who asks."""
@@ -23,5 +26,5 @@ class Desks:
         """What a service answers for these keys, perhaps for others too; raises what it raises."""
         desk = self._desks.get(service)
         if desk is None:
-            desk = self._desks[service] = Gathered(lambda wanted: service(self._database, wanted))
+            desk = self._desks[service] = Gathered(lambda wanted: service(self._database, wanted), patience=_PATIENCE)
         return await desk.read(keys)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from domain.database import Database
 
 _TRUSTED_SECONDS = 5.0
+_PATIENCE_SECONDS = 5.0
+"""For one that lay idle to answer. A server that is only busy does; behind one that is silent nobody else must wait."""
 _to_json = partial(json.dumps, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
@@ -90,7 +92,8 @@ class PostgresDatabase:
             connection.terminate()
 
     async def close(self) -> None:
-        """Give every connection back to the server."""
+        """Give every connection back to the server; an answer to that is not waited for, for it may never come."""
+        event.listen(self._engine.sync_engine.pool, "close", _part)
         await self._engine.dispose()
 
 
@@ -112,26 +115,32 @@ def _engine(
     return engine
 
 
+def _part(connection: Any, _: object) -> None:
+    connection.driver_connection.terminate()
+
+
 def _look_before_use(engine: AsyncEngine) -> None:
     """Replace connections that are gone before they are used.
 
     The driver knows at once which were closed. Those that lay idle are asked besides, for what is between may have
     dropped them in silence; to ask each time would cost as much as the statement that follows.
     """
-    pool, dialect = engine.sync_engine.pool, engine.sync_engine.dialect
+    pool = engine.sync_engine.pool
 
     @event.listens_for(pool, "checkin")
     def note(_: "DBAPIConnection | None", entry: "ConnectionPoolEntry") -> None:
         entry.info["idle_since"] = monotonic()
 
     @event.listens_for(pool, "checkout")
-    def look(connection: "DBAPIConnection", entry: "ConnectionPoolEntry", _: object) -> None:
-        if entry.driver_connection is None or entry.driver_connection.is_closed():
+    def look(connection: Any, entry: "ConnectionPoolEntry", _: object) -> None:
+        driver: Any = entry.driver_connection
+        if driver is None or driver.is_closed():
             raise InvalidatePoolError
         if monotonic() - entry.info.get("idle_since", math.inf) > _TRUSTED_SECONDS:
             try:
-                dialect.do_ping(connection)
-            except dialect.loaded_dbapi.Error as problem:
+                connection.run_async(lambda driver: driver.fetchrow(";", timeout=_PATIENCE_SECONDS))
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as problem:
+                driver.terminate()  # to part in good order would take an answer
                 raise InvalidatePoolError from problem
 
 

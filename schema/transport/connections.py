@@ -17,6 +17,8 @@ from schema.transport.outlet import Post
 
 _log = logging.getLogger(__name__)
 _LEAST_SHARE = 0.9
+_PATIENCE = 5.0
+"""Seconds for asking which sessions have ended: who is slow must be closed though the database is silent."""
 
 
 class Close(IntEnum):
@@ -131,7 +133,8 @@ class Connections:
         by_session = {found: found.session_id for found in self._open if found.session_id is not None}
         if not by_session:
             return
-        ended = await members.ended_among(self._database, set(by_session.values()))
+        async with asyncio.timeout(_PATIENCE):
+            ended = await members.ended_among(self._database, set(by_session.values()))
         for found, session_id in by_session.items():
             if session_id in ended:
                 await found.close(Close.UNAUTHORIZED, "The session has ended")

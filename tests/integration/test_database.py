@@ -12,7 +12,9 @@ from sqlalchemy.exc import DBAPIError
 
 from domain.tables import Uuid
 from runtime.database import PostgresDatabase
+from tests.support.cut_proxy import postgres_through_proxy
 from tests.support.executions import until
+from tests.support.servers import temporary_data
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -62,6 +64,26 @@ async def test_connections_that_the_server_closed_are_replaced_unnoticed(
     for _ in range(3):
         async with database.begin() as connection:
             assert (await connection.execute(text("SELECT 1"))).scalar_one() == 1
+
+
+async def test_connections_that_are_silent_are_replaced_by_a_look(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runtime.database._TRUSTED_SECONDS", 0)
+    monkeypatch.setattr("runtime.database._PATIENCE_SECONDS", 0.3)
+    with temporary_data() as folder:
+        async with postgres_through_proxy(database_url, folder) as (proxy, url):
+            pool = PostgresDatabase.create(url, pool_size=3)
+            async with pool.read(), pool.read(), pool.read():
+                pass  # three that wait in the pool now
+            proxy.hush()
+            proxy.speak()
+            pid = select(func.pg_backend_pid().label("pid"))
+            async with asyncio.timeout(30):
+                found = await asyncio.gather(*(pool.fetch(pid, {}) for _ in range(6)))
+            await pool.close()
+
+    assert len(found) == 6
 
 
 async def test_settings_reach_the_server(database_url: str) -> None:

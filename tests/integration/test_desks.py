@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import pytest
 from sqlalchemy import func
 
+from domain.database import Database
 from domain.ids import LeagueId, MemberId, new_id
 from domain.league.membership import service as memberships
 from domain.league.model import LeagueRole
@@ -68,6 +70,25 @@ async def test_a_failure_reaches_whoever_asked_and_holds_nobody_up() -> None:
         found = await asyncio.wait_for(asyncio.gather(*answers, return_exceptions=True), 10)
         assert isinstance(found[0], asyncio.CancelledError)
         assert all(isinstance(answer, OSError) for answer in found[1:])
+
+
+async def test_a_server_that_says_nothing_holds_nobody_up_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("resolvers.desks._PATIENCE", 0.1)
+    asked = asyncio.Event()
+
+    async def service(_: Database, keys: list[int]) -> dict[int, int]:
+        if not asked.is_set():
+            asked.set()
+            await asyncio.Event().wait()
+        return dict(zip(keys, keys, strict=True))
+
+    desks = Desks(PostgresDatabase.create("postgresql+asyncpg://nobody@127.0.0.1:1/nothing"))
+    first = asyncio.ensure_future(desks.read(service, [1]))
+    await asked.wait()
+    second = asyncio.ensure_future(desks.read(service, [2]))
+    with pytest.raises(TimeoutError):
+        await first
+    assert (await asyncio.wait_for(second, 10))[2] == 2
 
 
 async def test_other_operations_are_read_for_while_one_is_read_for(database: PostgresDatabase) -> None:
