@@ -1,5 +1,6 @@
 """Boards of earlier moments: as they were recorded then, and as SQL works them out from guesses and results alone."""
 
+import asyncio
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -288,6 +289,10 @@ async def test_a_past_board_is_ranked_once_and_again_only_when_it_may_have_chang
     played = await make_played(database, 3)
     await play(database, played.made.matches[0], 1, 0)
     await play(database, played.made.matches[3], 1, 0)
+    async with database.begin() as connection:  # an hour ago: nothing from before a version is still to come
+        for column in (score_versions.c.at, tournament_members.c.joined_at, league_members.c.joined_at):
+            earlier = {column.name: column - timedelta(hours=1)}
+            await connection.execute(update(column.table).values(earlier))
     first = await played.open(played.keys[1], AtVersion(1))
     again = await played.open(played.keys[1], AtVersion(1))
     round_board = await played.open(played.keys[2], AtVersion(1))
@@ -303,6 +308,22 @@ async def test_a_past_board_is_ranked_once_and_again_only_when_it_may_have_chang
     assert {row.points for row in await walk(round_board, 50)} != {0}
     assert {row.points for row in await walk(after, 50)} == {0}  # its match counts in its present round
     assert (after.head.settled_matches, after.head.matches) == (0, 2)
+
+
+async def test_a_board_read_soon_after_its_moment_is_looked_at_again_by_one_for_all(
+    database: "PostgresDatabase",
+) -> None:
+    played = await make_played(database, 3)
+    await play(database, played.made.matches[0], 1, 0)
+    first = (await played.open(played.keys[0], AtVersion(1))).head.computed_at
+
+    async def is_another() -> bool:
+        found = await asyncio.gather(*(played.open(played.keys[0], AtVersion(1)) for _ in range(60)))
+        looks = {board.head.computed_at for board in found} - {first}
+        assert len(looks) < 20  # twice the time may pass more than once meanwhile
+        return bool(looks)
+
+    await until(is_another, within=60)
 
 
 # ---------------------------------------------------------------- rounds and times
@@ -386,6 +407,64 @@ async def test_history_of_a_past_board_ends_with_it(database: "PostgresDatabase"
     assert [after.round_id for after in (await earlier.history(played.found[:1]))[played.found[0]]] == [
         played.made.rounds[0]
     ]
+
+
+async def test_a_round_put_in_between_later_is_passed_over(database: "PostgresDatabase") -> None:
+    played, kept = await play_rounds(database)
+    first, between, last = played.made.rounds
+    async with database.begin() as connection:
+        unbegun = update(rounds).where(rounds.c.id == between)
+        await connection.execute(unbegun.values(baseline_version=None, baseline_at=None))
+        await raise_versions(connection, played.made.id, board=True)
+    following = {first: kept[1], between: kept[1], last: kept[2]}
+
+    async def assert_passed_over() -> None:
+        member_id = played.found[1]
+        for round_id, rows in following.items():
+            assert await walk(await played.open(played.keys[1], AfterRound(round_id)), 50) == rows
+        history = (await (await played.open(played.keys[1])).history([member_id]))[member_id]
+        assert [(after.round_id, after.rank) for after in history] == [
+            (round_id, next(row.rank for row in rows if row.member_id == member_id))
+            for round_id, rows in following.items()
+        ]
+
+    await assert_passed_over()
+    async with database.begin() as connection:  # the next switch gives it a beginning, too late
+        begun = unbegun.values(baseline_version=len(played.made.matches), baseline_at=func.clock_timestamp())
+        await connection.execute(begun)
+        await raise_versions(connection, played.made.id, board=True)
+    await assert_passed_over()
+
+
+async def test_members_are_ranked_from_the_instant_of_joining_up_to_that_of_leaving(
+    database: "PostgresDatabase",
+) -> None:
+    played = await make_played(database, 1)
+    (late,) = await make_members(database, 1, joins=[played.made])
+    await played.enter(late)
+    await play(database, played.made.matches[0], 1, 0)
+    await played.leave(late)
+    async with database.read() as connection:
+        of_tournament = select(tournament_members.c.joined_at).where(tournament_members.c.member_id == late)
+        entered = (await connection.execute(of_tournament)).scalar_one()
+        of_league = select(league_members.c.joined_at, league_members.c.left_at)
+        joined, left = (await connection.execute(of_league.where(league_members.c.member_id == late))).one()
+    before = timedelta(microseconds=1)
+    tournament, league = played.keys[:2]
+
+    for key, at, is_ranked in (
+        (tournament, entered - before, False),
+        (tournament, entered, True),
+        (league, joined - before, False),
+        (league, joined, True),
+        (league, left - before, True),
+        (league, left, False),
+    ):
+        board = await played.open(key, AtTime(at))
+        assert (late in ids_of(await walk(board, 50))) is is_ranked, (key, at)
+        if key == league:
+            (after,) = (await board.history([late]))[late]
+            assert (after.rank is not None) is is_ranked
 
 
 async def test_only_the_board_of_a_league_in_a_tournament_has_a_history(database: "PostgresDatabase") -> None:

@@ -170,7 +170,8 @@ class PastBoards:
         key, version = (state.epoch, state.key, moment, _weights(state)), _content_version(state)
         board = await self._boards.get(key, version, lambda: self._rank(state, resolve))
         if _may_lack(board, state.read_at):
-            self._boards.forget(key)
+            if self._boards.latest(key) is board:  # else somebody looks already
+                self._boards.forget(key)
             board = await self._boards.get(key, version, lambda: self._rank(state, resolve))
         return board
 

@@ -121,8 +121,11 @@ async def count_matches(
 
 
 def _begun() -> Any:
-    """Rounds that have begun, by position, each with the beginning of the next one by position."""
-    order: Any = {"partition_by": rounds.c.tournament_id, "order_by": rounds.c.position}
+    """Rounds that have begun, by position, each with when one behind it first did.
+
+    One that was put in between after those behind it had begun never was the current one: it is passed over.
+    """
+    behind: Any = {"partition_by": rounds.c.tournament_id, "order_by": rounds.c.position, "rows": (1, None)}
     current = rounds.alias("current_round")
     return (
         select(
@@ -131,8 +134,8 @@ def _begun() -> Any:
             rounds.c.position,
             rounds.c.baseline_version,
             rounds.c.baseline_at,
-            func.lead(rounds.c.baseline_version).over(**order).label("next_version"),
-            func.lead(rounds.c.baseline_at).over(**order).label("next_at"),
+            func.min(rounds.c.baseline_version).over(**behind).label("next_version"),
+            func.min(rounds.c.baseline_at).over(**behind).label("next_at"),
         )
         .join(tournaments, tournaments.c.id == rounds.c.tournament_id)
         .outerjoin(current, current.c.id == tournaments.c.current_round_id)
