@@ -1,5 +1,6 @@
 """The audit of boards: what is broken is told, what drifted is repaired, what is in order is left alone."""
 
+import json
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -18,6 +19,8 @@ from domain.ids import TournamentId, new_id
 from domain.leaderboard.audit.model import LEDGER_STEP
 from domain.leaderboard.audit.service import count_breaches, verify_projection
 from domain.leaderboard.projector import load, project
+from domain.leaderboard.ranking import Ranking
+from domain.leaderboard.score_table import ScoreTable
 from domain.match.tables import matches
 from domain.settlement.judged.store import keep_judged
 from domain.settlement.result.service import resettle
@@ -26,6 +29,7 @@ from domain.tournament.model import TournamentMode
 from domain.tournament.store import raise_versions
 from domain.tournament.tables import tournaments
 from integrations.valkey.projection import ValkeyProjection, key
+from integrations.valkey.ticks import BOARDS
 from runtime.metrics.meters import Metrics
 from tests.support.football import MadeTournament, make_members, make_tournament, pass_lock, put_guess
 from tests.support.runs import run_now
@@ -207,6 +211,45 @@ async def test_a_projection_that_is_behind_is_brought_up_to_date(
     assert (await projection.stamps([tournament.id]))[tournament.id].board_version == loaded[0]
 
 
+class BusyProjection(ValkeyProjection):
+    """One whose projector catches up when somebody has found the board behind."""
+
+    def __init__(self, client: Redis, database: "PostgresDatabase") -> None:
+        super().__init__(client)
+        self._database = database
+
+    async def differences(self, tournament_id: TournamentId, table: ScoreTable, ranking: Ranking) -> list[str] | None:
+        found = await super().differences(tournament_id, table, ranking)
+        if found is None:
+            await project(self._database, self, tournament_id)
+        return found
+
+
+async def test_a_projector_that_is_at_work_is_waited_for(
+    database: "PostgresDatabase", valkey: Redis, tournament: MadeTournament
+) -> None:
+    async with database.begin() as connection:
+        await raise_versions(connection, tournament.id, board=True)
+
+    run = await Audit(database, BusyProjection(valkey, database))(tournament.id)
+
+    assert steps_of(run)["Projections"] == (0, 1, 0)
+
+
+async def test_who_watches_a_board_hears_that_it_was_repaired(
+    valkey: Redis, tournament: MadeTournament, audit: Audit
+) -> None:
+    async with valkey.pubsub() as pubsub:
+        await pubsub.subscribe(BOARDS)
+        assert (await pubsub.get_message(timeout=5))["type"] == "subscribe"
+        await one_point_more(valkey, tournament.id)
+        await audit()
+        told = json.loads((await pubsub.get_message(timeout=5))["data"])
+        assert told["id"] == str(tournament.id)
+        await audit()
+        assert await pubsub.get_message(timeout=0.1) is None
+
+
 # ---------------------------------------------------------------- the ledger
 
 
@@ -248,6 +291,10 @@ async def a_version_that_is_gone(connection: Any, made: MadeTournament) -> None:
     await connection.execute(score_versions.delete().where(score_versions.c.tournament_id == made.id))
 
 
+async def a_gap_between_versions(connection: Any, _: MadeTournament) -> None:
+    await connection.execute(update(score_versions).values(version=score_versions.c.version + 1))
+
+
 async def a_settlement_that_pays_no_more(connection: Any, made: MadeTournament) -> None:
     await connection.execute(
         update(settlements).where(settlements.c.tournament_id == made.id).values(superseded_version=99)
@@ -259,6 +306,7 @@ BREACHES: list[tuple[Callable[[Any, MadeTournament], Awaitable[None]], set[str]]
     (points_of_another, {"SCORES"}),
     (a_version_too_many, {"VERSIONS"}),
     (a_version_that_is_gone, {"VERSIONS"}),
+    (a_gap_between_versions, {"VERSIONS"}),
     (a_settlement_that_pays_no_more, {"LEDGER", "SCORES", "ACTIVE"}),
 ]
 
