@@ -36,7 +36,7 @@ help: ## Show this
 
 install: .venv/.ready ## Install what the product needs, into .venv
 
-demo: .venv/.ready ## Run everything with a real season that is played before your eyes
+demo: .venv/.ready ## Run everything with demo members and a replayed season
 	@$(BIN)/palpite demo $(ARGS)
 
 up: .venv/.ready ## Run everything on an empty installation
@@ -61,10 +61,10 @@ campaign: .venv/.ready-dev ## Run the fault tests in full: kills, cuts, stops an
 bench: .venv/.ready-dev ## Measure against the limits
 	@$(BIN)/python -m bench $(ARGS)
 
-screenshots: .venv/.ready-dev ## Take the pictures of the documentation anew
+screenshots: .venv/.ready-dev ## Retake the screenshots of the documentation
 	@$(BIN)/palpite screenshots $(ARGS)
 
-lock: $(UV) ## Resolve the dependencies anew (the only place that makes a uv.lock, which git ignores)
+lock: $(UV) ## Resolve the dependencies again (the only place that makes a uv.lock, which git ignores)
 	$(UV) lock --upgrade
 	$(UV) export --quiet --frozen --no-emit-project --no-header --no-annotate --no-dev -o requirements.lock
 	$(UV) export --quiet --frozen --no-emit-project --no-header --no-annotate --all-extras -o requirements-dev.lock

@@ -21,7 +21,7 @@ def upgrade() -> None:
 
 
 def status() -> int:
-    """Say at which revision the database is; exit code 1 when it is not the newest."""
+    """Show the revision of the database; exit code 1 when it is behind."""
     with servers_for_command(load_settings(), with_valkey=False) as settings:
         current = asyncio.run(_current(settings.required_database_url()))
     head = head_revision()
@@ -30,7 +30,7 @@ def status() -> int:
 
 
 def new_epoch(*, reason: str) -> None:
-    """Have every board written anew and every stream begin anew, as after a restore, which is noticed by itself.
+    """Rewrite all boards and restart all streams, as after a restore (which is usually detected by itself).
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ _MOST = 1000
 _COLUMNS = {
     "id": "ID",
     "operation": "OPERATION",
-    "attempts": "TRIES",
+    "attempts": "ATTEMPTS",
     "died": "DIED",
     "error": "ERROR",
     "resolution": "RESOLVED",
@@ -38,7 +38,7 @@ def list_(*, all_: Annotated[bool, Parameter(name="--all", negative="")] = False
 
 
 def show(dead_letter: str, *, json: Json = False) -> None:
-    """Show one dead letter with its message and where it failed.
+    """Show one dead letter with its message and stack trace.
 
     Parameters
     ----------

@@ -53,7 +53,7 @@ def demo(
     port: int | None = None,
     data: Path | None = None,
 ) -> None:
-    """Run everything with a real season that is played before your eyes.
+    """Run everything with demo members and a replayed season.
 
     Parameters
     ----------

@@ -14,7 +14,7 @@ from runtime.settings import load_settings
 
 
 def promote(email: str) -> None:
-    """Make the member with this e-mail address an administrator of the platform.
+    """Make the member with this e-mail address a platform admin.
 
     Parameters
     ----------

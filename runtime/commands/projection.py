@@ -33,7 +33,7 @@ _NOTHING = "No tournament is in play."
 
 
 def verify(*, tournament: str | None = None, json: Json = False) -> None:
-    """Compare projection, members' scores and the fold of guesses and results; change nothing.
+    """Compare the boards in Valkey, members' scores, and the fold of guesses and results; change nothing.
 
     Exit code 0: all are the same. 1: they are not. `palpite projection rebuild` repairs a projection, the admin's
     `replaySettlement` scores and ledger. The scheduled check repairs projections by itself.
@@ -58,7 +58,7 @@ def verify(*, tournament: str | None = None, json: Json = False) -> None:
 
 
 def rebuild(*, tournament: str | None = None, json: Json = False) -> None:
-    """Write boards into the projection from the database, whole, whatever is there.
+    """Rewrite the boards in Valkey from the database, whatever is there.
 
     Readers see the old board or the new one, never half of it.
 

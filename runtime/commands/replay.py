@@ -26,7 +26,7 @@ def replay(
     starts_in: float = 10,
     speed: str = "max",
 ) -> None:
-    """Play a season from its file as if its first kick-off were seconds from now.
+    """Replay a season from its file as if its first kick-off were seconds from now.
 
     It is a tournament of its own, and needs a running worker and scheduler (`palpite up`). It ends when every result of
     the file is settled.

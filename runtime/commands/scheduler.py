@@ -4,5 +4,5 @@ from runtime.process import run_process
 
 
 def scheduler() -> None:
-    """Run the scheduler process: what is due, and what was left lying."""
+    """Run the scheduler process: the relay of the outbox, due schedules, recovery of lost work."""
     run_process("scheduler", "runtime.scheduler:run")

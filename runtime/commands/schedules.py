@@ -38,7 +38,7 @@ def list_(*, json: Json = False) -> None:
 
 
 def pause(name: str, *, reason: str) -> None:
-    """Have a schedule start nothing until it is resumed.
+    """Pause a schedule until it is resumed.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def pause(name: str, *, reason: str) -> None:
 
 
 def resume(name: str, *, reason: str) -> None:
-    """Have a paused schedule run again, from its next slot on.
+    """Resume a paused schedule, from its next slot on.
 
     Parameters
     ----------

@@ -30,7 +30,7 @@ _AT_REST = "document.querySelector('tbody').getAnimations({ subtree: true }).eve
 
 
 def screenshots(*, url: str | None = None, to: Path = Path("docs/images")) -> None:
-    """Take the pictures of the documentation: the live board, the same on a phone in the dark, and GraphiQL.
+    """Take the screenshots of the documentation: the live board, the same on a phone in dark mode, and GraphiQL.
 
     Parameters
     ----------

@@ -24,7 +24,7 @@ _COLUMNS = {
 
 
 def verify(*, tournament: str | None = None, json: Json = False) -> None:
-    """Work out everything that was settled once more, by a second way, and compare.
+    """Recompute everything that was settled by independent code, and compare.
 
     It reads one moment of each tournament, changes nothing and blocks nobody. Exit code 0: all is equal. 1: it is not,
     and the exact differences are listed; the admin's `replaySettlement` repairs them.

@@ -22,13 +22,13 @@ _COLUMNS = {
 _SILENT = 60
 """Seconds after which a scheduler counts as gone."""
 _LATE = 60
-"""Seconds that a job may be due before somebody should look."""
+"""Seconds that a job may be due before it needs attention."""
 _UNSETTLED = 300
 """Seconds within which a match that has ended is settled."""
 
 
 def status(*, json: Json = False) -> int:
-    """Say what waits, what failed and who works; exit code 1 when somebody should look.
+    """Show queues, failures and live processes; exit code 1 when something needs attention.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def status(*, json: Json = False) -> int:
         show_one(_details(found, problems), as_json=True)
         return 1 if problems else 0
     rows = [_row(queue) for queue in found.queues if _has_news(queue)]
-    show_rows(rows, _COLUMNS, as_json=False, nothing="Nothing is queued, runs or has failed.")
+    show_rows(rows, _COLUMNS, as_json=False, nothing="No execution is queued, running or failed.")
     say(f"Workers: {found.workers}. Scheduler: {ago(found.scheduler_seen_at) or 'never seen'}.")
     say(f"Messages to send: {found.outbox_backlog}. Oldest unsettled match: {_lag(found)}.")
     for problem in problems:
@@ -50,24 +50,24 @@ def status(*, json: Json = False) -> int:
 
 
 def _problems(found: OperationsStatus) -> Iterator[str]:
-    """What somebody should look at, with what to do."""
+    """What needs attention, with what to do."""
     if not found.workers:
-        yield "No worker was heard of in the last minute: start `palpite worker`."
+        yield "No worker was seen in the last minute: start `palpite worker`."
     seen = found.scheduler_seen_at
     if seen is None or (found.at - seen).total_seconds() > _SILENT:
-        yield "No scheduler is at work: start `palpite scheduler` (docs/runbooks/scheduler-down.md)."
+        yield "No scheduler is running: start `palpite scheduler` (docs/runbooks/scheduler-down.md)."
     for queue in found.queues:
         if queue.dead_letters:
             yield f"{queue.operation}: {queue.dead_letters} open dead letters (docs/runbooks/dead-letters.md)."
         if (queue.oldest_seconds or 0) > _LATE:
             waits = duration(queue.oldest_seconds)
-            yield f"{queue.operation}: the oldest job waits since {waits} (docs/runbooks/stuck-execution.md)."
+            yield f"{queue.operation}: the oldest job has waited for {waits} (docs/runbooks/stuck-execution.md)."
     for provider in found.providers:
         if provider.breaker is not BreakerState.CLOSED:
             again = f"at {provider.retry_at:%H:%M:%S}Z" if provider.retry_at else "with the next job"
-            yield f"{provider.provider} is not asked for now: {provider.reason}; again {again}."
+            yield f"{provider.provider} is not called for now: {provider.reason}; tried again {again}."
     if (found.settlement_lag_seconds or 0) > _UNSETTLED:
-        yield f"A match waits to be settled since {duration(found.settlement_lag_seconds)}."
+        yield f"A match has waited for its settlement for {duration(found.settlement_lag_seconds)}."
 
 
 def _has_news(queue: QueueStatus) -> bool:

@@ -4,5 +4,5 @@ from runtime.process import run_process
 
 
 def worker() -> None:
-    """Run the worker process: executions, the relay of the outbox, the projector."""
+    """Run the worker process: executions, and the projector of boards."""
     run_process("worker", "runtime.worker:run")

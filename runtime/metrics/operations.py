@@ -46,10 +46,10 @@ class OperationsMeters:
             "executions_ended_last_hour", "Executions that ended within the last hour", ["operation", "state"]
         )
         self._retries = gauge(
-            "retries_last_hour", "Tries beyond the first of executions that ended within the last hour", of_operation
+            "retries_last_hour", "Attempts beyond the first of executions that ended within the last hour", of_operation
         )
         self._backlog = gauge("outbox_backlog", "Messages that are due and not sent")
-        self._workers = gauge("workers", "Workers heard of in the last minute")
+        self._workers = gauge("workers", "Workers seen in the last minute")
         self._scheduler_age = gauge(
             "scheduler_age_seconds", "Time since a scheduler last looked for due slots, +Inf when none ever did"
         )

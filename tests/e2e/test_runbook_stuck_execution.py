@@ -66,7 +66,7 @@ async def test_each_command_does_what_the_page_says(
     async def is_well() -> bool:
         return (await typed(STATUS)).returncode == 0
 
-    assert "No worker was heard of" in (await typed(STATUS)).stdout
+    assert "No worker was seen" in (await typed(STATUS)).stdout
     assert str(stuck) in (await typed(LIST)).stdout
     assert "QUEUED" in (await typed(SHOW, stuck)).stdout
     await typed(CANCEL, stuck)

@@ -145,7 +145,7 @@ async def test_the_status_says_what_somebody_should_look_at(database: "PostgresD
     queues = {one["operation"]: one for one in json.loads(found.stdout)["queues"]}
 
     assert (done.returncode, found.returncode) == (1, 1)
-    assert "! No worker was heard of in the last minute: start `palpite worker`." in done.stdout
+    assert "! No worker was seen in the last minute: start `palpite worker`." in done.stdout
     assert "! SETTLE_PENDING: 1 open dead letters (docs/runbooks/dead-letters.md)." in done.stdout
     assert queues["SYNC_CURRENT_ROUND"]["queued"] == 1
     assert queues["SETTLE_PENDING"]["deadLetters"] == 1
