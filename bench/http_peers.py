@@ -58,7 +58,7 @@ class Plain(GraphQL[Any, Any]):
         contexts = self._parts.contexts
         credentials = Credentials(read_bearer(request.headers.get("authorization")), None)
         viewer, _ = await viewer_of(contexts.services.database, credentials)
-        return contexts.make(RequestFacts(new_id().hex, "", None, can_set_cookies=False), viewer)
+        return contexts.make(RequestFacts(new_id().hex, "", None), viewer)
 
 
 async def _strawberry(port: int) -> None:

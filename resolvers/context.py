@@ -60,7 +60,6 @@ class RequestFacts:
     address: str
     """Network address of the client, for rate limits."""
     user_agent: str | None
-    can_set_cookies: bool
 
 
 @dataclass(slots=True)

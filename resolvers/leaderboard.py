@@ -101,7 +101,9 @@ def _sizes(wanted: RowsWanted) -> tuple[int | None, int | None]:
 
 def _search(text: str | None) -> str | None:
     if text and (len(text) > LONGEST_SEARCH or not is_plain(text)):
-        raise InvalidInput(f"`search` has at most {LONGEST_SEARCH} characters, all to be seen.", field=("search",))
+        raise InvalidInput(
+            f"`search` must have at most {LONGEST_SEARCH} characters, and no control characters.", field=("search",)
+        )
     return text or None
 
 

@@ -133,7 +133,7 @@ async def managed_page(context: Context, *, search: str | None, first: int, afte
         InvalidInput: `search` holds what no name does.
     """
     if search is not None and not is_plain(search):
-        raise InvalidInput("`search` has no control characters.", field=("search",))
+        raise InvalidInput("`search` must not have control characters.", field=("search",))
     cursors = Cursors("admin.members", search)
     place = cursors.read(after, words, _member_id) if after is not None else None
     rows = await administration.page(context.database, search, first=page_size(first), after=place)

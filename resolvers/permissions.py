@@ -20,7 +20,6 @@ Rule = Callable[[Context, Mapping[str, Any]], Awaitable[None]]
 P = ParamSpec("P")
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
-Resolver = Callable[Concatenate[Context, P], Awaitable[T]]
 
 
 class Guarded(Protocol[P, T_co]):

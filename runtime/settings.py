@@ -14,6 +14,7 @@ from typing import Any, Literal, Self, TypeVar
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from integrations.openfootball.files import shipped_seasons
 from runtime.errors import SetupError
 
 PREFIX = "PALPITE_"
@@ -26,7 +27,6 @@ _PATTERNS = {
     "PALPITE_OBJECT_STORE": "an address like s3://bucket/folder",
     "PALPITE_S3_ENDPOINT": "an address like https://s3.example",
 }
-_SHIPPED_SEASONS = Path(__file__).resolve().parents[1] / "integrations" / "openfootball" / "seasons"
 
 Seconds = float
 _Kind = TypeVar("_Kind", bound="Settings")
@@ -61,7 +61,7 @@ class Settings(BaseSettings):
     public_url: str = Field(default_factory=_default_public_url, pattern=r"^https?://[^/\s]+(/[^\s]*)?$")
     secret: SecretStr | None = Field(default=None, min_length=32)
     cookie_secure: Literal["auto", "always", "never"] = "auto"
-    openfootball_dir: Path = _SHIPPED_SEASONS
+    openfootball_dir: Path = shipped_seasons()
 
     log_format: Literal["auto", "json", "text"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"

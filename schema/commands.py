@@ -196,7 +196,7 @@ class OperationInput:
         for name, operation in SCOPED_OPERATIONS.items():
             if scope := given(getattr(self, name)):
                 return domain.Command(operation, scope.target(camel_case(name)), {})
-        raise InvalidInput("Name one operation.", field=("operation",))
+        raise InvalidInput("Set exactly one operation.", field=("operation",))
 
 
 @strawberry.input(description="Input of `runOperation`.")

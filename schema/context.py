@@ -22,7 +22,7 @@ class ApiContext(Context):
 
     def for_all(self) -> Self:
         """A context with nobody as the viewer, for what is executed once for all."""
-        facts = replace(self.request, address="", user_agent=None, can_set_cookies=False)
+        facts = replace(self.request, address="", user_agent=None)
         return replace(self, request=facts, viewer=None, is_new_viewer=False, cookie=CookieChange(), answers=None)
 
 

@@ -352,5 +352,5 @@ class BoardInput:
             round_id=optional_id(self.round_id, ids.round_id, "round", "board", "roundId"),
         )
         if key == domain.BoardKey():
-            raise InvalidInput("Name a league, a tournament, or a round of one.", field=("board",))
+            raise InvalidInput("Set at least one of `leagueId`, `tournamentId` and `roundId`.", field=("board",))
         return key

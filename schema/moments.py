@@ -43,7 +43,7 @@ class BoardMomentInput:
             return AtTime(time)
         if (round_id := given(self.after_round_id)) is not None:
             return AfterRound(required(ids.round_id(round_id), "round", "asOf", "afterRoundId"))
-        raise InvalidInput("Name one moment.", field=("asOf",))
+        raise InvalidInput("Set exactly one of the fields of `asOf`.", field=("asOf",))
 
 
 AsOf = Annotated[

@@ -124,7 +124,8 @@ def refuse_removal(**values: object) -> None:
     Raises:
         Refused: some are null.
     """
-    removed = [Fault("INVALID_INPUT", "It must have one.", (name,)) for name, value in values.items() if value is None]
+    problem = "It cannot be null; leave it out to keep it."
+    removed = [Fault("INVALID_INPUT", problem, (name,)) for name, value in values.items() if value is None]
     if removed:
         raise Refused(removed)
 

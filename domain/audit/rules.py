@@ -3,7 +3,7 @@
 from domain.errors import Fault, InvalidInput
 
 REASON_LENGTH = range(3, 501)
-_PROBLEM = "Say why in 3 to 500 characters; it is kept in the audit log."
+_PROBLEM = "Give a reason of 3 to 500 characters; the audit log keeps it."
 _FIELD = ("reason",)
 
 

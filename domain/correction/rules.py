@@ -87,14 +87,14 @@ def digest_of(lines: Iterable[object]) -> str:
 def _contradictions(result: NewResult) -> list[Fault]:
     faults = []
     if result.regulation is None:
-        faults.append(_fault("Say the score after 90 minutes.", "regulation"))
+        faults.append(_fault("The score after 90 minutes is required.", "regulation"))
     elif result.after_extra_time is not None and (
         result.after_extra_time.home < result.regulation.home or result.after_extra_time.away < result.regulation.away
     ):
         words = "The score after extra time includes the goals of the 90 minutes; it cannot be lower."
         faults.append(_fault(words, "afterExtraTime"))
     if result.shoot_out is not None and result.shoot_out.home == result.shoot_out.away:
-        faults.append(_fault("A shoot-out has a winner.", "shootOut"))
+        faults.append(_fault("A shoot-out cannot end level.", "shootOut"))
     return faults
 
 

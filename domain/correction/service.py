@@ -19,7 +19,7 @@ from domain.settlement.rules import NewResult
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-_STALE = "Scores or results have moved since the dry run, or there was none: run it again and look at what it shows."
+_STALE = "Scores or results have changed since the dry run, or there was none: repeat it and send its digest."
 
 
 async def correct_result(

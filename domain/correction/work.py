@@ -53,7 +53,7 @@ class Made:
     """Whether it tells what members have guessed, and the match is open for guesses: nobody may know it yet."""
 
 
-_STALE = "Scores or results have moved since the dry run: run it again and look at what it shows."
+_STALE = "Scores or results have changed since the dry run: repeat it and send its digest."
 _OPEN = "The match is open for guesses: whom it pays is not shown before."
 _UNTOLD = Comparison(members_changed=0, points_moved=0, changes=(), digest="")
 Change = Callable[["AsyncConnection", Tournament], Awaitable[Made]]

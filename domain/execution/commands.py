@@ -36,7 +36,7 @@ async def cancel(
     async with database.begin() as connection:
         before = await _taken(connection, execution_id)
         if before.state not in LIVE:
-            raise WrongState(f"It is over already: {before.state}.")
+            raise WrongState(f"The execution has already ended: {before.state}.")
         after = before
         if before.cancel_requested_at is None:
             after = await store.write_cancel(connection, before)
@@ -75,7 +75,7 @@ async def retry(
     async with database.begin() as connection:
         old = await _taken(connection, execution_id)
         if old.state not in _CAN_RUN_AGAIN:
-            raise WrongState(f"Only what has failed or was cancelled can be retried; it is {old.state}.")
+            raise WrongState(f"Only a failed or cancelled execution can be retried; this one is {old.state}.")
         accepted = await accept_again(connection, old, actor_id=actor_id, reason=reason, request_id=request_id)
         replayed = await dead_letters.count_as_replayed(connection, old, by=actor_id, reason=reason)
         await audit.record(

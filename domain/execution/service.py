@@ -48,7 +48,7 @@ async def accept(
     """
     (target,) = await store.complete_targets(connection, [command.target])
     if target is None:
-        raise NotFound("What the command is about does not exist.")
+        raise NotFound("The target of the operation does not exist.")
     origin = Origin(trigger, request_id, actor_id, reason, schedule_id)
     asked = Asked(replace(command, target=target), origin)
     accepted = await _accept_one(connection, asked)
@@ -167,7 +167,7 @@ async def _accept(connection: "AsyncConnection", asked: Sequence[Asked]) -> list
             del waiting[key]
         if not waiting:
             return [outcomes[key] for key in keys]
-    raise Unavailable("The same command is being run again and again at this moment; try again.")
+    raise Unavailable("Too many equal commands came at once; try again.")
 
 
 async def _insert(connection: "AsyncConnection", asked: list[Asked]) -> list[Execution]:
@@ -181,7 +181,8 @@ async def _insert(connection: "AsyncConnection", asked: list[Asked]) -> list[Exe
 def _equal(command: Command, execution: Execution) -> Accepted | WrongState:
     if execution.params != command.params:
         return WrongState(
-            f"{execution.operation} of the same target is {execution.state} with other parameters; wait for its end."
+            f"{execution.operation} of the same target is {execution.state} with other parameters; "
+            "cancel it, or wait until it ends."
         )
     return Accepted(execution, True)
 

@@ -59,7 +59,7 @@ def locked() -> MatchLocked:
 
 
 def paused() -> MatchPaused:
-    return MatchPaused("The match has no date for now.")
+    return MatchPaused("The match has no date at present; it can be guessed once it has one.")
 
 
 def goal_faults(guess: GuessInput, path: tuple[str, ...]) -> list[Fault]:

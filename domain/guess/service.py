@@ -102,7 +102,7 @@ async def page_of_match(
     """
     async with database.read() as connection:
         if league_id is not None and not await league_store.read_roles(connection, viewer_id, [league_id]):
-            raise NotFound("No such league.", field=("leagueId",))
+            raise NotFound("There is no such league.", field=("leagueId",))
         return await store.page_of_match(connection, viewer_id, match_id, league_id=league_id, first=first, after=after)
 
 
@@ -136,7 +136,7 @@ async def _save(
 
 def _refusal(found: tuple[Match, bool] | None, path: tuple[str, ...]) -> DomainError | None:
     if found is None:
-        return NotFound("No such match.", field=(*path, "matchId"))
+        return NotFound("There is no such match.", field=(*path, "matchId"))
     match, joined = found
     return rules.refusal(match, joined=joined)
 

@@ -14,8 +14,6 @@ from sqlalchemy import (
 
 from domain.tables import Instant, Uuid, created_at, metadata, text
 
-PARTITIONS = 8
-
 tournament_members = Table(
     "tournament_members",
     metadata,

@@ -6,7 +6,6 @@ Keys are the provider's names of things, stable from one reading to the next. Al
 import json
 from dataclasses import dataclass, is_dataclass
 from datetime import datetime
-from enum import StrEnum
 from hashlib import sha256
 
 from domain.match.model import Goals, KickOffPrecision, MatchStatus, ResultKind
@@ -116,34 +115,6 @@ class TournamentSnapshot:
     matches: tuple[MatchSnapshot, ...]
     standings: tuple[StandingsGroupSnapshot, ...]
     rejections: tuple[Rejection, ...]
-
-
-class SnapshotPart(StrEnum):
-    """The parts that are applied, each by an operation of its own."""
-
-    TOURNAMENT = "TOURNAMENT"
-    ROUNDS = "ROUNDS"
-    TEAMS = "TEAMS"
-    MATCHES = "MATCHES"
-    STANDINGS = "STANDINGS"
-
-
-_HEADER = ("provider", "competition", "season", "label", "season_label", "mode", "standings_mode", "time_zone")
-
-
-def part_hash(snapshot: TournamentSnapshot, part: SnapshotPart) -> str:
-    """Hash of what one operation would apply: equal hashes mean that nothing changed. Rejections do not count."""
-    match part:
-        case SnapshotPart.TOURNAMENT:
-            return content_hash(tuple(getattr(snapshot, name) for name in _HEADER))
-        case SnapshotPart.ROUNDS:
-            return content_hash(snapshot.rounds)
-        case SnapshotPart.TEAMS:
-            return content_hash(snapshot.teams)
-        case SnapshotPart.MATCHES:
-            return content_hash(snapshot.matches)
-        case SnapshotPart.STANDINGS:
-            return content_hash(snapshot.standings)
 
 
 def content_hash(content: object) -> str:

@@ -136,11 +136,11 @@ def invite_faults(role: LeagueRole, max_uses: int | None, *, expired: bool) -> l
     """All that is wrong with a new invite."""
     faults = []
     if role is LeagueRole.ADMIN:
-        faults.append(_fault("role", "An invite makes members or viewers, not admins."))
+        faults.append(_fault("role", "An invite can make members or viewers, not admins."))
     if expired:
-        faults.append(_fault("expiresAt", "An invite ends in the future."))
+        faults.append(_fault("expiresAt", "`expiresAt` must be in the future."))
     if max_uses is not None and not 1 <= max_uses <= MOST_INVITE_USES:
-        faults.append(_fault("maxUses", f"An invite is for 1 to {MOST_INVITE_USES} people."))
+        faults.append(_fault("maxUses", f"An invite can be used 1 to {MOST_INVITE_USES} times."))
     return faults
 
 

@@ -186,7 +186,7 @@ async def _enter(
 async def _check_leagues(connection: "AsyncConnection", member_id: MemberId, limits: LeagueLimits) -> None:
     """Refuse one league too many. With the member's row locked, so that two at once are counted one after the other."""
     if await store.count_leagues(connection, member_id) >= limits.leagues:
-        raise LimitReached(f"You are in {limits.leagues} leagues, which is the most.")
+        raise LimitReached(f"You are in {limits.leagues} leagues, the most that is allowed.")
 
 
 async def _read_one(connection: "AsyncConnection", member_id: MemberId, league_id: LeagueId) -> League:

@@ -35,11 +35,6 @@ def day_of(now: datetime, zone: ZoneInfo) -> tuple[datetime, datetime]:
     return _midnight(today, zone), _midnight(today + timedelta(days=1), zone)
 
 
-def kick_off_position(match: Match) -> tuple[datetime | None, MatchId]:
-    """Where a match stands in lists by kick-off."""
-    return match.kick_off, match.id
-
-
 def lock_position(match: Match) -> tuple[datetime, MatchId] | None:
     """Where an open match stands in lists by lock; one whose time is not known yet stands at the start of its day."""
     when = match.lock_at or match.kick_off

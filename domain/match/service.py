@@ -27,7 +27,7 @@ async def page_of_tournament(
 ) -> tuple[list[Match], int]:
     """Matches of a tournament, or of one of its rounds, by kick-off, those without a date last.
 
-    Up to `first` + 1 of those after `after` (see `rules.kick_off_position`), and how many there are in all.
+    Up to `first` + 1 of those after `after` (kick-off and id of a match), and how many there are in all.
     """
     async with database.read() as connection:
         return await store.page_of_tournament(

@@ -69,7 +69,7 @@ def email_faults(email: str) -> list[Fault]:
     if len(email) > LONGEST_EMAIL:
         return [_fault("email", f"An e-mail address has at most {LONGEST_EMAIL} characters.")]
     if _EMAIL.fullmatch(email) is None or not is_plain(email):
-        return [_fault("email", "This is not an e-mail address.")]
+        return [_fault("email", "This is not a valid e-mail address.")]
     return []
 
 
@@ -77,7 +77,7 @@ def password_faults(password: str, *, email: str, nick_name: str) -> list[Fault]
     if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
         return [_fault("password", f"A password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters.")]
     if not is_plain(password):
-        return [_fault("password", "A password has no control characters.")]
+        return [_fault("password", "A password must not have control characters.")]
     folded = password.lower()
     if folded in _LEAKED or len(set(folded)) == 1:
         return [_fault("password", "This password is known from leaks: choose another.")]
@@ -90,12 +90,16 @@ def nick_name_faults(nick_name: str) -> list[Fault]:
     if not SHORTEST_NICK_NAME <= len(nick_name) <= LONGEST_NICK_NAME:
         return [_fault("nickName", f"A nick name has {SHORTEST_NICK_NAME} to {LONGEST_NICK_NAME} characters.")]
     if not is_plain(nick_name):
-        return [_fault("nickName", "A nick name has no control characters.")]
+        return [_fault("nickName", "A nick name must not have control characters.")]
     return []
 
 
 def time_zone_faults(time_zone: str) -> list[Fault]:
-    return [] if is_time_zone(time_zone) else [_fault("timeZone", "There is no such IANA time zone.")]
+    return (
+        []
+        if is_time_zone(time_zone)
+        else [_fault("timeZone", "This is not an IANA time zone such as `Europe/Lisbon`.")]
+    )
 
 
 def is_time_zone(name: str) -> bool:

@@ -130,8 +130,3 @@ async def postpone(connection: "AsyncConnection", ids: list[int], *, error: str,
         .where(among(outbox.c.id, ids))
         .values(attempts=outbox.c.attempts + 1, last_error=error[:500], not_before=due)
     )
-
-
-async def backlog(connection: "AsyncConnection") -> int:
-    """Messages committed and not sent."""
-    return (await connection.execute(select(func.count()).select_from(outbox))).scalar_one()

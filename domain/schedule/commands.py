@@ -128,7 +128,7 @@ async def _active_or_paused(connection: "AsyncConnection", schedule_id: Schedule
     if schedule is None:
         raise NotFound("There is no such schedule.", field=("scheduleId",))
     if schedule.status is ScheduleStatus.RETIRED:
-        raise WrongState("The schedule is retired; make a new one.")
+        raise WrongState("The schedule is retired; create a new one.")
     return schedule
 
 
@@ -165,7 +165,7 @@ def _cron_faults(cron: str | None, time_zone: str, now: datetime) -> list[Fault]
 
 async def _target_faults(connection: "AsyncConnection", target: Target | None) -> list[Fault]:
     if target is None:
-        return [Fault("NOT_FOUND", "What the operation is about does not exist.", ("operation",))]
+        return [Fault("NOT_FOUND", "The target of the operation does not exist.", ("operation",))]
     problem = await problem_of_target(connection, target)
     return [] if problem is None else [rules.fault("operation", problem)]
 

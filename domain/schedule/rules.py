@@ -27,19 +27,19 @@ def change_faults(schedule: Schedule, change: ScheduleChange, now: datetime) -> 
     """All that is wrong with a change but its cron expression."""
     faults = []
     if schedule.cron is None and change.cron not in {KEPT, None}:
-        faults.append(fault("cron", "A one-time schedule has no cron expression; give `runAt`."))
+        faults.append(fault("cron", "A one-time schedule cannot have a cron expression; set `runAt`."))
     if schedule.cron is not None and change.cron is None:
-        faults.append(fault("cron", "A recurring schedule has a cron expression."))
+        faults.append(fault("cron", "A recurring schedule needs a cron expression."))
     if schedule.run_at is None and change.run_at not in {KEPT, None}:
-        faults.append(fault("runAt", "A recurring schedule has no single time; give `cron`."))
+        faults.append(fault("runAt", "A recurring schedule cannot have `runAt`; set `cron`."))
     elif schedule.run_at is not None:
         faults += _new_moment_faults(schedule, change, now)
     if change.time_zone is None:
-        faults.append(fault("timeZone", "A schedule has a time zone."))
+        faults.append(fault("timeZone", "A schedule needs a time zone."))
     elif not isinstance(change.time_zone, Kept):
         faults += time_zone_faults(change.time_zone)
     if change.status is None:
-        faults.append(fault("status", "A schedule has a status."))
+        faults.append(fault("status", "A schedule needs a status."))
     return faults
 
 
@@ -62,14 +62,14 @@ def fault(field: str, message: str) -> Fault:
 def _new_moment_faults(schedule: Schedule, change: ScheduleChange, now: datetime) -> list[Fault]:
     """Of a one-time schedule. Resumed, it needs a time that is still to come."""
     if change.run_at is None:
-        return [fault("runAt", "A one-time schedule has a time.")]
+        return [fault("runAt", "A one-time schedule needs `runAt`.")]
     if isinstance(change.run_at, datetime):
         return _moment_faults(change.run_at, now)
     resumed = schedule.status is ScheduleStatus.PAUSED and change.status is ScheduleStatus.ACTIVE
     if resumed and schedule.run_at is not None and schedule.run_at <= now:
-        return [fault("runAt", "Its time has passed while it was paused; give it a new one.")]
+        return [fault("runAt", "`runAt` passed while the schedule was paused; set a new one.")]
     return []
 
 
 def _moment_faults(moment: datetime, now: datetime) -> list[Fault]:
-    return [] if moment > now else [fault("runAt", "A schedule runs in the future.")]
+    return [] if moment > now else [fault("runAt", "`runAt` must be in the future.")]

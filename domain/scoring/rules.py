@@ -159,7 +159,7 @@ def weights_of(given: Iterable[tuple[GuessFact, int]]) -> Weights:
 def _weight_faults(given: tuple[tuple[GuessFact, int], ...]) -> list[Fault]:
     faults = []
     if len(given) > len(GuessFact):
-        faults.append(_fault(f"There are {len(GuessFact)} facts.", "weights"))
+        faults.append(_fault(f"Give at most {len(GuessFact)} weights, one for each fact.", "weights"))
     seen = set()
     for place, (fact, points) in enumerate(given):
         if fact in seen:

@@ -65,7 +65,7 @@ async def _faults(connection: "AsyncConnection", found: Tournament, changed: Tou
     if rules.source_of(changed) != rules.source_of(found) and await store.has_source(
         connection, rules.source_of(changed)
     ):
-        faults.append(Fault("INVALID_INPUT", "Another tournament comes from there.", ("source",)))
+        faults.append(Fault("INVALID_INPUT", "Another tournament already has this source.", ("source",)))
     if changed.ruleset_id == found.ruleset_id:
         return faults
     if not await read_rulesets(connection, [changed.ruleset_id]):

@@ -35,7 +35,7 @@ def change_faults(change: TournamentChange) -> list[Fault]:
     if change.source is not None:
         named = {"competition": change.source.competition, "season": change.source.season}
         faults += [
-            _fault(f"It has 1 to {LONGEST_NAME} characters, on one line.", "source", name)
+            _fault(f"This needs 1 to {LONGEST_NAME} characters, on one line.", "source", name)
             for name, value in named.items()
             if not _is_name(value, LONGEST_NAME)
         ]

@@ -85,7 +85,7 @@ async def join(database: Database, member_id: MemberId, tournament_id: Tournamen
     """
     async with database.begin() as connection:
         if not await store.read_tournaments(connection, [tournament_id]):
-            raise NotFound("No such tournament.", field=("tournamentId",))
+            raise NotFound("There is no such tournament.", field=("tournamentId",))
         if await store.join_many(connection, member_id, [tournament_id]):
             act = Act("joinTournament", member_id, request_id, subject_kind="TOURNAMENT", subject_id=tournament_id)
             await audit.record(connection, act)

@@ -66,12 +66,3 @@ def read_bytes(path: Path) -> bytes:
         raise ProviderNotFound(f"no file {path.parent.name}/{path.name} in {path.parent.parent}") from error
     except OSError as error:
         raise ProviderUnavailable(f"cannot read {path}: {error.strerror}") from error
-
-
-def list_seasons(folder: Path) -> list[tuple[str, str]]:
-    """(season, competition) of every file in the folder, in order."""
-    return sorted(
-        (path.parent.name, path.stem)
-        for path in folder.glob("*/*.json")
-        if is_competition(path.stem) and _SAFE_NAME.fullmatch(path.parent.name)
-    )

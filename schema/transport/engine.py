@@ -97,7 +97,10 @@ class Engine:
             raise RequestRefused(Kind.DOCUMENT, values)
         cost = cost_of(plan, values.coerced)
         if cost > self.limits.cost:
-            raise too_complex(f"An answer may have {self.limits.cost} objects; this could have {cost}.")
+            most = self.limits.cost
+            raise too_complex(
+                f"An answer may have at most {most} objects, this one could have {cost}: ask for smaller pages."
+            )
         sharing = prepared.sharing[node.name.value if node.name else None]
         query = _query(request, node, sharing, cost) if sharing is not None else None
         return Operation(
@@ -111,7 +114,9 @@ class Engine:
                 executed = self.executor(operation, context).execute_operation()
                 result = cast("ExecutionResult", await executed if isawaitable(executed) else executed)
         except TimeoutError:
-            late = Unavailable(f"The answer took more than {self.limits.request_seconds:g} seconds.")
+            late = Unavailable(
+                f"The answer took more than {self.limits.request_seconds:g} seconds; ask for less, or try again."
+            )
             return {"errors": self.errors.write_exception(late, context.request.id), "data": None}
         return self.answer(result, context)
 
@@ -169,7 +174,7 @@ class Engine:
 
     def _prepare(self, text: str) -> Prepared:
         if len(text.encode("utf-8", "replace")) > self.limits.document:
-            raise too_complex(f"A document may have {self.limits.document} bytes.")
+            raise too_complex(f"A document may have at most {self.limits.document} bytes.")
         document = self._parse(Source(text, "document"))
         check_size(document, self.limits)
         errors = validate(self._schema, document, specified_rules, self.limits.errors, hide_suggestions=True)
@@ -218,7 +223,7 @@ def _parts(operation: Operation, context: ApiContext) -> Parts | None:
 
 def _not_here(kind: OperationType) -> str:
     if kind is OperationType.MUTATION:
-        return "Mutations only by POST."
+        return "Send mutations by POST."
     if kind is OperationType.SUBSCRIPTION:
-        return "Subscriptions only over a websocket or by server-sent events."
+        return "Subscribe over a websocket or by server-sent events."
     return "This operation is not allowed here."

@@ -92,7 +92,7 @@ class ErrorWriter:
             return [self._entry(error, error.message, code, request_id)]
         if self._is_outage(cause):
             _log.warning("outage", extra={"error": repr(cause)})
-            message = "A part that this needs is down for now; try again soon."
+            message = "A server that this needs is unavailable; try again soon."
             return [self._entry(error, message, Unavailable.code, request_id)]
         _log.error("unexpected error", exc_info=cause, extra={"requestId": request_id, "path": _place(error)})
         message = f"Unexpected error; it is logged under the request id {request_id}."

@@ -68,7 +68,7 @@ class HttpEndpoint:
 
     async def _respond(self, request: Request, answer: "Answer") -> Response:
         if media_type(request.headers.get("accept")) is None:
-            raise refused(Kind.NOT_ACCEPTABLE, f"Answers are {GRAPHQL_JSON} or {JSON}.")
+            raise refused(Kind.NOT_ACCEPTABLE, f"Answers are {GRAPHQL_JSON} or {JSON}; accept one of them.")
         parsed = await self._parse(request)
         context = await self._context(request, answer)
         operation = self._engine.prepare(parsed, allowed(request.method))
@@ -102,7 +102,7 @@ class HttpEndpoint:
         limits = self._engine.limits
         if request.method in _READING:
             if len(request.url.query) > limits.body:
-                raise refused(Kind.TOO_LARGE, f"A request may have {limits.body} bytes.")
+                raise refused(Kind.TOO_LARGE, f"A request may have at most {limits.body} bytes.")
             return read_query_string(request.query_params, limits)
         _require_json(request.headers)
         return read_request(read_json(await self._body(request), limits))
@@ -114,7 +114,7 @@ class HttpEndpoint:
                 async for chunk in request.stream():
                     body += chunk
                     if len(body) > most:
-                        raise refused(Kind.TOO_LARGE, f"A request may have {most} bytes.")
+                        raise refused(Kind.TOO_LARGE, f"A request may have at most {most} bytes.")
         except TimeoutError as problem:
             raise refused(Kind.SLOW, "The request took too long to arrive.") from problem
         return bytes(body)
@@ -136,7 +136,6 @@ class HttpEndpoint:
             id=answer.request_id,
             address=request.client.host if request.client else "",
             user_agent=request.headers.get("user-agent"),
-            can_set_cookies=True,
         )
         context = self._contexts.make(facts, viewer, is_new_viewer=True)
         answer.cookie, answer.session_ended = context.cookie, ended
@@ -153,7 +152,7 @@ class HttpEndpoint:
             return
         is_by_token = request.headers.get("authorization") is not None
         if not is_by_token and is_foreign(request.headers, self._contexts.services.public_url):
-            raise refused(Kind.FORBIDDEN, "Pages of other sites may not do this.", ErrorCode.FORBIDDEN)
+            raise refused(Kind.FORBIDDEN, "Requests from pages of other sites are refused.", ErrorCode.FORBIDDEN)
 
 
 class Answer:
@@ -219,7 +218,7 @@ def _require_json(headers: Headers) -> None:
     if kind != JSON or any(charset not in ("utf-8", "utf8") for charset in charsets):
         raise refused(Kind.MEDIA_TYPE, f"Send {JSON} in UTF-8.")
     if headers.get("content-encoding", "identity") != "identity":
-        raise refused(Kind.MEDIA_TYPE, "Send the body as it is, not compressed.")
+        raise refused(Kind.MEDIA_TYPE, "Send the body uncompressed.")
 
 
 def _status(kind: Kind, media: str) -> int:

@@ -50,9 +50,9 @@ def scan(source: Source, limits: Limits) -> None:
             raise refused(Kind.DOCUMENT, "Text must not have NUL characters.")
         nesting += (kind in _OPEN) - (kind in _CLOSE)
         if tokens > limits.tokens:
-            raise too_complex(f"A document may have {limits.tokens} tokens.")
+            raise too_complex(f"A document may have at most {limits.tokens} tokens.")
         if nesting > limits.nesting:
-            raise too_complex(f"A document may be nested {limits.nesting} deep.")
+            raise too_complex(f"A document may be nested at most {limits.nesting} deep.")
 
 
 def check_size(document: DocumentNode, limits: Limits) -> None:
@@ -88,7 +88,7 @@ def _check_operation(
 
 def _require(found: int, most: int, what: str) -> None:
     if found > most:
-        raise too_complex(f"A document may have {most} {what}.")
+        raise too_complex(f"A document may have at most {most} {what}.")
 
 
 class _Sizes:

@@ -79,7 +79,7 @@ def _check_values(value: object, limits: Limits) -> None:
     layer = [value]
     for _ in range(limits.nesting + 1):
         if any(isinstance(item, list) and len(item) > limits.list_items for item in layer):
-            raise refused(Kind.MALFORMED, f"A list may have {limits.list_items} items.")
+            raise refused(Kind.MALFORMED, f"A list may have at most {limits.list_items} items.")
         if any(isinstance(item, str) and "\0" in item for item in layer):
             raise refused(Kind.MALFORMED, "Text must not have NUL characters.")
         layer = [item for outer in layer for item in _items(outer)]

@@ -139,7 +139,7 @@ class Socket:
         if text is None:
             raise BadMessage("Messages must be text")
         if len(text) > self._engine.limits.message:
-            raise BadMessage(f"A message may have {self._engine.limits.message} bytes")
+            raise BadMessage(f"A message may have at most {self._engine.limits.message} bytes")
         return str(text)
 
     async def _handle(self, message: Message) -> None:
@@ -177,7 +177,7 @@ class Socket:
         if ended:
             raise Closing(Close.UNAUTHORIZED, "The session has ended")
         if viewer is not None and not self._connections.admit(viewer.account.id):
-            raise Closing(Close.TRY_LATER, f"A member may have {self._connections.most_a_member} connections")
+            raise Closing(Close.TRY_LATER, f"A member may have at most {self._connections.most_a_member} connections")
         self._viewer = viewer
         self._is_acknowledged = True
         self._live_no_longer_than(self._times.life)
@@ -198,7 +198,7 @@ class Socket:
             raise Closing(Close.ID_IN_USE, f"Subscriber for {message.id} already exists")
         if len(self._operations) >= self._engine.limits.operations_a_socket:
             most = self._engine.limits.operations_a_socket
-            refusal = refused(Kind.DOCUMENT, f"A socket may have {most} operations.", ErrorCode.LIMIT_REACHED)
+            refusal = refused(Kind.DOCUMENT, f"A socket may have at most {most} operations.", ErrorCode.LIMIT_REACHED)
             await self._send(self._ending(message.id, refusal, self._next_request_id()))
             return
         known = self._streams.find(message.request)
@@ -259,7 +259,6 @@ class Socket:
             id=request_id,
             address=client[0] if client else "",
             user_agent=self._channel.header(b"user-agent"),
-            can_set_cookies=False,
         )
         return self._contexts.make(facts, self._viewer)
 

@@ -191,7 +191,7 @@ class EventStream(Response):
             return
         member = context.viewer.account.id if context.viewer else None
         if member is not None and not self._connections.admit(member):
-            raise LimitReached(f"A member may have {self._connections.most_a_member} connections.")
+            raise LimitReached(f"A member may have at most {self._connections.most_a_member} connections.")
         try:
             await self._follow(outlet, asked, context)
         finally:

@@ -205,6 +205,6 @@ class Rendering:
 
     def _prepare(self) -> tuple[ApiContext, NativeExecutor]:
         asked = self._asked
-        facts = RequestFacts(id=asked.request.id, address="", user_agent=None, can_set_cookies=False)
+        facts = RequestFacts(id=asked.request.id, address="", user_agent=None)
         context = ApiContext(services=asked.services, request=facts, viewer=None, hub=asked.hub)
         return context, self._engine.executor(self._operation, context)

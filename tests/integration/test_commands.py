@@ -138,7 +138,7 @@ async def test_what_is_over_cannot_be_cancelled(database: "PostgresDatabase", st
     await end(database, await claimed(database, accepted.execution.id), state, failure)
     before = await read_one(database, accepted.execution.id)
 
-    with pytest.raises(WrongState, match=f"over already: {state}"):
+    with pytest.raises(WrongState, match=f"already ended: {state}"):
         await cancel(database, before.id)
     assert await read_one(database, before.id) == before
     assert await acts(database) == []
@@ -310,7 +310,7 @@ async def test_what_lives_or_is_done_cannot_be_retried(database: "PostgresDataba
     if state is ExecutionState.COMPLETED:
         await end(database, execution, state)
 
-    with pytest.raises(WrongState, match=f"it is {state}"):
+    with pytest.raises(WrongState, match=f"this one is {state}"):
         await retry(database, accepted.execution.id)
     assert len(await messages(database, "JOB")) == 1
 

@@ -285,9 +285,9 @@ async def test_what_is_resolved_stays_so(database: "PostgresDatabase") -> None:
     second = await discard(database, discarded)
 
     for letter, word in ((replayed, "REPLAYED"), (discarded, "DISCARDED")):
-        with pytest.raises(WrongState, match=f"It is {word} already"):
+        with pytest.raises(WrongState, match=f"already {word}"):
             await replay(database, letter)
-        with pytest.raises(WrongState, match=f"It is {word} already"):
+        with pytest.raises(WrongState, match=f"already {word}"):
             await discard(database, letter)
     assert await dead_letters.read(database, [first.id, second.id]) == {first.id: first, second.id: second}
     assert len(await live_executions(database)) == 1

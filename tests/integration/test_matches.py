@@ -11,7 +11,7 @@ from sqlalchemy import insert, update
 from domain.ids import MatchId, RoundId, TournamentId, new_id
 from domain.match import service
 from domain.match.model import Goals, KickOffPrecision, Match, MatchStatus, ResultKind, ResultState
-from domain.match.rules import MatchScope, kick_off_position, lock_position
+from domain.match.rules import MatchScope, lock_position
 from domain.match.tables import match_results
 from domain.settlement.tables import settlements
 from domain.tournament import store as tournament_store
@@ -153,7 +153,7 @@ async def test_matches_of_a_tournament_by_kick_off(database: PostgresDatabase, f
             if len(found) <= first:
                 assert total == len(seen)
                 return seen
-            after = kick_off_position(found[first - 1])
+            after = (found[first - 1].kick_off, found[first - 1].id)
 
     assert await walk() == [g, b, e, f, c, a, d]
     assert await walk(round_id=made.rounds[0]) == [g, e, c, a]
@@ -172,7 +172,7 @@ async def test_matches_of_a_day_are_those_of_joined_tournaments(database: Postgr
     assert ([match.id for match in found], total) == ([*made.matches[1:3]], 2)
     found, total = await service.matches_today(database, ana, start, end, 1)
     assert ([match.id for match in found], total) == ([*made.matches[1:3]], 2)
-    found, total = await service.matches_today(database, ana, start, end, 1, kick_off_position(found[0]))
+    found, total = await service.matches_today(database, ana, start, end, 1, (found[0].kick_off, found[0].id))
     assert ([match.id for match in found], total) == ([made.matches[2]], 2)
 
 

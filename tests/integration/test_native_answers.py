@@ -102,7 +102,7 @@ class Place:
 
     async def context(self) -> ApiContext:
         viewer, _ = await viewer_of(self.parts.database, Credentials(self.token, None))
-        return self.parts.contexts.make(RequestFacts("mine", "", None, can_set_cookies=False), viewer)
+        return self.parts.contexts.make(RequestFacts("mine", "", None), viewer)
 
     async def both(self, document: str, variables: dict[str, Any]) -> dict[str, Any]:
         """The answer, the same natively and plainly."""

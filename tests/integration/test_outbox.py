@@ -59,7 +59,7 @@ async def put_jobs(database: "PostgresDatabase", *numbers: int) -> None:
 
 async def backlog(database: "PostgresDatabase") -> int:
     async with database.read() as connection:
-        return await store.backlog(connection)
+        return (await connection.execute(select(func.count()).select_from(outbox))).scalar_one()
 
 
 async def test_what_is_committed_is_sent_once_and_removed(database: "PostgresDatabase") -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from domain.ingestion.snapshot import MatchSnapshot, Rejection, TournamentSnapshot
+from integrations.openfootball.files import is_competition
 from integrations.openfootball.mapping import Season, Source, map_season
 from integrations.openfootball.parse import parse_file
 from integrations.openfootball.provider import OpenFootballProvider
@@ -15,6 +16,11 @@ DATA = Path(__file__).parents[1] / "data" / "openfootball"
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
 JsonObject = dict[str, Any]
+
+
+def list_seasons(folder: Path) -> list[tuple[str, str]]:
+    """(season, competition) of every file in the folder, in order."""
+    return sorted((path.parent.name, path.stem) for path in folder.glob("*/*.json") if is_competition(path.stem))
 
 
 async def read_real(competition: str, season: str) -> TournamentSnapshot:

@@ -18,21 +18,18 @@ class Events:
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
     buffer: bytes = b""
-    comments: int = 0
     is_over: bool = False
 
     async def event(self, seconds: float = 10) -> tuple[str, Any]:
-        """The next event, its name and its data; comments are counted. ("end", None) when the answer ends."""
+        """The next event, its name and its data; comments are passed over. ("end", None) when the answer ends."""
         async with asyncio.timeout(seconds):
             while True:
                 block, found, rest = self.buffer.partition(b"\n\n")
                 if found:
                     self.buffer = rest
-                    if block.startswith(b":"):
-                        self.comments += 1
-                        continue
-                    return _parsed(block)
-                if not await self._more():
+                    if not block.startswith(b":"):
+                        return _parsed(block)
+                elif not await self._more():
                     return "end", None
 
     async def data(self, seconds: float = 10) -> Any:

@@ -98,7 +98,7 @@ async def _open_one(connection: "AsyncConnection", dead_letter_id: DeadLetterId)
         letter = await store.of_execution(connection, found.execution_id)
         if execution is not None and letter is not None:
             if letter.resolution is not None:
-                raise WrongState(f"It is {letter.resolution} already.")
+                raise WrongState(f"The dead letter is already {letter.resolution}.")
             return letter, execution
     raise NotFound("There is no such dead letter.", field=("deadLetterId",))
 

@@ -76,7 +76,7 @@ async def dismiss(
             await lock_matches(connection, [found.match_id])
             found = await _find(connection, tournament_id, key)
         if found is None:
-            raise NotFound("There is no such problem, or not any more.", field=_FIELD)
+            raise NotFound("There is no such problem, or it no longer exists.", field=_FIELD)
         if found.pending_id is not None:
             await dismiss_pending(connection, found.pending_id, actor_id)
         else:

@@ -63,7 +63,7 @@ async def leave(database: Database, member_id: MemberId, league_id: LeagueId, re
     async with database.begin() as connection:
         league = await as_member(connection, member_id, league_id)
         if league.founder_id == member_id:
-            raise LastAdmin("You are the founder: hand the league to another member, or delete it.")
+            raise LastAdmin("You are the founder: transfer the league to another member, or delete it.")
         membership = await store.membership_of(connection, league_id, member_id)
         assert membership is not None
         await _end(connection, membership, LeftCause.LEFT)
@@ -86,7 +86,7 @@ async def remove(
         membership = await _found(connection, league_id, membership_id)
         _check_not_founder(league, membership)
         if membership.member_id == viewer_id:
-            raise InvalidInput("To go yourself, leave the league.", field=(_FIELD,))
+            raise InvalidInput("You cannot remove yourself; leave the league instead.", field=(_FIELD,))
         await _end(connection, membership, LeftCause.REMOVED)
         before = shown_membership(membership)
         await record(connection, "removeLeagueMember", viewer_id, league_id, request_id, before=before)
@@ -158,7 +158,7 @@ async def _found(
 
 def _check_not_founder(league: League, membership: LeagueMembership) -> None:
     if membership.member_id == league.founder_id:
-        raise LastAdmin("The founder stays an admin until the league is handed on.", field=(_FIELD,))
+        raise LastAdmin("The founder must be an admin; transfer the league first.", field=(_FIELD,))
 
 
 async def _end(connection: "AsyncConnection", membership: LeagueMembership, cause: LeftCause) -> None:

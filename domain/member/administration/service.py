@@ -52,7 +52,7 @@ async def change_role(
         if found.platform_role is role:
             return found
         if admins == {member_id}:
-            raise LastAdmin("Nobody else is a platform admin.", field=("memberId",))
+            raise LastAdmin("This is the last platform admin; promote another member first.", field=("memberId",))
         await set_platform_role(connection, member_id, role)
         act = Act("changePlatformRole", actor_id, request_id, "MEMBER", member_id, reason)
         before, after = {"platformRole": found.platform_role.value}, {"platformRole": role.value}

@@ -3,20 +3,27 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import groupby
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from domain.ingestion.errors import ProviderBadData
-from domain.ingestion.snapshot import SnapshotPart, TournamentSnapshot, part_hash
+from domain.ingestion.snapshot import TournamentSnapshot
 from domain.match.model import Goals, KickOffPrecision, MatchStatus, ResultKind
 from domain.tournament.model import RoundKind, TournamentMode
-from integrations.openfootball.files import list_seasons
 from integrations.openfootball.parse import RawGroup
 from integrations.openfootball.rounds import read_round
 from integrations.openfootball.zones import COMPETITIONS, COUNTRIES, WORLD_CUPS, zone_of
-from tests.support.openfootball import DATA, JsonObject, a_match, first_match, map_content, map_matches, real_json
+from tests.support.openfootball import (
+    DATA,
+    JsonObject,
+    a_match,
+    first_match,
+    list_seasons,
+    map_content,
+    map_matches,
+    real_json,
+)
 
 
 def nested(content: JsonObject) -> JsonObject:
@@ -315,23 +322,6 @@ def test_keys_are_stable_text() -> None:
 
     assert match.key == "en.1/2024-25/1/Arsenal FC/Everton FC"
     assert (match.home_team_key, match.away_team_key) == ("en.1/Arsenal FC", "en.1/Everton FC")
-
-
-@pytest.mark.parametrize(
-    ("change", "part"),
-    [
-        ({"score": {"ft": [2, 2]}}, {SnapshotPart.MATCHES, SnapshotPart.STANDINGS}),
-        ({"time": "17:30"}, {SnapshotPart.MATCHES}),
-        ({"team2": "Chelsea FC"}, {SnapshotPart.MATCHES, SnapshotPart.STANDINGS, SnapshotPart.TEAMS}),
-        ({"round": "Matchday 2"}, {SnapshotPart.MATCHES, SnapshotPart.ROUNDS}),
-        ({}, set()),
-    ],
-)
-def test_the_hash_of_a_part_changes_with_that_part_alone(change: dict[str, Any], part: set[SnapshotPart]) -> None:
-    before = map_matches(a_match()).snapshot
-    after = map_matches(a_match(**change)).snapshot
-
-    assert {name for name in SnapshotPart if part_hash(before, name) != part_hash(after, name)} == part
 
 
 # World Cup 1982: two group stages, the second of them in groups of three, where a team rests on each matchday.

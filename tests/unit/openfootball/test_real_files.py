@@ -11,8 +11,8 @@ import pytest
 from domain.ingestion.snapshot import MatchSnapshot, StandingSnapshot, TournamentSnapshot
 from domain.match.model import Goals, KickOffPrecision, MatchStatus, ResultKind
 from domain.tournament.model import Provider, RoundKind, StandingsMode, TournamentMode
-from integrations.openfootball.files import list_seasons, shipped_seasons
-from tests.support.openfootball import DATA, read_real, real_json
+from integrations.openfootball.files import shipped_seasons
+from tests.support.openfootball import DATA, list_seasons, read_real, real_json
 
 LEAGUE = TournamentMode.REGULAR_SEASON
 CUP = TournamentMode.REGULAR_SEASON_AND_KNOCKOUT

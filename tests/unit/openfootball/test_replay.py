@@ -12,11 +12,10 @@ from hypothesis import strategies as st
 
 from domain.ingestion.snapshot import MatchSnapshot, TournamentSnapshot
 from domain.match.model import Goals, KickOffPrecision, MatchStatus, ResultKind
-from integrations.openfootball.files import list_seasons
 from integrations.openfootball.mapping import Season
 from integrations.openfootball.replay import MATCH_SHARE, MAX_SPREAD, ReplayPlan
 from integrations.openfootball.zones import zone_of
-from tests.support.openfootball import DATA, JsonObject, a_match, map_content, real_json
+from tests.support.openfootball import DATA, JsonObject, a_match, list_seasons, map_content, real_json
 
 START = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
