@@ -1,6 +1,7 @@
 """GraphQL over HTTP: POST with JSON, GET for queries; answers by the GraphQL-over-HTTP document."""
 
 import asyncio
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -33,6 +34,7 @@ from schema.transport.shortcut import Written
 JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"
 _ANY = ("*/*", "application/*")
+_NONE = re.compile(r"q\s*=\s*0(\.0{0,3})?")
 _READING = ("GET", "HEAD")
 
 
@@ -123,7 +125,8 @@ class HttpEndpoint:
         asked_at = self._contexts.sessions.now()
         try:
             credentials = Credentials(read_bearer(request.headers.get("authorization")), request.cookies.get(COOKIE))
-            viewer, ended = await viewer_of(self._contexts.services.database, credentials)
+            async with asyncio.timeout(self._engine.limits.request_seconds):
+                viewer, ended = await viewer_of(self._contexts.services.database, credentials)
         except BadToken as problem:
             self._forget_session(request)
             message = "The session has ended, or the token is wrong; sign in again."
@@ -203,9 +206,18 @@ def media_type(accept: str | None) -> str | None:
     """The type of the answer; None when the client takes neither of ours."""
     if accept is None or not accept.strip():
         return JSON
-    ranges = [part.split(";")[0].strip().lower() for part in accept.split(",")]
-    ours = [(part if part in (JSON, GRAPHQL_JSON) else JSON) for part in ranges if part in (JSON, GRAPHQL_JSON, *_ANY)]
+    ours = [
+        (part if part in (JSON, GRAPHQL_JSON) else JSON)
+        for part in accepted(accept)
+        if part in (JSON, GRAPHQL_JSON, *_ANY)
+    ]
     return ours[0] if ours else None
+
+
+def accepted(accept: str) -> list[str]:
+    """The types of an `Accept` header, but those with `q=0`, which it excludes."""
+    parts = [[piece.strip().lower() for piece in part.split(";")] for part in accept.split(",")]
+    return [kind for kind, *parameters in parts if not any(_NONE.fullmatch(piece) for piece in parameters)]
 
 
 def allowed(method: str) -> tuple[OperationType, ...]:

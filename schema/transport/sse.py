@@ -22,7 +22,7 @@ from schema.transport.contexts import Contexts
 from schema.transport.credentials import SessionCookie
 from schema.transport.engine import Engine, Operation
 from schema.transport.faults import Kind, RequestRefused
-from schema.transport.http import Answer, HttpEndpoint, allowed, media_type
+from schema.transport.http import Answer, HttpEndpoint, accepted, allowed, media_type
 from schema.transport.outlet import Outlet
 from schema.transport.wires import AsgiWire, Gone, Message
 
@@ -229,7 +229,6 @@ def _next(answer: Mapping[str, Any]) -> Message:
 
 def _wanted(accept: str | None) -> _Wanted:
     """A client that takes JSON too gets events for streams alone."""
-    ranges = [part.split(";")[0].strip().lower() for part in (accept or "").split(",")]
-    if EVENT_STREAM not in ranges:
+    if EVENT_STREAM not in accepted(accept or ""):
         return _Wanted.NOT
     return _Wanted.FOR_STREAMS if media_type(accept) is not None else _Wanted.ALWAYS

@@ -109,8 +109,11 @@ async def test_who_takes_json_too_gets_events_for_streams_alone(address: str, ap
     scope = {"scope": {"roundId": world.round_id(0)}}
     async with event_stream(address, MATCHES, scope, accept=accept) as events:
         assert (await events.data())["matchUpdates"]["__typename"] == "MatchSnapshot"
-    async with event_stream(address, MATCHES, scope, accept="application/json") as answer:
-        assert b"server-sent events" in await answer.body()
+    for without in ("application/json", "text/event-stream; q=0.0, application/json"):
+        async with event_stream(address, MATCHES, scope, accept=without) as answer:
+            assert b"server-sent events" in await answer.body()
+    async with event_stream(address, MATCHES, scope, accept="text/event-stream;q=0, application/json;q=0") as answer:
+        assert answer.status == 406
 
 
 async def test_rights_are_those_of_sockets(address: str, api: Api) -> None:
