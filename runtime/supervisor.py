@@ -90,7 +90,8 @@ class Supervisor:
         _, pending = await asyncio.wait(tasks, timeout=self._stop_seconds) if tasks else (set(), set())
         if pending:
             for child in self._children:
-                _signal(child, signal.SIGKILL)
+                if _signal(child, signal.SIGKILL):
+                    self._say("up", f"{child.name} has not ended within {self._stop_seconds:g} s and is killed")
             await asyncio.wait(pending, timeout=1.0)
         for task in pending:
             task.cancel()
@@ -163,10 +164,13 @@ def child_environment(settings: Mapping[str, str]) -> dict[str, str]:
     return {**os.environ, **settings, "PYTHONUNBUFFERED": "1"}
 
 
-def _signal(child: _Child, number: int) -> None:
-    if child.process is not None and child.process.returncode is None:
-        with suppress(ProcessLookupError):
-            child.process.send_signal(number)
+def _signal(child: _Child, number: int) -> bool:
+    """Whether it was there to be told."""
+    if child.process is None or child.process.returncode is not None:
+        return False
+    with suppress(ProcessLookupError):
+        child.process.send_signal(number)
+    return True
 
 
 def _how(code: int) -> str:

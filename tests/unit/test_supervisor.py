@@ -63,6 +63,7 @@ async def test_a_process_that_ignores_sigterm_is_killed() -> None:
     await supervisor.stop()
 
     assert not process.is_running()
+    assert output.lines[-1] == ("up", "one has not ended within 0.2 s and is killed")
 
 
 async def test_a_process_that_ends_on_sigterm_is_not_started_again() -> None:
