@@ -26,7 +26,7 @@ from domain.leaderboard.export.rules import CsvWriter, ExportedRow, JsonWriter
 from domain.leaderboard.export.service import PAGE, BoardGone, export_leaderboard
 from domain.leaderboard.model import RankedRow
 from domain.leaderboard.service import Boards
-from domain.league.tables import league_members
+from domain.league.tables import league_members, league_tournaments
 from domain.member.tables import members
 from integrations.object_store.folder import FolderStore
 from integrations.valkey.client import connect
@@ -39,7 +39,7 @@ from tests.support.executions import ended, running
 from tests.support.football import make_members, make_tournament
 from tests.support.graphql_client import Answer, GraphQLClient, id_of
 from tests.support.runs import run_now
-from tests.support.settlement import play, work
+from tests.support.settlement import in_play, play, work
 
 pytestmark = pytest.mark.timeout(240)
 FETCH = "query ($id: ID!) { node(id: $id) { id ... on Export { state requestedAt url expiresAt } } }"
@@ -120,6 +120,17 @@ async def test_a_file_has_the_rows_of_the_board(world: World) -> None:
     assert as_csv.headers["content-type"] == "text/csv; charset=utf-8"
     assert as_csv.headers["content-disposition"].endswith('-1.csv"')
     assert as_json.headers["content-type"] == "application/json"
+
+
+async def test_provisional_points_are_in_a_file_when_they_are_asked_for(world: World) -> None:
+    await in_play(world.api.database, world.tournament.id, world.locked, 3, 2)
+    client, board = await world.client(world.ana), {"tournamentId": world.tournament_id}
+
+    for is_settled_only, points in ((None, "3"), (True, "3"), (False, "6")):
+        wanted = {} if is_settled_only is None else {"settledOnly": is_settled_only}
+        found = await written(world, client, board, **wanted)
+        rows = csv.DictReader(io.StringIO(found.text))
+        assert {row["nickName"]: row["points"] for row in rows}["Bob"] == points
 
 
 async def test_a_board_longer_than_a_page_is_written_whole(world: World) -> None:
@@ -294,6 +305,16 @@ async def test_who_has_left_the_league_meanwhile_gets_no_file(world: World) -> N
     with pytest.raises(BoardGone):
         await write(world, export_id)
     assert await files_of(world).get(file_key(export_id, 1, "csv")) is None
+
+
+async def test_a_board_that_is_gone_meanwhile_is_no_file(world: World) -> None:
+    board = {"leagueId": world.league_id, "tournamentId": world.tournament_id}
+    export_id = await asked(await world.client(world.bob), board)
+    async with world.api.database.begin() as connection:
+        await connection.execute(update(league_tournaments).values(removed_at=func.clock_timestamp()))
+
+    with pytest.raises(BoardGone, match="does not exist any more"):
+        await write(world, export_id)
 
 
 async def test_a_member_asks_for_so_many_files_and_no_more(world: World) -> None:

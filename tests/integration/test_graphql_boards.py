@@ -293,6 +293,42 @@ async def test_neighbours_are_one_to_ten_rows_on_each_side(
         assert [row["position"] for row in rows] == positions
 
 
+OWN = """
+query ($tournament: ID!, $league: ID!, $after: String) {
+  tournament(id: $tournament) { leaderboard { ...Own } }
+  league(id: $league) { leaderboard { ...Own } }
+}
+fragment Own on Leaderboard {
+  rows(first: 1, after: $after) { edges { node { position rank points } } pageInfo { endCursor hasNextPage } }
+  viewerRow { position rank points }
+  viewerNeighbours(radius: 1) { position rank points }
+}
+"""
+
+
+async def test_the_viewers_row_is_the_same_beside_every_page_and_nobodys_else_has_one(world: World) -> None:
+    bob = await world.client(world.bob)
+    document = OWN.replace("  league(id: $league) { leaderboard { ...Own } }\n", "").replace(", $league: ID!", "")
+    rows, own, after = [], [], None
+    for _ in range(6):
+        answer = await bob.run(document, {"tournament": world.tournament_id, "after": after})
+        board = answer.data["tournament"]["leaderboard"]
+        rows += [edge["node"] for edge in board["rows"]["edges"]]
+        own.append((board["viewerRow"], board["viewerNeighbours"]))
+        after = board["rows"]["pageInfo"]["endCursor"]
+    assert board["rows"]["pageInfo"]["hasNextPage"] is False
+    assert own == [(rows[0], rows[:2])] * 6
+
+    ids = {"tournament": world.tournament_id, "league": world.league_id}
+    as_watcher, as_outsider, as_nobody = [
+        (await (await world.client(who)).run(OWN, ids)).data for who in (world.vic, world.eve, None)
+    ]
+    nothing: dict[str, Any] = {"viewerRow": None, "viewerNeighbours": []}
+    for board in (as_watcher["league"], as_outsider["tournament"], as_nobody["tournament"]):
+        assert {name: board["leaderboard"][name] for name in nothing} == nothing
+    assert as_watcher["tournament"]["leaderboard"]["viewerRow"] in rows
+
+
 async def test_cursors_are_of_their_board_moment_and_direction(world: World) -> None:
     client = await world.client(None)
     past = {"asOf": {"settledVersion": 1}}
