@@ -26,7 +26,7 @@ _HEAD = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: 
 
 @dataclass(frozen=True, slots=True)
 class Handshake:
-    """`head` is the answer up to the headers of whoever accepts; `scope` what ASGI is told of the request."""
+    """`head` is the answer up to the headers of whoever accepts; `scope` what ASGI gets of the request."""
 
     head: bytes
     scope: dict[str, Any]

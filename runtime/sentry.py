@@ -1,9 +1,9 @@
-"""Owns what Sentry is told, when PALPITE_SENTRY_DSN is set: unexpected errors, of API, worker and scheduler alike.
+"""Owns what is sent to Sentry, when PALPITE_SENTRY_DSN is set: unexpected errors, of API, worker and scheduler alike.
 
 Every such error is logged once, where it is caught, so the log is where they are taken from: each line of level error,
 and the first of a row of failures of a loop. Not told are refusals that callers expect, and servers that are away.
 
-Where it happened is told (types and lines of code, our ids), what it was about is not: no message of an exception, no
+Where it happened is sent (types and lines of code, our ids), what it was about is not: no message of an exception, no
 value of a variable, no request, nothing of a member. The log has those, under the ids that stand in the tags.
 """
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _TAGS = ("component", "domain", "operation", "requestId", "executionId", "jobId", "attempt", "code", "loop", "path")
 _KEPT = ("event_id", "timestamp", "platform", "level", "message", "exception", "tags", "release", "environment")
 _LOOP = "loop_failed"
-# An execution that has failed for good is told whatever the reason.
+# An execution that has failed for good is sent whatever the reason.
 _ENDINGS = ("execution_failed", "worker_lost")
 _QUIET_SECONDS = 60.0
 _FLUSH_SECONDS = 1.0

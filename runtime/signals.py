@@ -1,4 +1,4 @@
-"""Owns what a process does when it is told to stop: it says what it waits for, and waits for nothing without end."""
+"""Owns what a process does when it is asked to stop: it says what it waits for, and waits for nothing without end."""
 
 import asyncio
 import faulthandler

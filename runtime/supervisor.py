@@ -42,7 +42,7 @@ class _Child:
 
 
 class Supervisor:
-    """Keeps one process of each name alive until it is told to stop."""
+    """Keeps one process of each name alive until it is asked to stop."""
 
     def __init__(
         self,

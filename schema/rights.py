@@ -9,7 +9,7 @@ from live.ports import Allowed
 def right(ask: Callable[[], Awaitable[object]]) -> Allowed:
     """Ask a guarded resolver; the answer is None, or the code of its refusal.
 
-    To outsiders a private board does not exist; who could see it and no longer can is told FORBIDDEN.
+    To outsiders a private board does not exist; who could see it and no longer can gets FORBIDDEN.
     """
     was_allowed = False
 

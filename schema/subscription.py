@@ -108,7 +108,7 @@ class Subscription:
         try:
             wanted = _execution_ids(given(execution_ids))
         except DomainError:
-            await executions.watch(info.context)  # who may not ask is told that first
+            await executions.watch(info.context)  # who may not ask gets that error first
             raise
         stream = info.context.hub.executions(wanted, allowed=right(lambda: executions.watch(info.context)))
         async with aclosing(stream):

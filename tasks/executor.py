@@ -41,7 +41,7 @@ Work = Callable[[Run], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Durations in seconds: how long a claim holds, how often it is renewed, how soon progress is told."""
+    """Durations in seconds: how long a claim holds, how often it is renewed, how soon progress is written."""
 
     lease: float
     heartbeat: float

@@ -109,7 +109,7 @@ async def _attempt(
     """Make a change and measure it; take it back in a dry run. The tournament's lock is held."""
     execution = run.execution
     digest = None if execution.dry_run else execution.params["expectedDigest"]
-    # What has moved is told before anything is worked out: others wait for the lock.
+    # What has moved is refused before anything is computed: others wait for the lock.
     if digest is not None and not await store.has_dry_run(connection, execution.operation, execution.target, digest):
         raise StalePreview(_STALE)
     (tournament,) = await read_tournaments(connection, [tournament_id])

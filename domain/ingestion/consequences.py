@@ -49,7 +49,7 @@ async def follow_guesses(
 
 
 def _has_passed_unknown(lock_at: datetime | None, before: datetime | None, now: datetime) -> bool:
-    """Whether a lock is told that had passed already, so that saves may have been taken after it."""
+    """Whether a reading has a lock that had passed already, so that saves may have been taken after it."""
     return lock_at is not None and lock_at <= now and lock_at != before
 
 

@@ -1,7 +1,7 @@
 """Which stored match an item is that comes under a key which is new here. Pure.
 
 Providers delete matches and list them again under another key, move them to another round, draw them and swap their
-sides. Whatever fits more than one is told and left alone: a match is neither doubled nor taken for another one.
+sides. Whatever fits more than one is reported and left alone: a match is neither doubled nor taken for another one.
 """
 
 from collections import defaultdict
@@ -17,7 +17,7 @@ from domain.ingestion.snapshot import MatchSnapshot
 from domain.match.model import KickOffPrecision, MatchStatus, ResultKind, ResultState
 
 REPLAYED_AFTER = timedelta(hours=12)
-"""A void match that is told to kick off this much later is played anew, as a match of its own."""
+"""A void match whose kick-off moves this much later is played anew, as a match of its own."""
 
 T = TypeVar("T")
 

@@ -101,7 +101,7 @@ async def for_each(
 ) -> None:
     """Read and apply each tournament in a step of its own, as `one_by_one` does.
 
-    `may_be_refused`: that a circuit breaker is open is told, and no failure.
+    `may_be_refused`: an open circuit breaker is reported and is no failure.
     """
 
     async def one(source: Source) -> None:

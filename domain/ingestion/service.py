@@ -74,7 +74,7 @@ async def ingest_match(run: Run, providers: Providers, clock: Clock, match_id: M
 async def poll_open_matches(run: Run, providers: Providers, clock: Clock) -> None:
     """Update what is stored of seasons with a match that should be in play or has just ended; each is read once.
 
-    Matches that are new are left to the other operations. A provider that is not asked at present is told, no failure.
+    Matches that are new are left to the other operations. A provider whose breaker is open is reported, no failure.
     """
     async with run.database.read() as connection:
         numbers = await lookouts.open_matches(connection, run.execution.target.tournament_id)

@@ -46,7 +46,7 @@ def judge(
 
 
 def status_warning(word: str) -> str:
-    """What is told of a status that we do not know."""
+    """How a status that we do not know is reported."""
     return f"The provider says `{word}`, {_UNKNOWN}"
 
 

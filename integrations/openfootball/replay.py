@@ -45,7 +45,7 @@ class ReplayPlan:
     changes: tuple[datetime, ...]
     """Every instant at which `at` gives something new, in order."""
     finished_at: datetime
-    """From here on every result and every cancellation of the file is told."""
+    """From here on every result and every cancellation of the file is out."""
     without_result: tuple[MatchSnapshot, ...]
     """Matches that never get a result: postponed, or without a score in the file."""
 

@@ -73,7 +73,7 @@ class TickReader:
         *,
         early: Callable[[UUID], None] | None = None,
     ) -> None:
-        """`early` is told of boards that moved and may not be readable from the projection yet."""
+        """`early` is called with boards that moved and may not be readable from the projection yet."""
         self._client = client
         self._channels = channels
         self._early = early

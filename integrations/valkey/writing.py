@@ -26,7 +26,7 @@ _PIECE = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """What the swap is told."""
+    """The arguments of the swap."""
 
     stamp: bytes
     sizes: list[bytes]

@@ -155,7 +155,7 @@ class Engine:
         return cast("NativeExecutor", executor)
 
     def answer(self, result: ExecutionResult, context: ApiContext) -> dict[str, Any]:
-        """What a client is told of a result."""
+        """What a client gets of a result."""
         answer: dict[str, Any] = {}
         if result.errors:
             answer["errors"] = self.errors.write(result.errors, context.request.id)

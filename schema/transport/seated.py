@@ -48,7 +48,7 @@ class Seated:
         """The same for what is known, which seldom has to wait, and needs a task only then."""
         try:
             joining = begin(self.join(shared, context, shared.follow(context, after)))
-        except Exception as problem:  # noqa: BLE001 -- an edge: what ended a stream is told
+        except Exception as problem:  # noqa: BLE001 -- an edge: what ended a stream is reported
             self.end(problem)
         else:
             if isinstance(joining, Begun):

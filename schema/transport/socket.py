@@ -227,7 +227,7 @@ class Socket:
                 return
         except Gone:
             return
-        except Exception as found:  # noqa: BLE001 -- an edge: what ended a stream is told, masked if it is unexpected
+        except Exception as found:  # noqa: BLE001 -- an edge: what ended a stream is reported, masked if it is unexpected
             problem = found
         if self._operations.get(message.id) is asyncio.current_task():
             del self._operations[message.id]

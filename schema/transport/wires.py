@@ -82,7 +82,7 @@ class AsgiWire:
             waits_for = sending.send(None)
         except StopIteration:  # nearly every message ends here; `begin` would cost as much again
             return
-        except Exception:  # noqa: BLE001 -- the peer is gone, which is told to whoever receives
+        except Exception:  # noqa: BLE001 -- the peer is gone, which whoever receives will notice
             self.is_open = self.is_ready = False
         else:
             self.blocked_at, self.is_ready = monotonic(), False

@@ -13,4 +13,4 @@ class Instant:
 
     at: datetime
     versions: Mapping[TournamentId, int]
-    """Known versions of tournaments' scores: a round's beginning is told by its version, not by its time alone."""
+    """Known versions of tournaments' scores: a round's beginning is known by its version, not by its time alone."""
