@@ -6,6 +6,7 @@ from secrets import token_urlsafe
 
 from sqlalchemy import func, insert, text
 
+from domain.database import Database
 from domain.ids import LeagueId, MatchId, MemberId, SessionId, new_id
 from domain.league.tables import league_invites
 from domain.match.model import MatchStatus
@@ -15,6 +16,7 @@ from runtime.database import PostgresDatabase
 from tests.support.api import Api
 from tests.support.football import (
     MadeTournament,
+    at_once,
     make_league,
     make_member,
     make_members,
@@ -75,30 +77,34 @@ class World:
 
 async def make_world(api: Api, *, matches: int = 6, crowd: int = 0) -> World:
     """Build it; `crowd` more members play everything, so that counts of statements can be compared."""
-    database = api.database
-    tournament = await make_tournament(database, matches=matches, rounds=2)
-    ana = await make_member(database, "Ana", email="ana@example.org", joins=[tournament])
-    bob = await make_member(database, "Bob", email="bob@example.org", joins=[tournament])
-    vic = await make_member(database, "Vic", joins=[tournament])
-    eve = await make_member(database, "Eve", email="eve@example.org")
-    root = await make_member(database, "Root", role=PlatformRole.ADMIN)
-    others = await make_members(database, crowd, joins=[tournament]) if crowd else []
-    league = await make_league(database, "Office", ana, members=[bob, *others], viewers=[vic], plays=[tournament])
-    world = World(api, tournament, league, ana, bob, vic, eve, root)
-    await _guess(world, others)
-    await pass_lock(database, world.settled, world.locked)
-    await set_match(database, world.settled, home_goals=2, away_goals=1, home_regulation=2, away_regulation=1)
-    await play(database, world.settled, 2, 1)
-    await set_match(database, world.locked, status=MatchStatus.IN_PLAY, home_goals=1, away_goals=0)
-    async with database.begin() as connection:
-        await connection.execute(
-            insert(league_invites).values(id=new_id(), league_id=league, code=CODE, role="MEMBER", created_by=ana)
-        )
+    async with at_once(api.database) as database:
+        tournament = await make_tournament(database, matches=matches, rounds=2)
+        ana = await make_member(database, "Ana", email="ana@example.org", joins=[tournament])
+        bob = await make_member(database, "Bob", email="bob@example.org", joins=[tournament])
+        vic = await make_member(database, "Vic", joins=[tournament])
+        eve = await make_member(database, "Eve", email="eve@example.org")
+        root = await make_member(database, "Root", role=PlatformRole.ADMIN)
+        others = await make_members(database, crowd, joins=[tournament]) if crowd else []
+        league = await make_league(database, "Office", ana, members=[bob, *others], viewers=[vic], plays=[tournament])
+        await _invite(database, league, ana)
+        world = World(api, tournament, league, ana, bob, vic, eve, root)
+        await _guess(database, world, others)
+        await pass_lock(database, world.settled, world.locked)
+        await set_match(database, world.settled, home_goals=2, away_goals=1, home_regulation=2, away_regulation=1)
+        await set_match(database, world.locked, status=MatchStatus.IN_PLAY, home_goals=1, away_goals=0)
+    await play(api.database, world.settled, 2, 1)
     return world
 
 
-async def _guess(world: World, others: list[MemberId]) -> None:
-    database, tournament = world.api.database, world.tournament
+async def _invite(database: Database, league: LeagueId, founder: MemberId) -> None:
+    async with database.begin() as connection:
+        await connection.execute(
+            insert(league_invites).values(id=new_id(), league_id=league, code=CODE, role="MEMBER", created_by=founder)
+        )
+
+
+async def _guess(database: Database, world: World, others: list[MemberId]) -> None:
+    tournament = world.tournament
     await put_guess(database, tournament, world.settled, world.ana, 2, 1)
     await put_guess(database, tournament, world.settled, world.bob, 1, 0)
     await put_guess(database, tournament, world.locked, world.ana, 0, 0)

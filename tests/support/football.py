@@ -1,8 +1,10 @@
 """Football, members and leagues put straight into the database, for tests of whatever is built on them."""
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import func, insert, select, update
@@ -53,6 +55,18 @@ class MadeTournament:
     teams: tuple[TeamId, ...]
     matches: tuple[MatchId, ...]
     """By kick-off; match n is played by teams 2n and 2n + 1."""
+
+
+@asynccontextmanager
+async def at_once(database: "Database") -> "AsyncIterator[Database]":
+    """What is made in the block is one transaction: one for each guess takes longer than the guess."""
+    async with database.begin() as connection:
+
+        @asynccontextmanager
+        async def begin() -> "AsyncIterator[AsyncConnection]":
+            yield connection
+
+        yield cast("Database", SimpleNamespace(begin=begin))
 
 
 async def make_tournament(
