@@ -173,26 +173,28 @@ class Cohort(Generic[K, S, N, D]):
             for seat in unknown:
                 self._take_back(seat)
             frames = [frame for frame in frames if frame[0] not in unknown]
-        await self._send(frames)
-        return len(frames)
+        return await self._send(frames)
 
-    async def _send(self, frames: Sequence[tuple[Seat[K, S, N, D], Sequence[object]]]) -> None:
+    async def _send(self, frames: Sequence[tuple[Seat[K, S, N, D], Sequence[object]]]) -> int:
         """Each its own events; who has had them and waits for nothing more falls in with the others."""
+        sent = 0
         for number, (seat, events) in enumerate(frames, 1):
             try:
-                self._put(seat, [await self._payload(event) for event in events])
+                sent += self._put(seat, [await self._payload(event) for event in events])
             except Unavailable:
                 self._take_back(seat)
             if number % _SLICE == 0:
                 await asyncio.sleep(0)
+        return sent
 
-    def _put(self, seat: Seat[K, S, N, D], payloads: Sequence[bytes]) -> None:
+    def _put(self, seat: Seat[K, S, N, D], payloads: Sequence[bytes]) -> bool:
         if seat.reader is None or seat.has_left:
-            return
-        if seat.sink.put(payloads):
-            self._fall_in(seat, seat.reader)
-        else:
+            return False
+        if not seat.sink.put(payloads):
             seat.reader.take_back(ResyncReason.SLOW_CLIENT)
+            return False
+        self._fall_in(seat, seat.reader)
+        return True
 
     async def _beat(self) -> None:
         """Heartbeats, one object for all of a version; who has something to come, or never had anything, needs none."""
