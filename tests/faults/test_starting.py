@@ -1,9 +1,8 @@
 """A process whose server is cut off while it starts: it starts all the same, or says in one line what is wrong."""
 
-import asyncio
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from tests.support.campaign import seeded, times
 from tests.support.cut_proxy import CutProxy, postgres_through_proxy, valkey_through_proxy
 from tests.support.executions import until
 from tests.support.servers import temporary_data
-from tests.support.stage import HOST
+from tests.support.stage import HOST, is_listening
 from tests.support.workers import Workers, workers
 
 pytestmark = pytest.mark.timeout(3600)
@@ -81,7 +80,7 @@ async def _outcome(proxy: CutProxy, crew: Workers, name: str, position: int, *, 
     async def is_decided() -> bool:
         if process.ended.done() or f"{name}_ready" in crew.log.read_text()[written:]:
             return True
-        return name == "serve" and await _is_listening(port)
+        return name == "serve" and await is_listening(port)
 
     await until(is_decided, within=120)
     proxy.cut_after(None)
@@ -92,11 +91,3 @@ async def _outcome(proxy: CutProxy, crew: Workers, name: str, position: int, *, 
     said = crew.log.read_text()[written:]
     assert await process.wait() == 2, said
     return said
-
-
-async def _is_listening(port: int) -> bool:
-    with suppress(OSError):
-        _, writer = await asyncio.open_connection(HOST, port)
-        writer.close()
-        return True
-    return False

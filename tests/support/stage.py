@@ -26,6 +26,15 @@ HOST = "127.0.0.1"
 START_SECONDS = 120
 
 
+async def is_listening(port: int) -> bool:
+    """Whether a server of this machine takes connections."""
+    with suppress(OSError):
+        _, writer = await asyncio.open_connection(HOST, port)
+        writer.close()
+        return True
+    return False
+
+
 class Process:
     """One process of Palpite; `palpite` names its command."""
 
@@ -82,9 +91,7 @@ class Api(Process):
         await until(self.is_listening, within=START_SECONDS)
 
     async def is_listening(self) -> bool:
-        with suppress(OSError):
-            _, writer = await asyncio.open_connection(HOST, self.port)
-            writer.close()
+        if await is_listening(self.port):
             return True
         assert not self.has_ended(), self.log.read_text()[-2000:]
         return False
@@ -108,6 +115,7 @@ class Stage:
             "REDIS_URL": valkey.url,
             "PALPITE_DATA": str(data),
             "PALPITE_LOG_FORMAT": "json",
+            "PALPITE_START_WAIT_SECONDS": "60",
             "PALPITE_STREAM_HEARTBEAT_SECONDS": "2",
         }
         self.apis = [Api(free_port(HOST), settings, data / f"api-{number}.log") for number in range(apis)]

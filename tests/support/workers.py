@@ -63,7 +63,7 @@ class Workers:
         assert self.nursery.stdin is not None
         order = {"place": place, "log": str(self.log), "environment": {**self.settings, **settings}}
         self.nursery.stdin.write(json.dumps(order).encode() + b"\n")
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(180):  # the first waits until all is loaded
             pid = await self.began.get()
         assert pid, "the nursery has ended"
         return self.running[pid]
