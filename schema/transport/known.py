@@ -1,5 +1,6 @@
 """Subscriptions that were asked for before: joined by what their clients wrote, without executing anything anew."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import orjson
@@ -12,6 +13,8 @@ from schema.transport.subscriptions import SharedStream
 _MOST = 2_000
 _MOST_DOCUMENTS = 256
 """Each holds on to what was parsed, some 250 KiB of the largest that may be sent."""
+_LONGEST = 4_096
+"""Bytes of variables that are remembered: a client may send 64 KiB of them each time, asked or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ class KnownStreams:
     def remember(self, request: GraphQLRequest, stream: SharedStream) -> None:
         """What a request asked for, if its document leaves where to go on to one variable, or out."""
         sharing = stream.sharing
-        if not sharing.is_resumed_by_variable:
+        if not sharing.is_resumed_by_variable or len(_written(request.variables)) > _LONGEST:
             return
         asked = request.query, request.operation_name
         is_full = len(self._documents) >= _MOST_DOCUMENTS and asked not in self._documents
@@ -63,7 +66,7 @@ class KnownStreams:
         self._count += 1
 
 
-def _written(variables: dict[str, object]) -> bytes:
+def _written(variables: Mapping[str, object]) -> bytes:
     return orjson.dumps(variables, option=orjson.OPT_SORT_KEYS)
 
 

@@ -120,6 +120,17 @@ def test_few_documents_are_held_however_many_are_sent() -> None:
     assert sum(known.find(request) is not None for request in requests) <= 256
 
 
+@pytest.mark.parametrize("name", ["after", "junk"])
+def test_long_variables_are_not_held(name: str) -> None:
+    known, unused = KnownStreams(), cast("Any", None)
+    sharing = Sharing(BOARDS, frozenset({"after"}), is_resumed_by_variable=True)
+    stream = SharedStream(unused, unused, sharing, 1, unused, unused)
+    for length, is_held in ((5_000, False), (3_000, True)):
+        request = GraphQLRequest(BOARDS, {name: {"epoch": "x" * length, "version": 1}}, None)
+        known.remember(request, stream)
+        assert (known.find(request) is not None) is is_held
+
+
 async def test_each_who_joins_is_asked_for_its_own_right(address: str, api: Api, prepared: list[str]) -> None:
     world = await make_world(api)
     board = {"leagueId": world.league_id}
