@@ -131,11 +131,8 @@ async def authenticate(database: Database, token: str) -> tuple[Session, Account
 async def authenticate_all(database: Database, tokens: Sequence[str]) -> dict[str, tuple[Session, Account]]:
     """Those of the tokens that have a live session, as `authenticate` has it."""
     hashes = {token: _token_hash(token) for token in tokens}
-    async with database.read() as connection:
-        found = await store.sessions_by_token(connection, list(hashes.values()))
-        if stale := [session.id for session, _, is_stale in found.values() if is_stale]:
-            await store.touch_sessions(connection, stale)
-    return {token: found[name][:2] for token, name in hashes.items() if name in found}
+    found = await store.sessions_by_token(database, list(hashes.values()))
+    return {token: found[name] for token, name in hashes.items() if name in found}
 
 
 async def ended_among(database: Database, session_ids: Iterable[SessionId]) -> set[SessionId]:

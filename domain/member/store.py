@@ -26,7 +26,7 @@ from domain.database import Database
 from domain.ids import MemberId, SessionId
 from domain.member.model import Account, Member, PlatformRole, Session
 from domain.member.tables import members, sessions
-from domain.tables import Instant, Uuid, among, any_of
+from domain.tables import Instant, Uuid, any_of
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -129,21 +129,10 @@ async def insert_session(
     return _to_session(row)
 
 
-async def sessions_by_token(
-    connection: "AsyncConnection", token_hashes: Sequence[bytes]
-) -> dict[bytes, tuple[Session, Account, bool]]:
-    """By hash the live sessions, their accounts, and whether they were last seen more than a minute ago."""
-    rows = await connection.execute(_SESSIONS_BY_TOKEN, {"hashes": token_hashes})
-    return {row.token_hash: (_to_session(row), _to_account(row), row.is_stale) for row in rows}
-
-
-async def touch_sessions(connection: "AsyncConnection", ids: Iterable[SessionId]) -> None:
-    """Note that sessions are in use, unless another request is just doing so, or has done."""
-    stale = select(sessions.c.id).where(among(sessions.c.id, ids), _WAS_SEEN_A_WHILE_AGO)
-    free = stale.with_for_update(skip_locked=True, key_share=True)
-    await connection.execute(
-        update(sessions).where(sessions.c.id.in_(free)).values(last_seen_at=func.clock_timestamp())
-    )
+async def sessions_by_token(database: Database, token_hashes: Sequence[bytes]) -> dict[bytes, tuple[Session, Account]]:
+    """By hash the live sessions and their accounts. Those that were last seen a while ago are noted to be in use."""
+    rows = await database.fetch(_SESSIONS_BY_TOKEN, {"hashes": token_hashes})
+    return {row.token_hash: (_to_session(row), _to_account(row)) for row in rows}
 
 
 async def revoke_session(connection: "AsyncConnection", session_id: SessionId) -> None:
@@ -206,14 +195,22 @@ def _live_sessions(*columns: Any) -> Select[Any]:
     )
 
 
-_WAS_SEEN_A_WHILE_AGO = sessions.c.last_seen_at < func.clock_timestamp() - text("interval '1 minute'")
 # Built once, for nearly every request runs them: building takes longer than running.
 _ASKED = func.unnest(bindparam("ids", type_=ARRAY(Uuid))).table_valued(column("id", Uuid)).render_derived("asked")
 _ENDED_SESSIONS = select(_ASKED.c.id).where(~_live_sessions(sessions.c.id).where(sessions.c.id == _ASKED.c.id).exists())
 _MEMBERS = select(members.c.id, members.c.nick_name).where(any_of(members.c.id, "ids"))
-_SESSIONS_BY_TOKEN = _live_sessions(
-    sessions.c.token_hash, *_SESSION, *_ACCOUNT, _WAS_SEEN_A_WHILE_AGO.label("is_stale")
-).where(any_of(sessions.c.token_hash, "hashes"))
+_BY_TOKEN = any_of(sessions.c.token_hash, "hashes")
+_WAS_SEEN_A_WHILE_AGO = sessions.c.last_seen_at < func.clock_timestamp() - text("interval '1 minute'")
+# Unless another request is just doing so: nobody waits for it.
+_FREE = _live_sessions(sessions.c.id).where(_BY_TOKEN, _WAS_SEEN_A_WHILE_AGO)
+_SEEN = (
+    update(sessions)
+    .where(sessions.c.id.in_(_FREE.with_for_update(of=sessions, skip_locked=True, key_share=True)))
+    .values(last_seen_at=func.clock_timestamp())
+)
+_SESSIONS_BY_TOKEN = (
+    _live_sessions(sessions.c.token_hash, *_SESSION, *_ACCOUNT).where(_BY_TOKEN).add_cte(_SEEN.cte("seen"))
+)
 
 
 def _has_email(email: str) -> ColumnElement[bool]:
