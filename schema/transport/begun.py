@@ -1,6 +1,6 @@
-"""Coroutines that are run at once as far as they come: most need not wait, and a task or timer costs more than they."""
+"""Awaitables that are run at once as far as they come: most need not wait, and a task or timer costs more than they."""
 
-from collections.abc import Awaitable, Coroutine, Generator
+from collections.abc import Awaitable, Generator
 from typing import Any, Generic, TypeVar, cast
 
 T = TypeVar("T")
@@ -14,10 +14,11 @@ class Ended(Generic[T]):
 
 
 class Begun(Generic[T]):
-    """A coroutine that was run until it waited, to be awaited to its end."""
+    """One that was run until it waited, to be awaited to its end."""
 
-    def __init__(self, coroutine: Coroutine[Any, Any, T], waits_for: Any) -> None:
-        self._coroutine = coroutine
+    def __init__(self, steps: Generator[Any, Any, T], waits_for: Any) -> None:
+        """`steps` may be a mere iterator: an ASGI server's need be no more, and those in Rust are not."""
+        self._steps = steps
         self._waits_for = waits_for
 
     def __await__(self) -> Generator[Any, Any, T]:
@@ -25,11 +26,13 @@ class Begun(Generic[T]):
         try:
             while True:
                 try:
-                    answer = yield waits_for
-                except BaseException as problem:  # noqa: BLE001 -- handed on, a cancellation too
-                    waits_for = self._coroutine.throw(problem)
+                    yield waits_for
+                except BaseException as problem:
+                    if not hasattr(self._steps, "throw"):
+                        raise
+                    waits_for = self._steps.throw(problem)  # a cancellation too
                 else:
-                    waits_for = self._coroutine.send(answer)
+                    waits_for = next(self._steps)
         except StopIteration as end:
             return cast("T", end.value)
 
@@ -40,8 +43,8 @@ def begin(awaitable: Awaitable[T]) -> Begun[T] | Ended[T]:
     Raises:
         Exception: whatever it raises.
     """
-    coroutine = cast("Coroutine[Any, Any, T]", awaitable)
+    steps = awaitable.__await__()
     try:
-        return Begun(coroutine, coroutine.send(None))
+        return Begun(steps, next(steps))
     except StopIteration as end:
         return Ended(end.value)

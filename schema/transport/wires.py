@@ -4,9 +4,9 @@ The server lends it under `EXTENSION` in the scope's extensions: an object that 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from time import monotonic
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 from schema.transport.begun import Begun
 
@@ -77,9 +77,9 @@ class AsgiWire:
                 return
 
     def write_one(self, head: bytes, shared: bytes = b"") -> None:
-        sending = cast("Coroutine[Any, Any, None]", self._send(self._pack(head, shared)))
         try:
-            waits_for = sending.send(None)
+            sending = self._send(self._pack(head, shared)).__await__()
+            waits_for = next(sending)
         except StopIteration:  # nearly every message ends here; `begin` would cost as much again
             return
         except Exception:  # noqa: BLE001 -- the peer is gone, which whoever receives will notice

@@ -1,0 +1,89 @@
+"""Awaitables run at once as far as they come: coroutines, and what servers in other languages hand out."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Self
+
+import pytest
+
+from schema.transport.begun import Begun, Ended, begin
+from schema.transport.wires import AsgiWire, Texts
+
+
+class Bare:
+    """Can be awaited, and nothing else: no coroutine, nothing to send to or throw into."""
+
+    def __init__(self, future: "asyncio.Future[Any] | None" = None) -> None:
+        self._future = future
+
+    def __await__(self) -> Self:
+        return self
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Any:
+        if self._future is not None and not self._future.done():
+            self._future._asyncio_future_blocking = True
+            return self._future
+        raise StopIteration("value")
+
+
+async def coroutine(future: "asyncio.Future[Any] | None" = None) -> str:
+    if future is not None:
+        await future
+    return "value"
+
+
+Make = Callable[..., Awaitable[Any]]
+either = pytest.mark.parametrize("make", [coroutine, Bare])
+
+
+@either
+async def test_what_need_not_wait_has_ended(make: Make) -> None:
+    begun = begin(make())
+    assert isinstance(begun, Ended)
+    assert begun.value == "value"
+
+
+@either
+async def test_what_waits_goes_on_when_it_is_awaited(make: Make) -> None:
+    future = asyncio.get_running_loop().create_future()
+    begun = begin(make(future))
+    assert isinstance(begun, Begun)
+    asyncio.get_running_loop().call_later(0.01, future.set_result, None)
+    assert await begun == "value"
+
+
+@either
+async def test_a_cancellation_ends_it(make: Make) -> None:
+    future = asyncio.get_running_loop().create_future()
+    begun = begin(make(future))
+    assert isinstance(begun, Begun)
+    waiting = asyncio.ensure_future(begun)
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert future.cancelled()
+
+
+@either
+async def test_a_wire_sends_by_either(make: Make) -> None:
+    sent: list[str] = []
+    future: asyncio.Future[None] | None = None
+
+    def send(event: Any) -> Awaitable[Any]:
+        sent.append(event["text"])
+        return make(future)
+
+    wire, ready = AsgiWire(send, Texts().pack), asyncio.Event()
+    wire.on_ready = ready.set
+    wire.write([(b"a",), (b"b", b"c")])
+    assert (sent, wire.is_ready) == (["a", "bc"], True)
+    future = asyncio.get_running_loop().create_future()
+    wire.write([(b"d",), (b"e",)])
+    assert (sent[2:], wire.is_ready) == (["d"], False)
+    future.set_result(None)
+    await asyncio.wait_for(ready.wait(), 5)
+    assert (sent[2:], wire.is_ready) == (["d", "e"], True)
