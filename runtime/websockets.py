@@ -55,6 +55,11 @@ class Inbox:
     def empty(self) -> bool:
         return not self._messages
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether somebody waits for the next message."""
+        return self._taker is not None and not self._taker.done()
+
     async def get(self) -> Any:
         while not self._messages:
             self._taker = asyncio.get_running_loop().create_future()
@@ -119,6 +124,14 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             super().handle_ping()
         elif frames := self.conn.data_to_send():
             self._pong = frames[-1]
+
+    def send_receive_event_to_app(self) -> None:
+        """Reading is paused for messages that wait, but not for one that is taken at once: that costs the kernel."""
+        is_taken = self.queue.is_awaited and not self.read_paused  # type: ignore[attr-defined]
+        self.read_paused = self.read_paused or is_taken
+        super().send_receive_event_to_app()
+        if is_taken:
+            self.read_paused = False
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)

@@ -19,7 +19,7 @@ class GraphQLRequest:
     operation_name: str | None
 
 
-def read_json(raw: bytes | str, limits: Limits) -> object:
+def read_json(raw: bytes, limits: Limits) -> object:
     """A JSON value, safely.
 
     Raises:
@@ -29,7 +29,8 @@ def read_json(raw: bytes | str, limits: Limits) -> object:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError as problem:
         raise refused(Kind.MALFORMED, "This is not JSON in UTF-8.") from problem
-    _check_values(value, limits)
+    if not _is_harmless(raw, limits):
+        _check_values(value, limits)
     return value
 
 
@@ -72,6 +73,12 @@ def _object(value: Mapping[str, object], name: str) -> Mapping[str, Any]:
     if not isinstance(found, dict):
         raise refused(Kind.MALFORMED, f"`{name}` must be an object or null.")
     return found
+
+
+def _is_harmless(raw: bytes, limits: Limits) -> bool:
+    """Whether the text alone shows that nothing is refused below, as that of nearly all requests does."""
+    nested = raw.count(b"{") + raw.count(b"[")
+    return nested <= limits.nesting and raw.count(b",") < limits.list_items and b"\\u0000" not in raw
 
 
 def _check_values(value: object, limits: Limits) -> None:

@@ -90,6 +90,43 @@ async def test_fragments_pings_and_answers_go_beside_what_streams_bring(server: 
         assert {text[6:] for text in received} == {BOARD.decode()}
 
 
+class Paused:
+    """A transport that counts how often reading from it is paused."""
+
+    def __init__(self, transport: Any) -> None:
+        self._transport = transport
+        self.times = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def pause_reading(self) -> None:
+        self.times += 1
+        self._transport.pause_reading()
+
+
+class Pausing(WebSocketProtocol):
+    """Reads from such a one."""
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self.transport: Any = Paused(self.transport)
+
+
+async def test_reading_is_paused_for_messages_that_wait_and_for_no_other() -> None:
+    async with serving(Pausing) as made, client(made) as connection:
+        wire: Any = made.wires[0]
+        for number in range(3):
+            await connection.send(str(number))
+            assert await connection.recv() == f"echo {number}"
+        assert wire.transport.times == 0
+        for number in range(200):
+            await connection.send(str(number))
+        assert await _received(connection, 200) == [f"echo {number}" for number in range(200)]
+        assert wire.transport.times > 0
+        assert not wire.read_paused
+
+
 async def test_a_peer_that_takes_nothing_holds_little_and_then_gets_the_newest(server: Server) -> None:
     async with client(server, receive_buffer=16_384) as connection, client(server) as healthy:
         outlet, follower = server.outlets[0], Follower()
