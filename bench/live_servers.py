@@ -112,9 +112,8 @@ class Bare:
 
 async def bare() -> None:
     """The same server as the API's, with nothing of ours in it."""
-    config = uvicorn.Config(
-        Bare(), ws="websockets-sansio", lifespan="off", log_config=None, ws_per_message_deflate=False
-    )
+    options: dict[str, Any] = {"ws": "websockets-sansio", "ws_per_message_deflate": False, "ws_ping_interval": None}
+    config = uvicorn.Config(Bare(), lifespan="off", log_config=None, **options)
     await uvicorn.Server(config).serve(sockets=[listening()])
 
 

@@ -32,6 +32,21 @@ ROWS = 50
 SELDOM = ("PALPITE_STREAM_HEARTBEAT_SECONDS", "PALPITE_SOCKET_PING_SECONDS")
 """Messages that are no events would be counted as such."""
 YOGA = Path(__file__).with_name("yoga")
+ALL_FIELDS = read_operation("leaderboardUpdates")
+"""22 kB an event."""
+FEW_FIELDS = """
+subscription Few($board: BoardInput!, $first: Int = 50, $after: StreamPositionInput) {
+  leaderboardUpdates(board: $board, first: $first, after: $after) {
+    __typename
+    ... on StreamEvent { epoch version }
+    ... on LeaderboardSnapshot { rows { ...Row } }
+    ... on LeaderboardDelta { fromVersion removedRowIds rows { ...Row } }
+  }
+}
+
+fragment Row on LeaderboardRow { position rank points exactScores member { nickName } }
+"""
+"""4.4 kB an event, of which the bounds were found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +87,12 @@ class Stage:
     @property
     def board(self) -> dict[str, object]:
         """What a client subscribes with."""
+        return self.asked(ALL_FIELDS)
+
+    def asked(self, document: str) -> dict[str, object]:
+        """The same with another document."""
         variables = {"board": {"tournamentId": id_of("Tournament", self.made.id)}, "first": ROWS}
-        return {"query": read_operation("leaderboardUpdates"), "variables": variables}
+        return {"query": document, "variables": variables}
 
 
 async def sign_in(database: PostgresDatabase, ids: Sequence[MemberId]) -> list[str]:
