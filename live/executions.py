@@ -103,7 +103,7 @@ class ExecutionDesk:
 
     async def follow(self, ids: Collection[ExecutionId] | None, right: Right) -> AsyncGenerator[Execution, None]:
         """See `Hub.executions`."""
-        await right.require()
+        await right.require_soon()
         if self._closed:
             return
         follower = Follower(ids)
@@ -111,8 +111,8 @@ class ExecutionDesk:
             self._looked_at = monotonic()
         self._followers.add(follower)
         try:
-            await self._begin(follower)
-            await right.require()
+            await self._begin_soon(follower)
+            await right.require_soon()
             while changed := await self._next(follower, right):
                 for execution in changed:
                     yield execution
@@ -139,6 +139,13 @@ class ExecutionDesk:
         self._closed = True
         for follower in self._followers:
             follower.end(None)
+
+    async def _begin_soon(self, follower: Follower) -> None:
+        try:
+            async with asyncio.timeout(self._pace.start):
+                await self._begin(follower)
+        except TimeoutError:
+            raise Unavailable("Executions cannot be read at the moment.") from None
 
     async def _begin(self, follower: Follower) -> None:
         if follower.names is None:

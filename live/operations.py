@@ -70,7 +70,7 @@ class OperationsDesk:
 
     async def follow(self, right: Right) -> AsyncGenerator[OperationsStatus, None]:
         """See `Hub.operations`."""
-        await right.require()
+        await right.require_soon()
         if self._closed:
             return
         watcher = Watcher()

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from time import monotonic
 
-from domain.errors import DomainError, Forbidden, NotFound, Unauthenticated
+from domain.errors import DomainError, Forbidden, NotFound, Unauthenticated, Unavailable
 from live.ports import Allowed
 
 _log = logging.getLogger(__name__)
@@ -28,6 +28,14 @@ class Right:
         self.due_at = monotonic() + self._recheck
         if code is not None:
             raise _refusal(code)
+
+    async def require_soon(self) -> None:
+        """The same in a task, which waits no longer than some seconds: then it raises Unavailable."""
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                await self.require()
+        except TimeoutError:
+            raise Unavailable("It cannot be read at the moment.") from None
 
     async def confirm(self) -> bool:
         """Ask; a refusal is raised, False means that nobody can tell at the moment."""

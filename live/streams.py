@@ -39,7 +39,7 @@ class Stream(Generic[K, S, N, D]):
 
     async def events(self) -> AsyncGenerator[N | D | Resync | Heartbeat, None]:
         """The events, until the hub stops, the right is lost, or the window is gone."""
-        await self.right.require()
+        await self.right.require_soon()
         if self.watch.closed:
             return
         self._wake = asyncio.Event()
@@ -48,7 +48,7 @@ class Stream(Generic[K, S, N, D]):
             await reader.known()
             first = reader.take()
             if reader.is_private:
-                await self.right.require()  # the state was read after the first answer
+                await self.right.require_soon()  # the state was read after the first answer
             for event in first:
                 yield event
             while events := await self._next(reader):

@@ -62,6 +62,17 @@ async def test_a_version_that_is_told_is_read_without_a_comparison_and_once() ->
         assert made.source.loads == 3
 
 
+async def test_a_version_that_tells_nothing_of_a_window_is_compared() -> None:
+    async with rig() as made:
+        (stream,) = await made.begun()
+        made.source.compared.clear()
+        made.source.is_telling = False
+        made.source.show(2, "b")
+        made.watch.tick("board", TICK, 1)
+        assert await anext(stream) == Changed(1, 2, "b")
+        assert made.source.compared.is_set()
+
+
 async def test_a_told_version_beside_a_tick_without_one_is_compared() -> None:
     async with rig() as made:
         (stream,) = await made.begun()
@@ -266,6 +277,15 @@ async def test_who_loses_the_right_while_the_first_state_is_read_is_not_shown_it
         made.source.load_gate.set()
         with pytest.raises(Forbidden):
             await first
+
+
+async def test_a_stream_whose_right_nobody_tells_is_refused_as_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("live.rights._PATIENCE", 0.05)
+    async with rig() as made:
+        made.silent = True
+        with pytest.raises(Unavailable):
+            await asyncio.wait_for(anext(made.stream()), 5)
+        assert made.source.loads == 0
 
 
 async def test_no_frame_of_a_private_board_goes_out_after_the_right_is_lost() -> None:
