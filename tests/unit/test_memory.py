@@ -1,0 +1,71 @@
+"""The collector finds what is garbage, and does not go through all that lives each time."""
+
+import gc
+import weakref
+from collections.abc import Iterator
+
+import pytest
+
+from runtime.memory import Sweep
+
+
+class Ring:
+    """Knows itself: only the collector frees it."""
+
+    def __init__(self) -> None:
+        self.mine = self
+
+
+def boards(count: int) -> list[list[list[int]]]:
+    """Much that stays."""
+    return [[[n]] for n in range(count)]
+
+
+@pytest.fixture(autouse=True)
+def alone() -> Iterator[None]:
+    """No pass but those of the test; what it left out is gone through again afterwards."""
+    threshold = gc.get_threshold()
+    gc.disable()
+    yield
+    gc.unfreeze()
+    gc.set_threshold(*threshold)
+    gc.enable()
+
+
+def test_garbage_is_found_once_in_a_while() -> None:
+    sweep = Sweep(0.0)
+    found = weakref.ref(Ring())
+    sweep.look(14.0)
+    assert found() is not None
+    sweep.look(15.0)
+    assert found() is None
+
+
+def test_where_much_is_new_it_is_gone_through_at_once() -> None:
+    sweep = Sweep(0.0)
+    gc.set_threshold(100, 1, 1_000)
+    gc.enable()
+    kept = boards(1_000)
+    gc.disable()
+    found = weakref.ref(Ring())
+    sweep.look(0.5)
+    assert found() is None
+    assert len(kept) == 1_000
+
+
+def test_what_takes_long_is_left_out_and_gone_through_again_much_later() -> None:
+    sweep = Sweep(0.0)
+    before = gc.get_freeze_count()
+    few = boards(10)
+    sweep.look(20.0)
+    assert gc.get_freeze_count() == before  # it would be gone through again
+    kept, ring = boards(200_000), Ring()
+    found = weakref.ref(ring)
+    sweep.look(40.0)
+    assert gc.get_freeze_count() > before + 2 * len(kept)
+    del ring
+    sweep.look(60.0)
+    assert found() is not None
+    sweep.look(100_000.0)
+    assert found() is None
+    assert len(few) == 10
