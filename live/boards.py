@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from domain.database import Database
-from domain.ids import MemberId
+from domain.ids import MemberId, TournamentId
 from domain.leaderboard.model import BoardHead, BoardKey
 from domain.leaderboard.sheet import COLUMN, Sheet
 from domain.member.service import read_members
@@ -62,11 +62,11 @@ class BoardFeed(Feed[Window, BoardState, Snapshot, Delta]):
     def concerns(self, key: Window, kind: str, entity_id: UUID) -> bool:
         if kind == TickKind.LEAGUE:
             return key.board.league_id == entity_id
-        # Which tournaments a league's total adds up is the database's knowledge; its version will tell.
         return kind == TickKind.BOARD and key.board.tournament_id in (entity_id, None)
 
-    def is_told(self, key: Window) -> bool:
-        return key.board.league_id is None
+    def told(self, key: Window, latest: BoardState, entity_id: UUID, version: int) -> int | None:
+        # Of a tournament that a league has taken up since, the league itself is told.
+        return latest.board.version_with(TournamentId(entity_id), version) if key.board.league_id else version
 
     def is_gathered(self, key: Window) -> bool:
         return key.board.league_id is not None and key.board.round_id is None

@@ -42,8 +42,11 @@ class Feed(ABC, Generic[K, S, N, D]):
         """Whether a tick may have moved this topic."""
 
     @abstractmethod
-    def is_told(self, key: K) -> bool:
-        """Whether the version that a tick tells, if it tells one, is that of this topic."""
+    def told(self, key: K, latest: S, entity_id: UUID, version: int) -> int | None:
+        """The least version that a topic has by now: something was told to be at one. None: the database is to tell.
+
+        `latest` is the newest reading of the topic.
+        """
 
     @abstractmethod
     async def versions(self, keys: Collection[K]) -> Mapping[K, int]:

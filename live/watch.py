@@ -15,6 +15,9 @@ from live.feeds import D, Feed, K, N, S
 from live.mailboxes import Mailbox
 from live.topics import Pace, Topic
 
+Tick = tuple[str, UUID, int | None]
+"""What moved, perhaps to a version; see `domain.outbox.model.TickKind`."""
+
 _log = logging.getLogger(__name__)
 _AT_ONCE = 200
 """So many windows are compared by one statement: some milliseconds."""
@@ -32,7 +35,7 @@ class Watch(Generic[K, S, N, D]):
         self._feed = feed
         self._pace = pace
         self._limit = limit
-        self._ticks: set[tuple[str, UUID, int | None]] = set()
+        self._ticks: set[Tick] = set()
         self._ticked = asyncio.Event()
         self._away = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -75,7 +78,7 @@ class Watch(Generic[K, S, N, D]):
         poll_at = monotonic() + self._pace.poll
         while True:
             if await self._tick_before(poll_at):
-                await self._compare(self._take_ticks())
+                await self._compare(await self._take_ticks())
             if monotonic() >= poll_at:
                 await self._compare(list(self.topics))
                 poll_at = monotonic() + self._pace.poll
@@ -111,19 +114,33 @@ class Watch(Generic[K, S, N, D]):
         await asyncio.sleep(self._pace.coalesce)
         return True
 
-    def _take_ticks(self) -> list[K]:
+    async def _take_ticks(self) -> list[K]:
         """Refresh what is known to have moved; the answer is what only the database can tell about."""
         ticks, self._ticks = self._ticks, set()
         self._ticked.clear()
         unknown = []
-        for key, topic in self.topics.items():
-            told = [version for kind, entity_id, version in ticks if self._feed.concerns(key, kind, entity_id)]
-            versions = [version for version in told if version is not None]
-            if topic.latest is None or len(versions) < len(told) or not self._feed.is_told(key):
-                unknown += [key] if told else []
-            elif max(versions, default=0) > topic.latest.version:
-                topic.refresh(max(versions))
+        for number, topic in enumerate(list(self.topics.values()), 1):
+            told = self._told(topic, ticks)
+            if told is None:
+                unknown.append(topic.key)
+            elif topic.latest is not None and told > topic.latest.version:
+                topic.refresh(told)
+            if number % _TURN == 0:
+                await asyncio.sleep(0)
         return unknown
+
+    def _told(self, topic: Topic[K, S, N, D], ticks: set[Tick]) -> int | None:
+        """The least version that a window has by what was told, 0 when that is nothing; None: the database is asked."""
+        newest = 0
+        for kind, entity_id, version in ticks:
+            if self._feed.concerns(topic.key, kind, entity_id):
+                if topic.latest is None or version is None:
+                    return None
+                told = self._feed.told(topic.key, topic.latest, entity_id, version)
+                if told is None:
+                    return None
+                newest = max(newest, told)
+        return newest
 
     async def _compare(self, keys: list[K]) -> None:
         for begin in range(0, len(keys), _AT_ONCE):

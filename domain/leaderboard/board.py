@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, TypeVar
 
-from domain.ids import MemberId
+from domain.ids import MemberId, TournamentId
 from domain.leaderboard.arrays import Integers
 from domain.leaderboard.model import BoardHead, BoardSource, BoardState, PastRound, RankedRow, RowPage
 from domain.leaderboard.ports import ProjectionUnavailable
@@ -82,6 +82,12 @@ class OpenBoard:
     @property
     def head(self) -> BoardHead:
         return self._opened.head
+
+    def version_with(self, tournament_id: TournamentId, board_version: int) -> int:
+        """The board's version once a tournament has this one of its own, all else being as it was read."""
+        state = self._opened.state
+        known = [part.board_version for part in state.parts if part.tournament_id == tournament_id]
+        return state.version + sum(max(board_version - one, 0) for one in known)
 
     @property
     def mark(self) -> int:

@@ -49,6 +49,8 @@ class Source(Feed[str, Reading, Shown, Changed]):
     state: Reading | None = field(default_factory=lambda: Reading("e", 1, "a"))
     private: bool = False
     away: bool = False
+    is_telling: bool = True
+    """Whether the versions that ticks tell are those of its values."""
     loads: int = 0
     load_gate: asyncio.Event = field(default_factory=asyncio.Event)
     compared: asyncio.Event = field(default_factory=asyncio.Event)
@@ -62,8 +64,8 @@ class Source(Feed[str, Reading, Shown, Changed]):
     def concerns(self, key: str, kind: str, entity_id: UUID) -> bool:  # noqa: ARG002
         return kind == "board"
 
-    def is_told(self, key: str) -> bool:  # noqa: ARG002
-        return True
+    def told(self, key: str, latest: Reading, entity_id: UUID, version: int) -> int | None:  # noqa: ARG002
+        return version if self.is_telling else None
 
     async def versions(self, keys: Collection[str]) -> Mapping[str, int]:
         self.compared.set()
