@@ -1,4 +1,4 @@
-# One image for all processes: API, worker, scheduler, migrations. What it runs is told by its arguments (`palpite --help`).
+# One image for all processes: API, worker, scheduler, migrations. Its arguments choose what runs (`palpite --help`).
 # tests/e2e/test_image.py runs the steps and the commands of this file without a container engine.
 ARG PYTHON=3.11
 
@@ -31,7 +31,7 @@ WORKDIR /data
 VOLUME /data
 EXPOSE 8000
 STOPSIGNAL SIGTERM
-# Whether the process lives. Whether it can work is /readyz: a database that is away is no reason to start it again.
+# Liveness only. Readiness is /readyz: an unavailable database is no reason to restart the container.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
     CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f'http://127.0.0.1:{os.environ[\"PALPITE_PORT\"]}/healthz', timeout=4)"]
 ENTRYPOINT ["palpite"]

@@ -35,7 +35,6 @@ class Case:
     field: str
     document: str
     outcomes: tuple[str, str, str, str, str, str]
-    counts_as_write: bool = False
 
 
 def _everybody(outcome: str) -> tuple[str, str, str, str, str, str]:
@@ -85,43 +84,36 @@ MUTATIONS = [
         "joinTournament",
         'mutation { joinTournament(input: {tournamentId: "TOURNAMENT"}) { errors { code } } }',
         MEMBERS,
-        counts_as_write=True,
     ),
     Case(
         "saveGuess",
         'mutation { saveGuess(input: {matchId: "OPEN", home: 1, away: 1}) { errors { code } } }',
         JOINED,
-        counts_as_write=True,
     ),
     Case(
         "saveGuesses",
         "mutation { saveGuesses(input: {guesses: []}) { errors { code } } }",
         (UNAUTHENTICATED, *("INVALID_INPUT",) * 5),
-        counts_as_write=True,
     ),
     Case(
         "exportLeaderboard",
         'mutation { exportLeaderboard(input: {board: {tournamentId: "TOURNAMENT"}}) { errors { code } } }',
         MEMBERS,
-        counts_as_write=True,
     ),
     Case(
         "exportLeaderboard",
         'mutation { exportLeaderboard(input: {board: {leagueId: "LEAGUE"}}) { errors { code } } }',
         (UNAUTHENTICATED, NOT_FOUND, OK, OK, OK, NOT_FOUND),
-        counts_as_write=True,
     ),
     Case(
         "createLeague",
         'mutation { createLeague(input: {name: "Five"}) { errors { code } } }',
         MEMBERS,
-        counts_as_write=True,
     ),
     Case(
         "createLeagueInvite",
         'mutation { createLeagueInvite(input: {leagueId: "LEAGUE"}) { errors { code } } }',
         LEAGUE_ADMINS,
-        counts_as_write=True,
     ),
     Case(
         "updateLeague",
@@ -200,13 +192,11 @@ MUTATIONS = [
         "joinLeague",
         'mutation { joinLeague(input: {code: "CODE"}) { errors { code } } }',
         MEMBERS,
-        counts_as_write=True,
     ),
     Case(
         "runOperation",
         'mutation { runOperation(input: {operation: {settlePending: {}}, reason: "test"}) { errors { code } } }',
         ADMINS,
-        counts_as_write=True,
     ),
     Case(
         "cancelExecution",
@@ -217,25 +207,21 @@ MUTATIONS = [
         "retryExecution",
         'mutation { retryExecution(input: {executionId: "FAILED", reason: "test"}) { errors { code } } }',
         ADMINS,
-        counts_as_write=True,
     ),
     Case(
         "correctResult",
         'mutation { correctResult(input: {matchId: "SETTLED", kind: VOID, reason: "test"}) { errors { code } } }',
         ADMINS,
-        counts_as_write=True,
     ),
     Case(
         "replaySettlement",
         'mutation { replaySettlement(input: {tournamentId: "TOURNAMENT", reason: "test"}) { errors { code } } }',
         ADMINS,
-        counts_as_write=True,
     ),
     Case(
         "replayDeadLetter",
         'mutation { replayDeadLetter(input: {deadLetterId: "DEAD_LETTER", reason: "test"}) { errors { code } } }',
         ADMINS,
-        counts_as_write=True,
     ),
     Case(
         "discardDeadLetter",
@@ -247,27 +233,23 @@ MUTATIONS = [
         'mutation { createSchedule(input: {name: "Mine", operation: {settlePending: {}}, cron: "* * * * *",'
         ' reason: "test"}) { errors { code } } }',
         ADMINS,
-        counts_as_write=True,
     ),
     Case(
         "updateSchedule",
         'mutation { updateSchedule(input: {scheduleId: "SCHEDULE", status: PAUSED, reason: "test"})'
         " { errors { code } } }",
         ADMINS,
-        counts_as_write=True,
     ),
     Case(
         "runScheduleNow",
         'mutation { runScheduleNow(input: {scheduleId: "SCHEDULE", reason: "test"}) { errors { code } } }',
         ADMINS,
-        counts_as_write=True,
     ),
     Case(
         "createRuleset",
         'mutation { createRuleset(input: {code: "mine", label: "Mine", weights: [], reason: "test"})'
         " { errors { code } } }",
         ADMINS,
-        counts_as_write=True,
     ),
     # Of the two that need no session the answer does not depend on who asks.
     Case(
