@@ -27,7 +27,7 @@ GONE_SCORE = "is settled or final here, and the provider now has no result for i
 def match_values(
     match: MatchSnapshot, references: References, stored: StoredMatch | None, now: datetime, hold: str | None = None
 ) -> dict[str, Any]:
-    """The columns that ingestion owns (`store.MATCH_COLUMNS`). `hold`: why its result is held back, for members."""
+    """The columns that ingestion owns (`MATCH_COLUMNS`). `hold`: why its result is held back, for members."""
     kick_off = match.kick_off if match.kick_off_precision is not KickOffPrecision.UNKNOWN else None
     return {
         "round_id": references.rounds[match.round_slug],

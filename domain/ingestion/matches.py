@@ -11,6 +11,7 @@ from domain.ids import MatchId, RoundId, TeamId
 from domain.ingestion import mapping, rules, store
 from domain.ingestion.consequences import follow_guesses
 from domain.ingestion.finality import store as finality
+from domain.ingestion.match import store as match_store
 from domain.ingestion.model import Reading, References, StoredMatch
 from domain.ingestion.progress import follow_matches
 from domain.ingestion.quarantine import store as quarantine
@@ -33,7 +34,7 @@ async def apply_matches(connection: "AsyncConnection", step: Step, reading: Read
     Raises PrerequisiteMissing for rounds and teams that are unknown here.
     """
     # Matches first, then the tournament: the order of locks that settlement keeps too.
-    stored = await store.read_matches_for_update(connection, reading.tournament_id)
+    stored = await match_store.read_matches_for_update(connection, reading.tournament_id)
     if await _is_outdated(connection, reading):
         step.note = "A later reading was applied meanwhile; this one was left out."
         return
@@ -67,13 +68,13 @@ def _dated(reading: Reading) -> Reading:
 
 async def _write(connection: "AsyncConnection", reading: Reading, found: Sorted, *, is_whole: bool) -> None:
     tournament_id, checked_at = reading.tournament_id, reading.read_at
-    await store.insert_matches(
+    await match_store.insert_matches(
         connection, [{**row, "id": key, "tournament_id": tournament_id} for key, row in found.new.items()], checked_at
     )
     changed = [{**row, "match_id": key} for key, row in found.changed.items()]
-    await store.update_matches(connection, changed, checked_at)
+    await match_store.update_matches(connection, changed, checked_at)
     await store.insert_references(connection, reading.snapshot.provider, "MATCH", found.named.items(), tournament_id)
-    await store.mark_missing(connection, found.gone)
+    await match_store.mark_missing(connection, found.gone)
     await finality.keep(connection, found.held)
     await finality.forget(connection, found.released)
     await quarantine.keep(connection, tournament_id, found.set_aside, is_whole=is_whole)

@@ -14,10 +14,10 @@ from domain.leaderboard import store
 from domain.leaderboard.arrays import Ids, Integers, to_ids
 from domain.leaderboard.cache import VersionCache
 from domain.leaderboard.facts import add, weigh
-from domain.leaderboard.fold import store as fold
 from domain.leaderboard.model import BoardState, Part
 from domain.leaderboard.ports import LeagueBoard, Projection, ProjectionUnavailable
 from domain.leaderboard.provisional.overlay import LiveRanking
+from domain.leaderboard.ranked.store import members_of_league, read_ids
 from domain.leaderboard.ranking import Ranking
 from domain.leaderboard.readers import Moved
 from domain.leaderboard.score_table import Places, ScoreTable, Stamp
@@ -126,7 +126,7 @@ class LeagueBoards:
             ids = await self._kept_members(league_id, state)
             if ids is None:
                 async with self._database.read() as connection:
-                    ids = to_ids(await fold.read_ids(connection, fold.members_of_league(league_id)))
+                    ids = to_ids(await read_ids(connection, members_of_league(league_id)))
                     if await store.league_version(connection, league_id) != version:
                         raise Moved  # they may be those of a later version
             return RankedMembers(ids, version)

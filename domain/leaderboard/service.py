@@ -34,6 +34,13 @@ from domain.leaderboard.past.service import PastBoards
 from domain.leaderboard.ports import Projection, ProjectionUnavailable
 from domain.leaderboard.provisional.overlay import Judged, PartFacts, rank_parts
 from domain.leaderboard.provisional.service import LockedGuesses
+from domain.leaderboard.ranked.store import (
+    members_of_league,
+    members_of_tournament,
+    ranked_members,
+    read_ids,
+    read_named,
+)
 from domain.leaderboard.ranking import Ranking
 from domain.leaderboard.readers import Moved, ProjectionReader, RankingReader
 from domain.leaderboard.score_table import Stamp
@@ -159,11 +166,11 @@ class Boards:
         """Members of the board whose nick names begin so."""
         tournament_id = state.key.tournament_id
         if state.key.league_id is not None:
-            ranked = fold.members_of_league(state.key.league_id, at=state.past_at)
+            ranked = members_of_league(state.key.league_id, at=state.past_at)
         elif tournament_id is not None:
-            ranked = fold.members_of_tournament(tournament_id, at=state.past_at)
+            ranked = members_of_tournament(tournament_id, at=state.past_at)
         async with self._database.read() as connection:
-            return await fold.read_named(connection, ranked, prefix)
+            return await read_named(connection, ranked, prefix)
 
     async def versions(self, keys: Collection[BoardKey]) -> dict[BoardKey, int]:
         """Present stream versions; boards that do not exist are left out."""
@@ -313,7 +320,7 @@ class Boards:
             copies = [await fold.copy(connection, _facts(state, part)) for part in state.counted]
             members = None
             if league_id is not None:
-                members = to_ids(await fold.read_ids(connection, fold.members_of_league(league_id)))
+                members = to_ids(await read_ids(connection, members_of_league(league_id)))
         parts = [
             PartFacts(data, part.weights, await self._judged(state, part))
             for part, data in zip(state.counted, copies, strict=True)
@@ -324,7 +331,7 @@ class Boards:
     async def _judged(self, state: BoardState, part: Part) -> list[Judged]:
         """Guesses of the part's live matches, of a league's members only."""
         league_id = state.key.league_id
-        ranked = None if league_id is None else fold.members_of_league(league_id)
+        ranked = None if league_id is None else members_of_league(league_id)
         return await self._guesses.judged(part.tournament_id, part.live, part.basis, state.read_at, ranked)
 
 
@@ -332,9 +339,9 @@ def _facts(state: BoardState, part: Part) -> "Select[Any] | str":
     """Of a round the fold, else the sums that are kept of it."""
     league_id, round_id = state.key.league_id, state.key.round_id
     if round_id is None:
-        members = None if league_id is None else fold.members_of_league(league_id)
+        members = None if league_id is None else members_of_league(league_id)
         return fold.present_facts(members, part.tournament_id, part.basis)
-    members = fold.ranked_members(league_id, part.tournament_id)
+    members = ranked_members(league_id, part.tournament_id)
     are_few = league_id is not None
     return fold.facts(members, part.tournament_id, part.basis, round_id=round_id, are_few=are_few)
 

@@ -22,6 +22,7 @@ from domain.ingestion.service import ingest_teams
 from domain.ingestion.snapshot import MatchSnapshot, TournamentSnapshot
 from domain.leaderboard.fold import store as fold
 from domain.leaderboard.model import AtVersion, BoardKey
+from domain.leaderboard.ranked.store import members_of_tournament, read_ids
 from domain.leaderboard.service import Boards
 from domain.match.model import Goals, KickOffPrecision, MatchStatus, ResultKind
 from domain.match.tables import match_results, matches
@@ -87,9 +88,7 @@ class Season(Ingester):
         """Facts of all members; those that are kept are those that the fold counts."""
         score = member_scores
         kept = select(score.c.member_id, *(score.c[name] for name in _FACTS))
-        counted = fold.facts(
-            fold.members_of_tournament(self.tournament_id), self.tournament_id, ScoreBasis.AFTER_EXTRA_TIME
-        )
+        counted = fold.facts(members_of_tournament(self.tournament_id), self.tournament_id, ScoreBasis.AFTER_EXTRA_TIME)
         async with self.database.read() as connection:
             found = {MemberId(row[0]): tuple(row[1:]) for row in await connection.execute(kept)}
             assert {MemberId(row[0]): tuple(row[1:]) for row in await connection.exec_driver_sql(counted)} == found
@@ -236,7 +235,7 @@ async def test_earlier_boards_count_guesses_as_they_were_judged_then(database: P
 async def _as_of(season: Season, version: int) -> dict[MemberId, tuple[int, ...]]:
     """Facts of all members at a version, and how many settled matches they had guessed then."""
     tournament_id, basis = season.tournament_id, ScoreBasis.AFTER_EXTRA_TIME
-    counted = fold.facts(fold.members_of_tournament(tournament_id), tournament_id, basis, version=version)
+    counted = fold.facts(members_of_tournament(tournament_id), tournament_id, basis, version=version)
     async with season.database.read() as connection:
         facts = {MemberId(row[0]): tuple(row[1:]) for row in await connection.exec_driver_sql(counted)}
     boards = Boards(season.database, None, utc_now)
@@ -252,10 +251,10 @@ def _without_guessed(found: dict[MemberId, tuple[int, ...]]) -> dict[MemberId, t
 
 async def _over_time(season: Season, versions: Sequence[int]) -> list[dict[MemberId, tuple[int, ...]]]:
     """Facts of all members at each version, from the fold that histories are made of."""
-    members = fold.members_of_tournament(season.tournament_id)
+    members = members_of_tournament(season.tournament_id)
     paid = fold.facts_over_time(members, season.tournament_id, ScoreBasis.AFTER_EXTRA_TIME, versions)
     async with season.database.read() as connection:
-        ranked = await fold.read_ids(connection, members)
+        ranked = await read_ids(connection, members)
         rows = (await connection.exec_driver_sql(paid)).all()
     found: list[dict[MemberId, tuple[int, ...]]] = []
     for place in range(len(versions)):
@@ -333,7 +332,7 @@ async def test_a_settled_match_that_moves_counts_in_its_new_round(database: Post
 
 
 async def _round_facts(season: Season, round_id: Any) -> tuple[int, ...]:
-    members = fold.members_of_tournament(season.tournament_id)
+    members = members_of_tournament(season.tournament_id)
     basis = ScoreBasis.AFTER_EXTRA_TIME
     async with season.database.read() as connection:
         facts = fold.facts(members, season.tournament_id, basis, round_id=round_id)

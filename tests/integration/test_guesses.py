@@ -16,7 +16,7 @@ from domain.guess.amendment import store as amendment
 from domain.guess.model import Guess, GuessInput
 from domain.guess.tables import guess_revisions, guesses
 from domain.ids import LeagueId, MatchId, MemberId
-from domain.ingestion.store import read_matches_for_update
+from domain.ingestion.match.store import read_matches_for_update
 from domain.match.model import Goals, KickOffPrecision, MatchStatus, ResultKind
 from domain.match.tables import matches
 from domain.member.model import PlatformRole

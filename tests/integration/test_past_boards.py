@@ -31,6 +31,7 @@ from domain.leaderboard.model import (
     PastRound,
     RankedRow,
 )
+from domain.leaderboard.ranked.store import ranked_members
 from domain.leaderboard.rules import pack_row
 from domain.leaderboard.service import Boards
 from domain.league.tables import league_members, league_tournaments, leagues
@@ -233,7 +234,7 @@ async def test_going_back_from_the_present_finds_the_same_facts(database: "Postg
 
     async with database.read() as connection:
         for league_id in (None, played.league):
-            asked = (fold.ranked_members(league_id, played.made.id), played.made.id, ScoreBasis.AFTER_EXTRA_TIME)
+            asked = (ranked_members(league_id, played.made.id), played.made.id, ScoreBasis.AFTER_EXTRA_TIME)
             are_few, found = league_id is not None, set()
             for version in range(present + 1):
                 ids, facts = read_copy(await fold.copy(connection, fold.facts_before(*asked, version, are_few=are_few)))

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 from domain.ids import TeamId
 from domain.ingestion.identity import rules, store
+from domain.ingestion.match.store import read_matches_for_update
 from domain.ingestion.model import Reading
 from domain.ingestion.snapshot import TeamSnapshot
-from domain.ingestion.store import read_matches_for_update
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection

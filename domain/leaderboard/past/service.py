@@ -32,6 +32,7 @@ from domain.leaderboard.past.store import BegunRound
 from domain.leaderboard.past.timeline import Stop, Timeline, build, empty
 from domain.leaderboard.provisional.overlay import PartFacts, rank_parts
 from domain.leaderboard.provisional.service import UNSURE_SECONDS
+from domain.leaderboard.ranked.store import members_ever, members_of_league, ranked_members, read_ids, read_memberships
 from domain.leaderboard.ranking import Ranking
 from domain.leaderboard.sheet import gained
 from domain.leaderboard.store import snapshot
@@ -157,7 +158,7 @@ class PastBoards:
         async with self._database.read() as connection:
             found = await store.begun_round(connection, moment.round_id)
         if found is None or found.tournament_id not in {part.tournament_id for part in state.counted}:
-            raise NotFound("No such round of this board has begun.", field=("asOf", "afterRoundId"))
+            raise NotFound("The round has not begun, or does not belong to this board.", field=("asOf", "afterRoundId"))
         following = found.next_began
         if following is None:
             return None
@@ -186,8 +187,8 @@ class PastBoards:
             ]
             members = None
             if league_id is not None and not copies:
-                ranked = fold.members_of_league(league_id, at=past.past_at)
-                members = to_ids(await fold.read_ids(connection, ranked))
+                ranked = members_of_league(league_id, at=past.past_at)
+                members = to_ids(await read_ids(connection, ranked))
         ranking = await asyncio.to_thread(rank_parts, members, copies)
         return PastBoard(past, ranking, state.read_at, _content_version(state))
 
@@ -195,12 +196,12 @@ class PastBoards:
         (part,) = state.parts
         async with snapshot(self._database) as connection:
             rounds = await store.begun_rounds(connection, part.tournament_id)
-            memberships = await fold.read_memberships(connection, league_id)
+            memberships = await read_memberships(connection, league_id)
             stops = _stops(rounds, part.settled_version, state.past_at)
             if not stops:
                 return empty(state.version)
             versions = [stop.version for stop in stops]
-            facts = fold.facts_over_time(fold.members_ever(league_id), part.tournament_id, part.basis, versions)
+            facts = fold.facts_over_time(members_ever(league_id), part.tournament_id, part.basis, versions)
             copied = await fold.copy(connection, facts)
         return await asyncio.to_thread(build, state.version, stops, memberships, copied, part.weights)
 
@@ -208,7 +209,7 @@ class PastBoards:
 def _facts(past: BoardState, part: Part, present: int) -> str:
     """Of one tournament; `present` is its settled version now."""
     league_id, round_id, version = past.key.league_id, past.key.round_id, part.settled_version
-    ranked = fold.ranked_members(league_id, part.tournament_id, at=past.past_at)
+    ranked = ranked_members(league_id, part.tournament_id, at=past.past_at)
     are_few = league_id is not None
     if round_id is None and 2 * version > present:  # less has been paid since than until then
         return fold.facts_before(ranked, part.tournament_id, part.basis, version, are_few=are_few)

@@ -1,0 +1,1 @@
+"""Part of the subject ingestion: the rows of matches."""

@@ -1,0 +1,1 @@
+"""Part of the subject leaderboard: who is ranked."""
