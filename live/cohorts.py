@@ -1,6 +1,6 @@
 """Owns shared execution: equal subscriptions are rendered once for each event, and every client is handed the bytes.
 
-A cohort is one task however many clients it has. Clients that have been sent the same stand abreast: the cohort reads
+A cohort is one task however many clients it has. Clients that have been sent the same are in step: the cohort reads
 for all of them at once, and of each it touches no more than its sink. Who could not take something stands alone until
 it has been sent what it missed: its mailbox has one slot, and its socket wakes it when it takes more.
 """
@@ -39,10 +39,10 @@ class Cohort(Generic[K, S, N, D]):
         self._render = render
         self._pace = pace
         self._forget = forget
-        self._abreast: dict[Sink, Seat[K, S, N, D]] = {}
+        self._in_step: dict[Sink, Seat[K, S, N, D]] = {}
         self._alone: set[Seat[K, S, N, D]] = set()
         self._common: Reader[K, S, N, D] | None = None
-        """Stands where all who are abreast stand, and hears of the topic for them."""
+        """Stands where all clients in step stand, and hears of the topic for them."""
         self._woken: list[Seat[K, S, N, D]] = []
         self._wake = asyncio.Event()
         self._is_private = False
@@ -73,11 +73,11 @@ class Cohort(Generic[K, S, N, D]):
 
     def left(self, seat: Seat[K, S, N, D]) -> None:
         """From a seat."""
-        self._abreast.pop(seat.sink, None)
+        self._in_step.pop(seat.sink, None)
         self._alone.discard(seat)
         if seat.reader is not None:
             seat.reader.leave()
-        if self._abreast or self._alone:
+        if self._in_step or self._alone:
             return
         self._forget()
         if self._common is not None:
@@ -106,14 +106,14 @@ class Cohort(Generic[K, S, N, D]):
             await self._wait(min(beat_at, check_at) if self._is_private else beat_at)
             self._wake.clear()
             woken, self._woken = self._woken, []
-            if await self._serve_abreast() + await self._serve_alone(woken) >= len(self._abreast) + len(self._alone):
+            if await self._serve_in_step() + await self._serve_alone(woken) >= len(self._in_step) + len(self._alone):
                 beat_at = monotonic() + self._pace.heartbeat
             if monotonic() >= beat_at:
                 beat_at = monotonic() + self._pace.heartbeat
                 await self._beat()
             if self._is_private and monotonic() >= check_at:
                 check_at = monotonic() + self._pace.recheck
-                await self._confirm([*self._abreast.values(), *self._alone])
+                await self._confirm([*self._in_step.values(), *self._alone])
 
     async def _wait(self, until: float) -> None:
         if not self._wake.is_set():
@@ -123,8 +123,8 @@ class Cohort(Generic[K, S, N, D]):
             finally:
                 timer.cancel()
 
-    async def _serve_abreast(self) -> int:
-        """Send what is new to all who stand abreast; how many have been sent it."""
+    async def _serve_in_step(self) -> int:
+        """Send what is new to all clients in step; how many have been sent it."""
         common = self._common
         if common is None or common.mailbox.is_empty:
             return 0
@@ -135,27 +135,27 @@ class Cohort(Generic[K, S, N, D]):
         try:
             events = common.take()
             if self._is_private:
-                for seat in await self._confirm(list(self._abreast.values())):
+                for seat in await self._confirm(list(self._in_step.values())):
                     self._set_apart(seat, behind)
                     self._take_back(seat)
             await self._give([await self._payload(event) for event in events], behind)
         except Unavailable:
-            for seat in list(self._abreast.values()):
+            for seat in list(self._in_step.values()):
                 self._set_apart(seat, behind)
                 self._take_back(seat)
         finally:
             behind.leave()
-        return len(self._abreast)
+        return len(self._in_step)
 
     async def _give(self, payloads: Sequence[bytes], behind: Reader[K, S, N, D]) -> None:
         """Who takes nothing is left where all stood before."""
-        abreast, sinks = self._abreast, list(self._abreast)
+        in_step, sinks = self._in_step, list(self._in_step)
         for begin in range(0, len(sinks), _SLICE):
             if begin:
                 await asyncio.sleep(0)
             for sink in sinks[begin : begin + _SLICE]:
-                if sink in abreast and not sink.put(payloads):
-                    self._set_apart(abreast[sink], behind)
+                if sink in in_step and not sink.put(payloads):
+                    self._set_apart(in_step[sink], behind)
 
     async def _serve_alone(self, woken: list[Seat[K, S, N, D]]) -> int:
         """Send the woken what waits for them; how many have been sent something."""
@@ -198,9 +198,9 @@ class Cohort(Generic[K, S, N, D]):
 
     async def _beat(self) -> None:
         """Heartbeats, one object for all of a version; who has something to come, or never had anything, needs none."""
-        if self._common is not None and self._common.mailbox.is_empty and self._abreast:
+        if self._common is not None and self._common.mailbox.is_empty and self._in_step:
             payloads = [await self._payload(self._common.heartbeat())]
-            for sink in list(self._abreast):
+            for sink in list(self._in_step):
                 sink.put(payloads)
         made: dict[tuple[str, int], object] = {}
         for seat in list(self._alone):
@@ -241,7 +241,7 @@ class Cohort(Generic[K, S, N, D]):
             asyncio.get_running_loop().call_later(min(1.0, self._pace.recheck), seat.wake)
 
     def _fall_in(self, seat: Seat[K, S, N, D], reader: Reader[K, S, N, D]) -> None:
-        """Stand abreast of the others, if nothing waits and they stand there too; the first is where all will stand."""
+        """Get in step with the others, if nothing waits and they stand there too; the first is where all will stand."""
         if not reader.mailbox.is_empty:
             return
         if self._common is None:
@@ -250,25 +250,25 @@ class Cohort(Generic[K, S, N, D]):
             reader.leave()
             seat.reader = None
             self._alone.discard(seat)
-            self._abreast[seat.sink] = seat
+            self._in_step[seat.sink] = seat
 
     def _set_apart(self, seat: Seat[K, S, N, D], behind: Reader[K, S, N, D]) -> None:
         """Let it take alone, from where it was left behind."""
-        del self._abreast[seat.sink]
+        del self._in_step[seat.sink]
         self._alone.add(seat)
         seat.reader = behind.twin(seat.wake)
         if seat.reader.mailbox.closed:
             seat.wake()
 
     def _dissolve(self, common: Reader[K, S, N, D]) -> None:
-        """The topic is over, for all who stand abreast; who came later may have another."""
+        """The topic is over, for all clients in step; who came later may have another."""
         common.leave()
         self._common = None
-        for seat in list(self._abreast.values()):
+        for seat in list(self._in_step.values()):
             self._end(seat, common.mailbox.error)
 
     def _end_all(self, problem: Exception | None) -> None:
-        for seat in [*self._abreast.values(), *self._alone]:
+        for seat in [*self._in_step.values(), *self._alone]:
             self._end(seat, problem)
 
     def _end(self, seat: Seat[K, S, N, D], problem: Exception | None) -> None:
