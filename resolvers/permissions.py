@@ -111,6 +111,11 @@ async def board_watcher(context: Context, arguments: Mapping[str, Any]) -> None:
             raise NotFound("There is no such league.")
 
 
+def of_context(rule: Rule) -> Rule:
+    """What of a rule can be asked before anything is known of what is asked for."""
+    return rule if rule in (anyone, member, platform_admin) else member
+
+
 async def _league_role(context: Context, league_id: LeagueId) -> LeagueRole:
     if context.viewer is None:
         raise Unauthenticated("Sign in first.")

@@ -10,18 +10,19 @@ from schema.admin_member import AdminMember, AdminMemberPayload, ChangePlatformR
 from schema.context import Info
 from schema.ids import required
 from schema.outcome import outcome
+from schema.rights_first import mutation
 from schema.shared import given
 from schema.viewer import RevokeSessionInput, RevokeSessionPayload, UpdateProfileInput, Viewer, ViewerPayload
 
 
 @strawberry.type
 class AccountMutations:
-    @strawberry.mutation(description="Change nick name or time zone.")
+    @mutation(members.update_profile, description="Change nick name or time zone.")
     async def update_profile(self, info: Info, input: UpdateProfileInput) -> ViewerPayload:
         account, errors = await outcome(lambda: _update_profile(info.context, input))
         return ViewerPayload(viewer=Viewer.from_domain(account) if account else None, errors=errors)
 
-    @strawberry.mutation(description="End one of the viewer's sessions; its sockets close.")
+    @mutation(members.revoke_session, description="End one of the viewer's sessions; its sockets close.")
     async def revoke_session(self, info: Info, input: RevokeSessionInput) -> RevokeSessionPayload:
         revoked, errors = await outcome(
             lambda: members.revoke_session(
@@ -30,8 +31,9 @@ class AccountMutations:
         )
         return RevokeSessionPayload(revoked_session_id=input.session_id if revoked else None, errors=errors)
 
-    @strawberry.mutation(
-        description="Make a member a platform admin, or no longer one; the last admin stays. Platform admins."
+    @mutation(
+        members.change_platform_role,
+        description="Make a member a platform admin, or no longer one; the last admin stays. Platform admins.",
     )
     async def change_platform_role(self, info: Info, input: ChangePlatformRoleInput) -> AdminMemberPayload:
         changed, errors = await outcome(

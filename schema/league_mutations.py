@@ -31,12 +31,13 @@ from schema.league_inputs import (
     UpdateLeagueTournamentInput,
 )
 from schema.outcome import outcome
+from schema.rights_first import mutation
 from schema.shared import UserError, given
 
 
 @strawberry.type
 class LeagueMutations:
-    @strawberry.mutation(description="Create a league; the viewer becomes founder and league admin.")
+    @mutation(leagues.create, description="Create a league; the viewer becomes founder and league admin.")
     async def create_league(self, info: Info, input: CreateLeagueInput) -> LeaguePayload:
         created, errors = await outcome(
             lambda: leagues.create(
@@ -51,19 +52,19 @@ class LeagueMutations:
         )
         return _league(created, errors)
 
-    @strawberry.mutation(description="Change name or description. League admins.")
+    @mutation(leagues.update, description="Change name or description. League admins.")
     async def update_league(self, info: Info, input: UpdateLeagueInput) -> LeaguePayload:
         updated, errors = await outcome(
             lambda: leagues.update(info.context, league_id=_league_id(input.league_id), change=input.change())
         )
         return _league(updated, errors)
 
-    @strawberry.mutation(description="Delete a league for all its members. Founder only.")
+    @mutation(leagues.delete, description="Delete a league for all its members. Founder only.")
     async def delete_league(self, info: Info, input: DeleteLeagueInput) -> LeagueRemovedPayload:
         deleted, errors = await outcome(lambda: leagues.delete(info.context, league_id=_league_id(input.league_id)))
         return LeagueRemovedPayload(removed_league_id=input.league_id if deleted else None, errors=errors)
 
-    @strawberry.mutation(description="Make an invite code and link. League admins.")
+    @mutation(leagues.create_invite, description="Make an invite code and link. League admins.")
     async def create_league_invite(self, info: Info, input: CreateLeagueInviteInput) -> LeagueInvitePayload:
         created, errors = await outcome(
             lambda: leagues.create_invite(
@@ -76,27 +77,31 @@ class LeagueMutations:
         )
         return _invite(info.context, created, errors)
 
-    @strawberry.mutation(description="Make an invite code unusable. League admins.")
+    @mutation(leagues.revoke_invite, description="Make an invite code unusable. League admins.")
     async def revoke_league_invite(self, info: Info, input: RevokeLeagueInviteInput) -> LeagueInvitePayload:
         revoked, errors = await outcome(lambda: _revoke(info.context, input))
         return _invite(info.context, revoked, errors)
 
-    @strawberry.mutation(
+    @mutation(
+        leagues.join,
         description=(
             "Join a league by invite code, and with it the tournaments that it plays. Joining twice is "
             "harmless and uses no seat."
-        )
+        ),
     )
     async def join_league(self, info: Info, input: JoinLeagueInput) -> LeaguePayload:
         joined, errors = await outcome(lambda: leagues.join(info.context, code=input.code))
         return _league(joined, errors)
 
-    @strawberry.mutation(description="Leave a league. The founder must transfer or delete it instead.")
+    @mutation(leagues.leave, description="Leave a league. The founder must transfer or delete it instead.")
     async def leave_league(self, info: Info, input: LeaveLeagueInput) -> LeagueRemovedPayload:
         left, errors = await outcome(lambda: leagues.leave(info.context, league_id=_league_id(input.league_id)))
         return LeagueRemovedPayload(removed_league_id=input.league_id if left else None, errors=errors)
 
-    @strawberry.mutation(description="Remove a member from a league; open sockets on its boards end. League admins.")
+    @mutation(
+        leagues.remove_member,
+        description="Remove a member from a league; open sockets on its boards end. League admins.",
+    )
     async def remove_league_member(self, info: Info, input: RemoveLeagueMemberInput) -> RemoveLeagueMemberPayload:
         league, errors = await outcome(lambda: _remove_member(info.context, input))
         return RemoveLeagueMemberPayload(
@@ -105,15 +110,19 @@ class LeagueMutations:
             errors=errors,
         )
 
-    @strawberry.mutation(description="Change a member's league role. League admins; the last admin cannot be demoted.")
+    @mutation(
+        leagues.change_role,
+        description="Change a member's league role. League admins; the last admin cannot be demoted.",
+    )
     async def change_league_role(self, info: Info, input: ChangeLeagueRoleInput) -> LeagueMembershipPayload:
         changed, errors = await outcome(lambda: _change_role(info.context, input))
         return LeagueMembershipPayload(
             membership=LeagueMembership.from_domain(changed) if changed else None, errors=errors
         )
 
-    @strawberry.mutation(
-        description=("Hand the league to another of its members, who becomes founder and league admin. Founder only.")
+    @mutation(
+        leagues.transfer,
+        description=("Hand the league to another of its members, who becomes founder and league admin. Founder only."),
     )
     async def transfer_league(self, info: Info, input: TransferLeagueInput) -> LeaguePayload:
         handed, errors = await outcome(
@@ -125,8 +134,9 @@ class LeagueMutations:
         )
         return _league(handed, errors)
 
-    @strawberry.mutation(
-        description="Play a tournament in the league; all its members join the tournament. League admins."
+    @mutation(
+        leagues.add_tournament,
+        description="Play a tournament in the league; all its members join the tournament. League admins.",
     )
     async def add_league_tournament(self, info: Info, input: AddLeagueTournamentInput) -> LeaguePayload:
         changed, errors = await outcome(
@@ -139,15 +149,19 @@ class LeagueMutations:
         )
         return _league(changed, errors)
 
-    @strawberry.mutation(description="Change the status or the ruleset of a tournament in the league. League admins.")
+    @mutation(
+        leagues.update_tournament,
+        description="Change the status or the ruleset of a tournament in the league. League admins.",
+    )
     async def update_league_tournament(self, info: Info, input: UpdateLeagueTournamentInput) -> LeaguePayload:
         updated, errors = await outcome(lambda: _update_link(info.context, input))
         return _league(updated, errors)
 
-    @strawberry.mutation(
+    @mutation(
+        leagues.remove_tournament,
         description=(
             "Stop playing a tournament in the league. Adding it again brings its former ruleset back. League admins."
-        )
+        ),
     )
     async def remove_league_tournament(self, info: Info, input: RemoveLeagueTournamentInput) -> LeaguePayload:
         changed, errors = await outcome(lambda: _remove_link(info.context, input))

@@ -63,7 +63,7 @@ from schema.guess import (
 from schema.health import DismissHealthProblemInput, HealthProblemPayload
 from schema.league_mutations import LeagueMutations
 from schema.outcome import outcome, user_errors
-from schema.rights_first import rights_first
+from schema.rights_first import mutation
 from schema.ruleset import CreateRulesetInput, RulesetPayload
 from schema.schedule import (
     CreateScheduleInput,
@@ -79,7 +79,6 @@ from schema.tournament_inputs import UpdateTournamentInput
 from schema.viewer import SessionPayload, SignInInput, SignOutPayload, SignUpInput
 
 
-@rights_first
 @strawberry.type(
     description=(
         "Writes. Each takes one `input`; refusals that a user can cause come back in `errors`, and then "
@@ -87,10 +86,11 @@ from schema.viewer import SessionPayload, SignInInput, SignOutPayload, SignUpInp
     )
 )
 class Mutation(AccountMutations, LeagueMutations):
-    @strawberry.mutation(
+    @mutation(
+        members.sign_up,
         description=(
             "Create an account with a password and sign in; a mail asks to confirm the address. Open to anyone."
-        )
+        ),
     )
     async def sign_up(self, info: Info, input: SignUpInput) -> SessionPayload:
         session, errors = await outcome(
@@ -104,22 +104,23 @@ class Mutation(AccountMutations, LeagueMutations):
         )
         return session_payload(info.context, session, input.delivery, errors)
 
-    @strawberry.mutation(description="Sign in with e-mail and password. Open to anyone.")
+    @mutation(members.sign_in, description="Sign in with e-mail and password. Open to anyone.")
     async def sign_in(self, info: Info, input: SignInInput) -> SessionPayload:
         session, errors = await outcome(
             lambda: members.sign_in(info.context, email=input.email, password=input.password)
         )
         return session_payload(info.context, session, input.delivery, errors)
 
-    @strawberry.mutation(description="End the present session.")
+    @mutation(members.sign_out, description="End the present session.")
     async def sign_out(self, info: Info) -> SignOutPayload:
         _, errors = await outcome(lambda: members.sign_out(info.context))
         return SignOutPayload(errors=errors)
 
-    @strawberry.mutation(
+    @mutation(
+        tournaments.join,
         description=(
             "Join a tournament: opens guessing for all its matches that have not locked. Joining twice is harmless."
-        )
+        ),
     )
     async def join_tournament(self, info: Info, input: JoinTournamentInput) -> TournamentPayload:
         joined, errors = await outcome(
@@ -130,10 +131,11 @@ class Mutation(AccountMutations, LeagueMutations):
         )
         return TournamentPayload(tournament=Tournament.from_domain(joined) if joined else None, errors=errors)
 
-    @strawberry.mutation(
+    @mutation(
+        guesses.save,
         description=(
             "Save the viewer's guess for one match, until its lock, which the database clock decides inside the write."
-        )
+        ),
     )
     async def save_guess(self, info: Info, input: SaveGuessInput) -> SaveGuessPayload:
         wanted = _guess_input(input)
@@ -141,7 +143,7 @@ class Mutation(AccountMutations, LeagueMutations):
         shown = saved or await guesses.own(info.context, wanted.match_id)
         return SaveGuessPayload(guess=Guess.from_domain(shown) if shown else None, errors=errors)
 
-    @strawberry.mutation(description="Save up to 100 guesses; each succeeds or fails on its own.")
+    @mutation(guesses.save_many, description="Save up to 100 guesses; each succeeds or fails on its own.")
     async def save_guesses(self, info: Info, input: SaveGuessesInput) -> SaveGuessesPayload:
         wanted = [_guess_input(item) for item in input.guesses]
         results, errors = await outcome(lambda: guesses.save_many(info.context, inputs=wanted))
@@ -151,10 +153,11 @@ class Mutation(AccountMutations, LeagueMutations):
         ]
         return SaveGuessesPayload(results=shown, errors=errors)
 
-    @strawberry.mutation(
+    @mutation(
+        exports.export_leaderboard,
         description=(
             "Ask for a file of a whole board, with the ranks that the board shows. Members who may see the board."
-        )
+        ),
     )
     async def export_leaderboard(self, info: Info, input: ExportLeaderboardInput) -> ExportPayload:
         asked, errors = await outcome(
@@ -169,11 +172,12 @@ class Mutation(AccountMutations, LeagueMutations):
         export = Export.from_domain(asked, info.context.services) if asked else None
         return ExportPayload(export=export, errors=errors)
 
-    @strawberry.mutation(
+    @mutation(
+        executions.run,
         description=(
             "Queue any ingestion, settlement or projection operation; answers at once with its execution. "
             "Platform admins."
-        )
+        ),
     )
     async def run_operation(self, info: Info, input: RunOperationInput) -> ExecutionPayload:
         accepted, errors = await outcome(
@@ -181,11 +185,12 @@ class Mutation(AccountMutations, LeagueMutations):
         )
         return ExecutionPayload.from_outcome(accepted, errors, info.context.services.report_url)
 
-    @strawberry.mutation(
+    @mutation(
+        executions.retry,
         description=(
             "Run a failed or cancelled execution again, as a new execution; its dead letter counts as replayed. "
             "Platform admins."
-        )
+        ),
     )
     async def retry_execution(self, info: Info, input: RetryExecutionInput) -> ExecutionPayload:
         accepted, errors = await outcome(
@@ -195,8 +200,11 @@ class Mutation(AccountMutations, LeagueMutations):
         )
         return ExecutionPayload.from_outcome(accepted, errors, info.context.services.report_url)
 
-    @strawberry.mutation(
-        description=("Cancel a queued execution, or ask a running one to stop after its present step. Platform admins.")
+    @mutation(
+        executions.cancel,
+        description=(
+            "Cancel a queued execution, or ask a running one to stop after its present step. Platform admins."
+        ),
     )
     async def cancel_execution(self, info: Info, input: CancelExecutionInput) -> ExecutionPayload:
         cancelled, errors = await outcome(
@@ -206,11 +214,12 @@ class Mutation(AccountMutations, LeagueMutations):
         )
         return ExecutionPayload.from_outcome(cancelled, errors, info.context.services.report_url)
 
-    @strawberry.mutation(
+    @mutation(
+        corrections.correct_result,
         description=(
             "Correct, award, void or confirm a result: dry run first, then again with the digest that it reported. "
             "Platform admins."
-        )
+        ),
     )
     async def correct_result(self, info: Info, input: CorrectResultInput) -> ExecutionPayload:
         accepted, errors = await outcome(
@@ -228,11 +237,12 @@ class Mutation(AccountMutations, LeagueMutations):
         )
         return ExecutionPayload.from_outcome(accepted, errors, info.context.services.report_url)
 
-    @strawberry.mutation(
+    @mutation(
+        corrections.replay_settlement,
         description=(
             "Recompute settlements from guesses, results and rulesets: dry run first, then again with the digest that "
             "it reported. Platform admins."
-        )
+        ),
     )
     async def replay_settlement(self, info: Info, input: ReplaySettlementInput) -> ExecutionPayload:
         accepted, errors = await outcome(
@@ -247,7 +257,7 @@ class Mutation(AccountMutations, LeagueMutations):
         )
         return ExecutionPayload.from_outcome(accepted, errors, info.context.services.report_url)
 
-    @strawberry.mutation(description="Send a dead letter's job again. Platform admins.")
+    @mutation(dead_letters.replay, description="Send a dead letter's job again. Platform admins.")
     async def replay_dead_letter(self, info: Info, input: ReplayDeadLetterInput) -> DeadLetterPayload:
         replayed, errors = await outcome(
             lambda: dead_letters.replay(
@@ -256,7 +266,7 @@ class Mutation(AccountMutations, LeagueMutations):
         )
         return DeadLetterPayload.from_replay(replayed, errors, info.context.services.report_url)
 
-    @strawberry.mutation(description="Close a dead letter without running it again. Platform admins.")
+    @mutation(dead_letters.discard, description="Close a dead letter without running it again. Platform admins.")
     async def discard_dead_letter(self, info: Info, input: DiscardDeadLetterInput) -> DeadLetterPayload:
         discarded, errors = await outcome(
             lambda: dead_letters.discard(
@@ -265,14 +275,14 @@ class Mutation(AccountMutations, LeagueMutations):
         )
         return DeadLetterPayload.from_discard(discarded, errors)
 
-    @strawberry.mutation(description="Create a recurring or one-time schedule of an operation. Platform admins.")
+    @mutation(schedules.create, description="Create a recurring or one-time schedule of an operation. Platform admins.")
     async def create_schedule(self, info: Info, input: CreateScheduleInput) -> SchedulePayload:
         created, errors = await outcome(
             lambda: schedules.create(info.context, new=input.to_domain(), reason=input.reason)
         )
         return SchedulePayload.from_outcome(created, errors)
 
-    @strawberry.mutation(description="Change, pause, resume or retire a schedule. Platform admins.")
+    @mutation(schedules.update, description="Change, pause, resume or retire a schedule. Platform admins.")
     async def update_schedule(self, info: Info, input: UpdateScheduleInput) -> SchedulePayload:
         updated, errors = await outcome(
             lambda: schedules.update(
@@ -284,7 +294,7 @@ class Mutation(AccountMutations, LeagueMutations):
         )
         return SchedulePayload.from_outcome(updated, errors)
 
-    @strawberry.mutation(description="Run a schedule's operation now, apart from its slots. Platform admins.")
+    @mutation(schedules.run_now, description="Run a schedule's operation now, apart from its slots. Platform admins.")
     async def run_schedule_now(self, info: Info, input: RunScheduleNowInput) -> ExecutionPayload:
         accepted, errors = await outcome(
             lambda: schedules.run_now(
@@ -293,8 +303,9 @@ class Mutation(AccountMutations, LeagueMutations):
         )
         return ExecutionPayload.from_outcome(accepted, errors, info.context.services.report_url)
 
-    @strawberry.mutation(
-        description="Add a ruleset, or a new version of one; existing versions never change. Platform admins."
+    @mutation(
+        rulesets.create,
+        description="Add a ruleset, or a new version of one; existing versions never change. Platform admins.",
     )
     async def create_ruleset(self, info: Info, input: CreateRulesetInput) -> RulesetPayload:
         created, errors = await outcome(
@@ -302,15 +313,17 @@ class Mutation(AccountMutations, LeagueMutations):
         )
         return RulesetPayload.from_outcome(created, errors)
 
-    @strawberry.mutation(
-        description="Dismiss a problem that needs no act, such as a provider's differing result. Platform admins."
+    @mutation(
+        health.dismiss,
+        description="Dismiss a problem that needs no act, such as a provider's differing result. Platform admins.",
     )
     async def dismiss_health_problem(self, info: Info, input: DismissHealthProblemInput) -> HealthProblemPayload:
         dismissed, errors = await outcome(lambda: _dismiss(info.context, input))
         return HealthProblemPayload(dismissed_problem_id=input.problem_id if dismissed else None, errors=errors)
 
-    @strawberry.mutation(
-        description="Change what ingestion does not own: label, status, default ruleset, source. Platform admins."
+    @mutation(
+        tournaments.update,
+        description="Change what ingestion does not own: label, status, default ruleset, source. Platform admins.",
     )
     async def update_tournament(self, info: Info, input: UpdateTournamentInput) -> TournamentPayload:
         updated, errors = await outcome(lambda: _update_tournament(info.context, input))
