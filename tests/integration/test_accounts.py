@@ -21,7 +21,7 @@ from domain.member.rules import LastAdmin
 from domain.member.tables import members as members_table
 from domain.member.tables import sessions
 from domain.outbox.tables import outbox
-from tests.support.api import Api, Stream, open_socket, served
+from tests.support.api import Api, open_stream, served
 from tests.support.api_world import begin_session, make_world
 from tests.support.football import make_league, make_member, make_tournament
 from tests.support.graphql_client import GraphQLClient, id_of
@@ -98,9 +98,7 @@ async def test_open_boards_hear_of_a_new_name(api: Api) -> None:
     world = await make_world(api)
     document = "subscription ($board: BoardInput!) { leaderboardUpdates(board: $board) { ... on LeaderboardSnapshot"
     document += " { rows { member { nickName } } } ... on LeaderboardDelta { rows { member { nickName } } } } }"
-    async with served(api) as address, open_socket(address) as connection:
-        stream = Stream(connection)
-        await stream.begin(await begin_session(api, world.ana))
+    async with served(api) as address, open_stream(address, await begin_session(api, world.ana)) as stream:
         await stream.subscribe("1", document, board={"leagueId": world.league_id})
         await stream.data()
         await run(await world.client(world.bob), "updateProfile", nickName="Robert")
@@ -161,9 +159,7 @@ async def test_a_revoked_session_is_nobody_and_its_sockets_close(api: Api) -> No
     theirs, bob = api.client(token), await world.client(world.bob)
     shown = (await theirs.run(ACCOUNT, {"first": 5})).data["viewer"]["sessions"]["edges"]
     (mine,) = [edge["node"]["id"] for edge in shown if edge["node"]["viewerIsUsing"]]
-    async with served(api) as address, open_socket(address) as connection:
-        stream = Stream(connection)
-        await stream.begin(token)
+    async with served(api) as address, open_stream(address, token) as stream:
         assert errors(await run(await world.client(world.ana), "revokeSession", sessionId=mine)) == [
             ("NOT_FOUND", ["sessionId"])
         ]

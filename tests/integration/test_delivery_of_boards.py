@@ -13,7 +13,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from domain.member.tables import members
 from domain.tournament.store import raise_versions
-from tests.support.api import PROTOCOL, Api, Stream, open_socket, running_api, served
+from tests.support.api import PROTOCOL, Api, Stream, open_socket, open_stream, running_api, served
 from tests.support.api_world import World, make_world
 from tests.support.graphql_client import read_operation
 from tests.support.wires import Counting
@@ -40,9 +40,7 @@ async def test_several_boards_of_one_socket_leave_in_one_write(api: Api) -> None
         "second round": {"board": {"roundId": world.round_id(1)}},
     }
     writes = []
-    async with served(api, Counting) as address, open_socket(address) as connection:
-        stream = Stream(connection)
-        await stream.begin()
+    async with served(api, Counting) as address, open_stream(address) as stream:
         for operation_id, variables in followed.items():
             await stream.subscribe(operation_id, BOARDS, **variables)
             assert (await stream.receive())["id"] == operation_id

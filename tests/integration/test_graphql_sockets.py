@@ -13,7 +13,7 @@ from domain.league.tables import league_members
 from domain.match.model import MatchStatus
 from domain.tournament.store import raise_versions
 from schema.transport.credentials import COOKIE
-from tests.support.api import Api, Stream, closing, open_socket, running_api, served
+from tests.support.api import Api, Stream, closing, open_socket, open_stream, running_api, served
 from tests.support.api_world import World, begin_session, end_sessions, make_world
 from tests.support.executions import queue
 from tests.support.football import set_match
@@ -69,9 +69,7 @@ async def test_the_other_closings_of_the_protocol(address: str) -> None:
         await Stream(connection).send(INIT)
         await Stream(connection).send(INIT)
         assert (await closing(connection))[0] == 4429
-    async with open_socket(address) as connection:
-        stream = Stream(connection)
-        await stream.begin()
+    async with open_stream(address) as stream:
         for _ in range(2):
             await stream.subscribe("x" * 500, "subscription { matchUpdates(scope: {matchIds: []}) { __typename } }")
         assert (await closing(stream.connection))[0] == 4409
@@ -93,9 +91,7 @@ async def test_who_says_nothing_or_stays_too_long_is_closed(database_url: str, v
 
 
 async def test_queries_run_and_wrong_ones_end_alone(address: str) -> None:
-    async with open_socket(address) as connection:
-        stream = Stream(connection)
-        await stream.begin()
+    async with open_stream(address) as stream:
         await stream.subscribe("1", NAME)
         first, done = await stream.receive(), await stream.receive()
         for wrong in (
@@ -118,9 +114,7 @@ async def test_queries_run_and_wrong_ones_end_alone(address: str) -> None:
 async def test_a_socket_has_twenty_operations_and_no_more(address: str, api: Api) -> None:
     world = await make_world(api)
     document = "subscription ($id: ID!) { matchUpdates(scope: {liveOfTournamentId: $id}) { __typename } }"
-    async with open_socket(address) as connection:
-        stream = Stream(connection)
-        await stream.begin()
+    async with open_stream(address) as stream:
         for number in range(21):
             await stream.subscribe(str(number), document, id=world.tournament_id)
         messages = [await stream.receive() for _ in range(21)]
@@ -165,10 +159,10 @@ async def test_bad_tokens_and_ended_cookies_close_with_4401(address: str, api: A
 
 async def test_a_session_that_ends_closes_its_sockets(address: str, api: Api) -> None:
     world = await make_world(api)
-    async with open_socket(address) as connection, open_socket(address) as other:
-        stream, stays = Stream(connection), Stream(other)
-        await stream.begin(await begin_session(api, world.ana))
-        await stays.begin(await begin_session(api, world.bob))
+    async with (
+        open_stream(address, await begin_session(api, world.ana)) as stream,
+        open_stream(address, await begin_session(api, world.bob)) as stays,
+    ):
         await end_sessions(api, world.ana)
 
         assert (await closing(stream.connection))[0] == 4401
@@ -178,9 +172,7 @@ async def test_a_session_that_ends_closes_its_sockets(address: str, api: Api) ->
 async def test_a_board_is_followed_from_snapshot_to_delta(address: str, api: Api) -> None:
     world = await make_world(api)
     board = {"tournamentId": world.tournament_id}
-    async with open_socket(address) as connection:
-        stream = Stream(connection)
-        await stream.begin()
+    async with open_stream(address) as stream:
         await stream.subscribe("1", read_operation("leaderboardUpdates"), board=board)
         snapshot = (await stream.data())["leaderboardUpdates"]
         await play(api.database, world.locked, 3, 2)
@@ -207,9 +199,7 @@ async def test_who_comes_back_current_hears_a_heartbeat_and_others_begin_anew(ad
     world = await make_world(api)
     board = {"tournamentId": world.tournament_id}
     document = read_operation("leaderboardUpdates")
-    async with open_socket(address) as connection:
-        stream = Stream(connection)
-        await stream.begin()
+    async with open_stream(address) as stream:
         await stream.subscribe("1", document, board=board)
         position = (await stream.data())["leaderboardUpdates"]["leaderboard"]["streamPosition"]
         await stream.subscribe("2", document, board=board, after=position)
@@ -229,9 +219,7 @@ async def test_who_comes_back_current_hears_a_heartbeat_and_others_begin_anew(ad
 async def test_matches_in_play_are_followed(address: str, api: Api) -> None:
     world = await make_world(api)
     scope = {"liveOfTournamentId": world.tournament_id}
-    async with open_socket(address) as connection:
-        stream = Stream(connection)
-        await stream.begin()
+    async with open_stream(address) as stream:
         await stream.subscribe("1", read_operation("matchUpdates"), scope=scope)
         snapshot = (await stream.data())["matchUpdates"]
         await set_match(api.database, world.locked, home_goals=2)
@@ -254,9 +242,7 @@ async def _tell(api: Api, world: World) -> None:
 
 async def _first(address: str, token: str | None, document: str, **variables: Any) -> dict[str, Any]:
     """The first message of an operation."""
-    async with open_socket(address) as connection:
-        stream = Stream(connection)
-        await stream.begin(token)
+    async with open_stream(address, token) as stream:
         await stream.subscribe("1", document, **variables)
         return await stream.receive()
 
@@ -295,9 +281,7 @@ async def test_executions_are_followed_by_admins_until_they_are_over(address: st
 
     wanted = {"operation": {"settlePending": {}}, "reason": "to follow"}
     queued = (await api.client(token).operation("runOperation", input=wanted)).data["runOperation"]["execution"]
-    async with open_socket(address) as connection:
-        stream = Stream(connection)
-        await stream.begin(token)
+    async with open_stream(address, token) as stream:
         await stream.subscribe("1", document, ids=[queued["id"]])
         first = (await stream.data())["executionUpdates"]
         await stream.subscribe("2", document, ids=[id_of("Execution", world.ana)])
@@ -314,9 +298,7 @@ async def test_a_hundred_executions_are_followed_by_name_and_not_one_more(addres
     made = [await queue(api.database, operation=Operation.SETTLE_MATCH, target=target) for target in targets]
     names = [id_of("Execution", one.execution.id) for one in made]
     document = read_operation("executionUpdates")
-    async with open_socket(address) as connection:
-        stream = Stream(connection)
-        await stream.begin(token)
+    async with open_stream(address, token) as stream:
         await stream.subscribe("1", document, ids=names[:100])
         seen = [(await stream.data(60))["executionUpdates"]["id"] for _ in range(100)]
         for operation_id, wanted in (("2", names[:101]), ("3", [])):
@@ -329,9 +311,7 @@ async def test_a_hundred_executions_are_followed_by_name_and_not_one_more(addres
 
 async def test_who_is_removed_from_a_league_hears_no_more_of_it(address: str, api: Api) -> None:
     world = await make_world(api)
-    async with open_socket(address) as connection:
-        stream = Stream(connection)
-        await stream.begin(await begin_session(api, world.bob))
+    async with open_stream(address, await begin_session(api, world.bob)) as stream:
         await stream.subscribe("1", read_operation("leaderboardUpdates"), board={"leagueId": world.league_id})
         await stream.data()
         async with api.database.begin() as database:

@@ -10,7 +10,7 @@ from schema.transport.engine import Engine
 from schema.transport.known import KnownStreams
 from schema.transport.requests import GraphQLRequest
 from schema.transport.subscriptions import SharedStream, Sharing
-from tests.support.api import Api, Stream, open_socket
+from tests.support.api import Api, Stream, open_socket, open_stream
 from tests.support.api_world import begin_session, make_world
 from tests.support.graphql_client import read_operation
 from tests.support.settlement import play
@@ -38,10 +38,10 @@ async def test_what_was_asked_for_before_is_joined_as_it_was_written(
 ) -> None:
     world = await make_world(api)
     board = {"tournamentId": world.tournament_id}
-    async with open_socket(address) as first_connection, open_socket(address) as connection:
-        first, stream = Stream(first_connection), Stream(connection)
-        await first.begin()
-        await stream.begin()
+    async with (
+        open_stream(address) as first,
+        open_stream(address) as stream,
+    ):
         await first.subscribe("1", BOARDS, board=board)
         shown = await first.data()
         assert len(prepared) == 1
@@ -68,9 +68,7 @@ async def test_a_position_that_is_none_is_refused_however_well_the_rest_is_known
 ) -> None:
     world = await make_world(api)
     board = {"tournamentId": world.tournament_id}
-    async with open_socket(address) as connection:
-        stream = Stream(connection)
-        await stream.begin()
+    async with open_stream(address) as stream:
         await stream.subscribe("known", BOARDS, board=board)
         await stream.data()
         await stream.subscribe("1", BOARDS, board=board, after=after)
@@ -85,9 +83,7 @@ async def test_a_position_that_is_required_is_refused_when_it_is_missing(
     world = await make_world(api)
     board = {"tournamentId": world.tournament_id}
     document = BOARDS.replace("$after: StreamPositionInput", "$after: StreamPositionInput!")
-    async with open_socket(address) as connection:
-        stream = Stream(connection)
-        await stream.begin()
+    async with open_stream(address) as stream:
         await stream.subscribe("known", document, board=board, after={"epoch": "e", "version": 1})
         assert (await stream.data())["leaderboardUpdates"]["reason"] == "UNKNOWN_EPOCH"
         await stream.data()
@@ -100,9 +96,7 @@ async def test_a_position_by_default_is_gone_on_from_each_time(address: str, api
     world = await make_world(api)
     board = {"tournamentId": world.tournament_id}
     default = '$after: StreamPositionInput = {epoch: "e", version: 1}'
-    async with open_socket(address) as connection:
-        stream = Stream(connection)
-        await stream.begin()
+    async with open_stream(address) as stream:
         for number in "12":
             await stream.subscribe(number, BOARDS.replace("$after: StreamPositionInput", default), board=board)
             assert (await stream.data())["leaderboardUpdates"]["reason"] == "UNKNOWN_EPOCH"
@@ -151,10 +145,10 @@ async def test_who_gives_up_while_it_joins_leaves_nothing_behind(address: str, a
     world = await make_world(api)
     board = {"leagueId": world.league_id}
     token = await begin_session(api, world.bob)
-    async with open_socket(address) as connection, open_socket(address) as other:
-        stream, keeper = Stream(connection), Stream(other)
-        await stream.begin(token)
-        await keeper.begin(await begin_session(api, world.ana))
+    async with (
+        open_stream(address, token) as stream,
+        open_stream(address, await begin_session(api, world.ana)) as keeper,
+    ):
         await keeper.subscribe("1", BOARDS, board=board)
         await keeper.data()
         for number in range(50):

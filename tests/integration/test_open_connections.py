@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed
 from runtime.database import PostgresDatabase
 from schema.transport.connections import Connections, Times
 from schema.transport.outlet import Post
-from tests.support.api import PROTOCOL, Api, Stream, closing, open_socket, running_api, served
+from tests.support.api import PROTOCOL, Api, Stream, closing, open_socket, open_stream, running_api, served
 from tests.support.api_world import begin_session, make_world
 from tests.support.football import set_match
 from tests.support.graphql_client import read_operation
@@ -32,7 +32,7 @@ async def test_a_member_has_ten_sockets_and_not_one_more(api: Api) -> None:
             await Stream(connection).begin(token)
         payload = {"authorization": f"Bearer {token}"}
         await Stream(sockets[10]).send({"type": "connection_init", "payload": payload})
-        assert await closing(sockets[10]) == (1013, "A member may have 10 connections")
+        assert await closing(sockets[10]) == (1013, "A member may have at most 10 connections")
         await Stream(sockets[11]).begin(await begin_session(api, world.ana))
         await sockets[0].close()
         async with asyncio.timeout(5):
@@ -60,9 +60,7 @@ async def test_a_stopping_server_tells_all_to_connect_again_and_a_client_resumes
     ):
         world = await make_world(one)
         board = {"tournamentId": world.tournament_id}
-        async with open_socket(there) as keeping:
-            keeper = Stream(keeping)
-            await keeper.begin()
+        async with open_stream(there) as keeper:
             await keeper.subscribe("1", BOARDS, board=board)
             await keeper.data()
             async with served(one) as here:

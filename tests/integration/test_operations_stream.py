@@ -22,7 +22,7 @@ from domain.tournament.model import Provider
 from live.topics import Pace
 from runtime.database import PostgresDatabase
 from runtime.database_url import parse_database_url
-from tests.support.api import Api, Stream, open_socket, served
+from tests.support.api import Api, Stream, open_stream, served
 from tests.support.api_world import begin_session, make_world
 from tests.support.executions import queue
 from tests.support.graphql_client import read_operation
@@ -251,9 +251,7 @@ async def test_others_may_neither_read_nor_follow(api: Api) -> None:
         for member_id, code in ((None, "UNAUTHENTICATED"), (world.ana, "FORBIDDEN")):
             client = await world.client(member_id)
             assert (await client.operation("adminOperationsStatus")).codes == [code]
-            async with open_socket(address) as connection:
-                stream = Stream(connection)
-                await stream.begin(client.token)
+            async with open_stream(address, client.token) as stream:
                 await stream.subscribe("1", read_operation("operationsUpdates"))
                 refusal = await stream.receive(PATIENCE)
             assert (refusal["type"], refusal["payload"][0]["extensions"]["code"]) == ("error", code)
@@ -261,9 +259,7 @@ async def test_others_may_neither_read_nor_follow(api: Api) -> None:
 
 async def test_an_admin_follows_over_a_socket_until_the_role_is_lost(api: Api) -> None:
     world = await make_world(api)
-    async with served(api) as address, open_socket(address) as connection:
-        stream = Stream(connection)
-        await stream.begin(await begin_session(api, world.root))
+    async with served(api) as address, open_stream(address, await begin_session(api, world.root)) as stream:
         await stream.subscribe("1", read_operation("operationsUpdates"))
         assert (await stream.data(PATIENCE))["operationsUpdates"]["workers"] == 0
 

@@ -7,18 +7,17 @@ from typing import TYPE_CHECKING
 import pytest
 from redis.asyncio import Redis
 
-from domain.ids import TournamentId, new_id
+from domain.ids import new_id
 from domain.tournament.model import TournamentStatus
 from domain.tournament.service import read_tournaments
 from integrations.valkey.layout import key
 from schema.ids import encode
 from tests.support.corrections import spoil_member
-from tests.support.football import make_members, make_tournament, pass_lock, put_guess
+from tests.support.football import make_tournament
 from tests.support.forked import run_forked
-from tests.support.settlement import play
+from tests.support.settled import settle_one
 
 if TYPE_CHECKING:
-    from domain.ids import MemberId
     from runtime.database import PostgresDatabase
 
 
@@ -30,21 +29,12 @@ async def run(command: str, urls: tuple[str, str], *arguments: str) -> subproces
     return await run_forked("projection", command, *arguments, DATABASE_URL=database_url, REDIS_URL=redis_url)
 
 
-async def settled(database: "PostgresDatabase", label: str) -> "tuple[TournamentId, MemberId]":
-    made = await make_tournament(database, matches=1, label=label)
-    (member_id,) = await make_members(database, 1, joins=[made])
-    await put_guess(database, made, made.matches[0], member_id, 2, 1)
-    await pass_lock(database, *made.matches)
-    await play(database, made.matches[0], 2, 1)
-    return made.id, member_id
-
-
 async def test_what_is_missing_is_told_written_and_then_the_same(
     database: "PostgresDatabase", database_url: str, valkey: Redis, valkey_url: str
 ) -> None:
     urls = (database_url, valkey_url)
     nothing = await run("verify", urls)
-    one, _ = await settled(database, "One")
+    one, _ = await settle_one(database, "One")
     await make_tournament(database, matches=1, label="Over", status=TournamentStatus.COMPLETED)
 
     missing = await run("verify", urls)
@@ -64,8 +54,8 @@ async def test_scores_and_projection_are_told_apart(
     database: "PostgresDatabase", database_url: str, valkey: Redis, valkey_url: str
 ) -> None:
     urls = (database_url, valkey_url)
-    good, _ = await settled(database, "Good")
-    bad, member_id = await settled(database, "Bad")
+    good, _ = await settle_one(database, "Good")
+    bad, member_id = await settle_one(database, "Bad")
     assert (await run("rebuild", urls)).returncode == 0
     await spoil_member(database, bad, member_id)
     await valkey.set(key(good, "facts"), b"nonsense")

@@ -14,7 +14,7 @@ from graphql import (
 )
 
 from schema.build import build_schema
-from tests.support.api import Api, Stream, open_socket
+from tests.support.api import Api, open_stream
 from tests.support.graphql_client import GraphQLClient, read_operation
 
 _PLAIN = {"ID": "malformed", "String": "x", "Int": 1, "Float": 1.0, "Boolean": True, "DateTime": "2026-01-01T00:00:00Z"}
@@ -79,9 +79,7 @@ async def test_who_may_call_it_is_told_what_is_wrong(api: Api, name: str) -> Non
     ],
 )
 async def test_nobody_is_asked_to_sign_in_first_by_streams(address: str, name: str, variables: dict[str, Any]) -> None:
-    async with open_socket(address) as connection:
-        stream = Stream(connection)
-        await stream.begin()
+    async with open_stream(address) as stream:
         await stream.subscribe("1", read_operation(name), **variables)
         (error,) = (await stream.receive())["payload"]
         assert error["extensions"]["code"] == "UNAUTHENTICATED"

@@ -14,7 +14,7 @@ from domain.errors import NotFound
 from domain.execution.model import ExecutionErrorCode, ExecutionState, Operation
 from runtime.sentry import reporting
 from runtime.settings import Settings
-from tests.support.api import PASSWORD, Api, Stream, open_socket, running_api, served
+from tests.support.api import PASSWORD, Api, open_stream, running_api, served
 from tests.support.executions import ended, moving, queue, until
 from tests.support.football import make_tournament
 from tests.support.palpite import REPOSITORY, environment, started_palpite
@@ -82,9 +82,7 @@ async def test_an_error_over_http_is_told_once(api: Api, sentry: Sentry) -> None
 
 async def test_errors_of_operations_over_a_websocket_are_told_once_each(api: Api, sentry: Sentry) -> None:
     await break_tournaments(api)
-    async with served(api) as address, open_socket(address) as connection:
-        stream = Stream(connection)
-        await stream.begin()
+    async with served(api) as address, open_stream(address) as stream:
         await stream.subscribe("one", BROKEN)
         await stream.subscribe("two", BROKEN)
         codes = []

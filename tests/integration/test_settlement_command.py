@@ -4,15 +4,13 @@ import json
 import subprocess
 from typing import TYPE_CHECKING
 
-from domain.ids import TournamentId, new_id
+from domain.ids import new_id
 from schema.ids import encode
 from tests.support.corrections import spoil_member
-from tests.support.football import make_members, make_tournament, pass_lock, put_guess
 from tests.support.forked import run_forked
-from tests.support.settlement import play
+from tests.support.settled import settle_one
 
 if TYPE_CHECKING:
-    from domain.ids import MemberId
     from runtime.database import PostgresDatabase
 
 
@@ -20,19 +18,9 @@ async def verify(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return await run_forked("settlement", "verify", *arguments, DATABASE_URL=url)
 
 
-async def settled(database: "PostgresDatabase", label: str) -> "tuple[TournamentId, MemberId]":
-    """A tournament with one settled match, and a member who guessed it right."""
-    made = await make_tournament(database, matches=1, label=label)
-    (member_id,) = await make_members(database, 1, joins=[made])
-    await put_guess(database, made, made.matches[0], member_id, 2, 1)
-    await pass_lock(database, *made.matches)
-    await play(database, made.matches[0], 2, 1)
-    return made.id, member_id
-
-
 async def test_what_is_equal_is_said_with_exit_code_0(database: "PostgresDatabase", database_url: str) -> None:
     nothing = await verify(database_url)
-    await settled(database, "One")
+    await settle_one(database, "One")
     equal = await verify(database_url)
 
     assert (nothing.returncode, nothing.stdout.strip()) == (0, "Nothing has been settled yet.")
@@ -41,8 +29,8 @@ async def test_what_is_equal_is_said_with_exit_code_0(database: "PostgresDatabas
 
 
 async def test_differences_are_listed_with_exit_code_1(database: "PostgresDatabase", database_url: str) -> None:
-    good, _ = await settled(database, "Good")
-    bad, member_id = await settled(database, "Bad")
+    good, _ = await settle_one(database, "Good")
+    bad, member_id = await settle_one(database, "Bad")
     await spoil_member(database, bad, member_id)
 
     table = await verify(database_url)

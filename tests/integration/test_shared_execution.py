@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.support.api import Api, Stream, open_socket
+from tests.support.api import Api, open_stream
 from tests.support.api_world import begin_session, make_world
 from tests.support.football import set_match
 from tests.support.graphql_client import read_operation
@@ -31,10 +31,10 @@ async def test_what_is_spliced_equals_what_is_executed_alone(address: str, api: 
         ),
     ]
     token = await begin_session(api, world.bob)
-    async with open_socket(address) as shared_connection, open_socket(address) as alone_connection:
-        shared, alone = Stream(shared_connection), Stream(alone_connection)
-        await shared.begin(token)
-        await alone.begin(token)
+    async with (
+        open_stream(address, token) as shared,
+        open_stream(address, token) as alone,
+    ):
         for document, place, private, variables in cases:
             name = private.split()[0]
             alone_document = document.replace(place, f"{place} {private}")

@@ -159,3 +159,12 @@ class Stream:
         assert "errors" not in message["payload"], message
         found: dict[str, Any] = message["payload"]["data"]
         return found
+
+
+@asynccontextmanager
+async def open_stream(address: str, token: str | None = None) -> AsyncIterator[Stream]:
+    """A client of the protocol on a socket of its own that has been acknowledged."""
+    async with open_socket(address) as connection:
+        stream = Stream(connection)
+        await stream.begin(token)
+        yield stream

@@ -1,4 +1,4 @@
-"""Many guesses at once, and what must hold of a tournament when all of its matches are settled, whatever happened."""
+"""Settled tournaments, and what must hold of one when all of its matches are settled, whatever happened."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -14,7 +14,8 @@ from integrations.valkey.projection import ValkeyProjection
 from tests.support.boards import places, ranked_by_sql, walk
 from tests.support.corrections import assert_proven
 from tests.support.executions import until
-from tests.support.settlement import expected_facts, settled_facts
+from tests.support.football import make_members, make_tournament, pass_lock, put_guess
+from tests.support.settlement import expected_facts, play, settled_facts
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -34,6 +35,16 @@ WITH given AS (
 INSERT INTO guess_revisions (tournament_id, match_id, member_id, revision, home, away, saved_at, request_id)
 SELECT tournament_id, match_id, member_id, revision, home, away, saved_at, 'test' FROM given
 """)
+
+
+async def settle_one(database: "PostgresDatabase", label: str) -> tuple[TournamentId, MemberId]:
+    """A tournament with one settled match, and a member who guessed it right."""
+    made = await make_tournament(database, matches=1, label=label)
+    (member_id,) = await make_members(database, 1, joins=[made])
+    await put_guess(database, made, made.matches[0], member_id, 2, 1)
+    await pass_lock(database, *made.matches)
+    await play(database, made.matches[0], 2, 1)
+    return made.id, member_id
 
 
 async def guess_everything(database: "PostgresDatabase", tournament_id: TournamentId) -> None:
