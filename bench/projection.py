@@ -16,9 +16,10 @@ from sqlalchemy import text
 from bench.replay import Line, recorder
 from bench.report import Figure, spread
 from domain.ids import TournamentId, new_id
-from domain.leaderboard.facts import weigh
+from domain.leaderboard.facts import pack_facts
 from domain.leaderboard.leagues import RankedMembers
-from domain.leaderboard.projector import load, project
+from domain.leaderboard.loading import Loaded, load
+from domain.leaderboard.projector import project
 from domain.leaderboard.ranking import Ranking
 from domain.leaderboard.score_table import ScoreTable
 from domain.scoring.model import ScoreBasis, Weights
@@ -106,6 +107,7 @@ class _Bench:
         loaded = await load(self._database, made.id)
         assert loaded is not None
         _, table, ranking = loaded
+        await self._valkey.flushall()  # an earlier tournament's board
         empty = await self._memory()
         await self._bare(ranking)
         bare = await self._memory() - empty
@@ -195,7 +197,7 @@ class _Bench:
             took = time.perf_counter() - began
         return took, max(pinging.waits)
 
-    def league(self, loaded: "tuple[int, ScoreTable, Ranking] | None") -> list[Figure]:
+    def league(self, loaded: Loaded | None) -> list[Figure]:
         """Ranking some members from the facts that a process holds: on a new version, with joiners, and at first."""
         assert loaded is not None
         tournament_id, joined = TournamentId(new_id()), loaded[1]
@@ -209,7 +211,7 @@ class _Bench:
             for took, of in zip(found, (table, table, joined.with_ids_of(table)), strict=True):
                 began = time.perf_counter()
                 facts = of.pick(ScoreBasis.AFTER_EXTRA_TIME, members.places(tournament_id, of))
-                Ranking.of(members.ids, weigh(facts, WEIGHTS))
+                Ranking(members.ids, pack_facts(len(members.ids), [(facts, WEIGHTS)]))
                 took.append(time.perf_counter() - began)
         name = f"a league's board of {LEAGUE} from the facts of {len(table):,}"
         first, again, then = (median(took) * 1000 for took in found)

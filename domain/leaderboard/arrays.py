@@ -29,7 +29,7 @@ def id_bytes(value: bytes) -> bytes:
 
 def same_ids(some: Ids, others: Ids) -> bool:
     """Whether both hold the same, compared as numbers: as bytes it takes twenty times as long."""
-    return np.array_equal(pairs(some), pairs(others))
+    return some is others or np.array_equal(pairs(some), pairs(others))
 
 
 def pairs(ids: Ids) -> "NDArray[Any]":

@@ -1,6 +1,7 @@
 """Facts of members as arrays: read from PostgreSQL, and weighed into scores."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -44,13 +45,45 @@ def _rows(data: bytes, values: list[Any]) -> "NDArray[Any]":
     return np.frombuffer(data, dtype=row, offset=head, count=(len(data) - head - tail) // row.itemsize)
 
 
+def pack_facts(members: int, parts: Sequence[tuple[Integers | NDArray[np.uint16], Weights]]) -> Integers:
+    """Packed scores of so many members by their facts of some tournaments, each under its weights, added up.
+
+    `weigh` and `pack_all` in one product. Raises OverflowError when a score does not fit.
+    """
+    if not _surely_fit(parts):
+        total = np.zeros((members, len(Score._fields)), dtype=np.int64)
+        return pack_all(sum((weigh(*part) for part in parts), total))
+    packed = np.zeros(members, dtype=np.int64)
+    for facts, weights in parts:
+        packed += facts @ _packing(weights)
+    return packed
+
+
+def _surely_fit(parts: Sequence[tuple[Integers | NDArray[np.uint16], Weights]]) -> bool:
+    """Whether even somebody with the most of each fact everywhere would fit. Of negative facts none is sure."""
+    most = [int(facts.view(f"u{facts.itemsize}").max(initial=0)) for facts, _ in parts]
+    points = sum(number * sum(weights) for number, (_, weights) in zip(most, parts, strict=True))
+    return sum(most) <= MAX_COUNTER and points <= MAX_POINTS
+
+
+@lru_cache(maxsize=1_000)
+def _packing(weights: Weights) -> Integers:
+    """What one of each fact is in a packed score."""
+    packing: Integers = _columns(weights) @ _PARTS
+    return packing
+
+
 def weigh(facts: Integers | NDArray[np.uint16], weights: Weights) -> Integers:
     """Score columns (points, exact scores, goal differences, outcomes) of each row of facts."""
+    scores: Integers = facts @ _columns(weights)
+    return scores
+
+
+def _columns(weights: Weights) -> Integers:
     columns = np.zeros((len(Facts._fields), len(Score._fields)), dtype=np.int64)
     columns[:, 0] = weights
     columns[(EXACT, GOAL_DIFFERENCE, OUTCOME), (1, 2, 3)] = 1
-    scores: Integers = facts @ columns
-    return scores
+    return columns
 
 
 def pack_all(scores: Integers) -> Integers:
@@ -59,11 +92,3 @@ def pack_all(scores: Integers) -> Integers:
         raise OverflowError("A score of this board cannot be ranked.")
     packed: Integers = scores @ _PARTS
     return packed
-
-
-def add(members: Ids, scores: Sequence[Integers]) -> Integers:
-    """Score columns added up over tournaments, row by row; zeros where there are none."""
-    total = np.zeros((len(members), len(Score._fields)), dtype=np.int64)
-    for part in scores:
-        total += part
-    return total

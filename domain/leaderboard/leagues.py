@@ -13,7 +13,7 @@ from domain.ids import LeagueId, TournamentId
 from domain.leaderboard import store
 from domain.leaderboard.arrays import Ids, Integers, to_ids
 from domain.leaderboard.cache import VersionCache
-from domain.leaderboard.facts import add, weigh
+from domain.leaderboard.facts import pack_facts
 from domain.leaderboard.model import BoardState, Part
 from domain.leaderboard.ports import LeagueBoard, Projection, ProjectionUnavailable
 from domain.leaderboard.provisional.overlay import LiveRanking
@@ -106,9 +106,10 @@ class LeagueBoards:
         earlier = self._tables.latest((stamp.epoch, tournament_id))
 
         async def load() -> _Table:
-            table = await self._projection.table(tournament_id, stamp)
-            if table is not None and earlier is not None and earlier.table is not None:
-                table = await asyncio.to_thread(table.with_ids_of, earlier.table)
+            known = None if earlier is None else earlier.table
+            table = await self._projection.table(tournament_id, stamp, known)
+            if table is not None and known is not None:
+                table = await asyncio.to_thread(table.with_ids_of, known)
             return _Table(table, stamp.board_version)
 
         found = await self._tables.get((stamp.epoch, tournament_id), stamp.board_version, load)
@@ -146,24 +147,22 @@ def rank_league(state: BoardState, tables: Mapping[TournamentId, ScoreTable], me
     settled = rank_settled(state.epoch, counted, tables, members)
     if not any(tables[part.tournament_id].live for part in counted):
         return settled
-    return LiveRanking.beside(settled, members.ids, _scores(counted, tables, members, live=True))
+    return LiveRanking(members.ids, _packed(counted, tables, members, live=True), settled)
 
 
 def rank_settled(
     epoch: str, counted: Sequence[Part], tables: Mapping[TournamentId, ScoreTable], members: RankedMembers
 ) -> Ranking:
     """The same without provisional points."""
-    return members.settled(
-        epoch, counted, lambda: Ranking.of(members.ids, _scores(counted, tables, members, live=False))
-    )
+    return members.settled(epoch, counted, lambda: Ranking(members.ids, _packed(counted, tables, members, live=False)))
 
 
-def _scores(
+def _packed(
     counted: Sequence[Part], tables: Mapping[TournamentId, ScoreTable], members: RankedMembers, *, live: bool
 ) -> Integers:
-    return add(members.ids, [_weighed(part, tables[part.tournament_id], members, live) for part in counted])
-
-
-def _weighed(part: Part, table: ScoreTable, members: RankedMembers, live: bool) -> Integers:
-    facts = table.pick(part.basis, members.places(part.tournament_id, table), live=live)
-    return weigh(facts, part.weights)
+    parts = []
+    for part in counted:
+        table = tables[part.tournament_id]
+        places = members.places(part.tournament_id, table)
+        parts.append((table.pick(part.basis, places, live=live), part.weights))
+    return pack_facts(len(members.ids), parts)

@@ -80,8 +80,10 @@ class Projection(Protocol):
         """A member's row with up to `radius` neighbours on each side; empty when the member is not ranked."""
         ...
 
-    async def table(self, tournament_id: TournamentId, stamp: Stamp) -> ScoreTable | None:
-        """Facts of all members."""
+    async def table(
+        self, tournament_id: TournamentId, stamp: Stamp, earlier: ScoreTable | None = None
+    ) -> ScoreTable | None:
+        """Facts of all members. `earlier`: one that was read before; what has not changed since is not read again."""
         ...
 
     async def league(self, key: BoardKey, epoch: str, version: int) -> LeagueBoard | None:

@@ -5,10 +5,8 @@ There is one path for a settlement, a correction, a joiner and a rebuild: the wh
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from functools import partial
-from time import monotonic
 from uuid import UUID
 
 from domain.database import Database
@@ -16,18 +14,10 @@ from domain.execution.run import Run
 from domain.ids import TournamentId
 from domain.installation.service import begin_epoch, notice_restore
 from domain.leaderboard import store
-from domain.leaderboard.facts import read_packed, weigh
-from domain.leaderboard.fold import store as fold
-from domain.leaderboard.model import BoardKey, BoardState, Part
+from domain.leaderboard.loading import BoardLoader
+from domain.leaderboard.model import BoardKey
 from domain.leaderboard.ports import BoardTicks, Projection, ProjectionUnavailable
-from domain.leaderboard.provisional.overlay import Judged, LiveRanking, add_live
-from domain.leaderboard.provisional.service import LockedGuesses
-from domain.leaderboard.ranking import Ranking
-from domain.leaderboard.score_table import ScoreTable, Stamp
-from domain.scoring.model import ScoreBasis
-
-_BUNCH_SECONDS = 0.25
-"""So long goals that come while a board is read have it read anew; a lone goal waits for nothing."""
+from domain.leaderboard.score_table import Stamp
 
 _log = logging.getLogger(__name__)
 
@@ -36,66 +26,21 @@ async def project(
     database: Database,
     projection: Projection,
     tournament_id: TournamentId,
-    guesses: LockedGuesses | None = None,
+    loader: BoardLoader | None = None,
     held: Stamp | None = None,
     has_moved: Callable[[], bool] = lambda: False,
 ) -> int | None:
     """Write a tournament's board as it is now; the answer is its version, None when there is no such tournament.
 
-    `guesses`, `has_moved`: see `load`. `held`: see `Projection.write`.
+    `loader`: of who calls again and again. `held`: see `Projection.write`. `has_moved`: see `BoardLoader.load`.
 
     Raises ProjectionUnavailable.
     """
-    loaded = await load(database, tournament_id, guesses, has_moved)
+    loaded = await (loader or BoardLoader(database)).load(tournament_id, held, has_moved)
     if loaded is None:
         return None
-    version, table, ranking = loaded
-    await projection.write(tournament_id, table, ranking, held=held)
-    return version
-
-
-async def load(
-    database: Database,
-    tournament_id: TournamentId,
-    guesses: LockedGuesses | None = None,
-    has_moved: Callable[[], bool] = lambda: False,
-) -> tuple[int, ScoreTable, Ranking] | None:
-    """A tournament's board as it is now: its version, and what the projection is to hold.
-
-    `guesses`: those of live matches that are known already, for who calls again and again.
-    `has_moved`: whether it has since this was asked last. Then it is read anew before it is ranked and written, for
-    goals come in bunches, but not for longer than `_BUNCH_SECONDS`.
-    """
-    guesses, until = guesses or LockedGuesses(database), monotonic() + _BUNCH_SECONDS
-    read = await _read(database, tournament_id, guesses)
-    while read is not None and monotonic() < until and has_moved():
-        read = await _read(database, tournament_id, guesses)
-    if read is None:
-        return None
-    table, ranking = await asyncio.to_thread(_rank, read)
-    return read.state.version, table, ranking
-
-
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """A board at one moment."""
-
-    state: BoardState
-    part: Part
-    copies: Mapping[ScoreBasis, bytes]
-    """Settled facts in binary COPY format."""
-    judged: Mapping[ScoreBasis, Sequence[Judged]]
-
-
-async def _read(database: Database, tournament_id: TournamentId, guesses: LockedGuesses) -> _Read | None:
-    async with store.snapshot(database) as connection:
-        state = await store.read_state(connection, BoardKey(tournament_id=tournament_id))
-        if state is None:
-            return None
-        (part,) = state.parts
-        copies = {basis: await fold.copy(connection, fold.packed_facts(tournament_id, basis)) for basis in part.bases}
-    judged = {basis: await guesses.judged(tournament_id, part.live, basis, state.read_at) for basis in part.bases}
-    return _Read(state, part, copies, judged)
+    await projection.write(tournament_id, loaded.table, loaded.ranking, held=held)
+    return loaded.table.stamp.board_version
 
 
 async def rebuild_projection(run: Run, projection: Projection) -> None:
@@ -125,7 +70,7 @@ async def run_projector(database: Database, projection: Projection, ticks: Board
 class _Projector:
     def __init__(self, database: Database, projection: Projection) -> None:
         self._database = database
-        self._guesses = LockedGuesses(database)
+        self._loader = BoardLoader(database)
         self._projection = projection
         self._moved: set[TournamentId] = set()
         self._compare = True
@@ -192,7 +137,7 @@ class _Projector:
         version: int | None = state.version
         if stamp is None or (stamp.epoch, stamp.board_version) != (state.epoch, state.version):
             heard = partial(self._heard, tournament_id)
-            version = await project(self._database, self._projection, tournament_id, self._guesses, stamp, heard)
+            version = await project(self._database, self._projection, tournament_id, self._loader, stamp, heard)
         if version is not None:
             await self._projection.announce(tournament_id, version)
 
@@ -206,19 +151,3 @@ class _Projector:
 def _held(stamps: Mapping[TournamentId, Stamp], tournament_id: TournamentId) -> tuple[str, int] | None:
     stamp = stamps.get(tournament_id)
     return None if stamp is None else (stamp.epoch, stamp.board_version)
-
-
-def _rank(read: _Read) -> tuple[ScoreTable, Ranking]:
-    """All bases are stored for the leagues' sake; the tournament's own board is ranked."""
-    state, part = read.state, read.part
-    copies = {basis: read_packed(data) for basis, data in read.copies.items()}
-    ids, _ = copies[part.basis]
-    settled = {basis: facts for basis, (_, facts) in copies.items()}
-    live = {basis: add_live(ids, facts, read.judged[basis]) for basis, facts in settled.items()} if part.live else None
-    stamp = Stamp(state.epoch, part.settled_version, part.board_version, state.read_at, len(ids), live=len(part.live))
-    scores = weigh(settled[part.basis], part.weights)
-    if live is None:
-        ranking = Ranking.of(ids, scores)
-    else:
-        ranking = LiveRanking.beside(Ranking.of(ids, scores), ids, weigh(live[part.basis], part.weights))
-    return ScoreTable(stamp, ids, settled, live), ranking

@@ -69,6 +69,8 @@ class ScoreTable:
     """The same with provisional ones; None when there are none."""
     joined: Joined | None = None
     """Who has joined since an earlier table, where that is known."""
+    places: NDArray[np.intp] | None = None
+    """Of each member, the place on the projection's settled board, for a table that was read from there."""
 
     def __len__(self) -> int:
         return len(self.ids)

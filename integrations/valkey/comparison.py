@@ -8,7 +8,7 @@ from redis.exceptions import ResponseError
 
 from domain.ids import TournamentId
 from domain.leaderboard.score_table import ScoreTable
-from integrations.valkey.layout import key, strings_of
+from integrations.valkey.layout import key, live_strings, settled_strings
 from integrations.valkey.patience import Patience
 
 if TYPE_CHECKING:
@@ -24,13 +24,12 @@ async def board_differences(
 ) -> list[str]:
     """The parts that differ from those of a board."""
     found = []
-    for name, value in (await asyncio.to_thread(strings_of, table, ranking)).items():
-        if await _string_differs(client, patience, key(tournament_id, name), value):
-            found.append(name)
-    boards = {"master_scores": ranking.settled, "live_scores": None if table.live is None else ranking}
-    for name, board in boards.items():
-        if await _entries_differ(client, patience, key(tournament_id, name), board):
-            found.append(name)
+    for strings in (settled_strings, live_strings):
+        for name, value in (await asyncio.to_thread(strings, table, ranking)).items():
+            if await _string_differs(client, patience, key(tournament_id, name), value):
+                found.append(name)
+    if await _entries_differ(client, patience, key(tournament_id, "master_scores"), ranking.settled):
+        found.append("master_scores")
     return found
 
 
@@ -41,15 +40,14 @@ async def _string_differs(client: "Redis", patience: Patience, name: str, expect
         return True
 
 
-async def _entries_differ(client: "Redis", patience: Patience, name: str, board: "Ranking | None") -> bool:
+async def _entries_differ(client: "Redis", patience: Patience, name: str, board: "Ranking") -> bool:
     """Whether a sorted set holds anything but the members of a board with their scores, in its order."""
-    size = 0 if board is None else len(board)
     try:
-        if await patience.in_time(client.zcard(name)) != size:
+        if await patience.in_time(client.zcard(name)) != len(board):
             return True
-        for start in range(0, size, _ENTRIES_A_READ):
+        for start in range(0, len(board), _ENTRIES_A_READ):
             found = await patience.in_time(client.zrange(name, start, start + _ENTRIES_A_READ - 1, withscores=True))
-            if board is None or _differ(found, board, slice(start, start + _ENTRIES_A_READ)):
+            if _differ(found, board, slice(start, start + _ENTRIES_A_READ)):
                 return True
     except ResponseError:  # a key of another type
         return True

@@ -16,7 +16,9 @@ from domain.leaderboard.rules import PageOfBoard
 if TYPE_CHECKING:
     from domain.leaderboard.ranking import Ranking
 
-_PAIR = np.dtype("<i8")
+_NUMBER = np.dtype("<i8")
+SIZE = 2 * _NUMBER.itemsize
+"""Bytes of a group."""
 
 
 @dataclass(frozen=True)
@@ -75,14 +77,14 @@ def encode(ranking: "Ranking") -> bytes:
     """A board's groups, each as two 64-bit numbers: the packed score, and how many members are better."""
     distinct = ranking.distinct
     starts = np.flatnonzero(np.diff(ranking.packed, prepend=-1)) if len(ranking) else np.zeros(0)
-    return np.column_stack((distinct, starts)).astype(_PAIR).tobytes()
+    return np.column_stack((distinct, starts)).astype(_NUMBER).tobytes()
 
 
 def decode(value: bytes, members: int) -> Groups | None:
     """None for what no board of so many members has."""
-    if len(value) % (2 * _PAIR.itemsize):
+    if len(value) % SIZE:
         return None
-    pairs = np.frombuffer(value, dtype=_PAIR).reshape(-1, 2)
+    pairs = np.frombuffer(value, dtype=_NUMBER).reshape(-1, 2)
     packed, starts = pairs[:, 0], np.append(pairs[:, 1], members)
     is_whole = starts[0] == 0 and bool(np.all(np.diff(starts) > 0) and np.all(np.diff(packed) < 0))
     return Groups(packed, starts) if is_whole else None

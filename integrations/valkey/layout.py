@@ -10,13 +10,14 @@ Those of a tournament share a hash tag (the braces are literal), so no command a
 
 While points are provisional, beside them:
 
-    tournament:{id}:live_scores    sorted set, as `master_scores`
-    tournament:{id}:live_order     string: member id and settled packed score in its order, 24 bytes each
+    tournament:{id}:live_order     string: member id and settled packed score in the order of that board, 24 bytes each
+    tournament:{id}:live_places    string: the place there of the member at each place of `order`, 4 bytes each
     tournament:{id}:live_distinct  string, as `distinct`
     tournament:{id}:live_facts     string, as `facts`, in the order of `order`
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
@@ -34,9 +35,8 @@ if TYPE_CHECKING:
 
     from domain.leaderboard.ranking import Ranking
 
-SORTED_SETS = ("master_scores", "live_scores")
-STRINGS = ("order", "distinct", "facts", "live_order", "live_distinct", "live_facts")
-PARTS = (*SORTED_SETS, *STRINGS)
+STRINGS = ("order", "distinct", "facts", "live_order", "live_places", "live_distinct", "live_facts")
+PARTS = ("master_scores", *STRINGS)
 ID_SIZE = 16
 LIVE_ENTRY = np.dtype([("id", "V16"), ("settled", "<i8")])
 
@@ -46,28 +46,46 @@ SETTLED = ("master_scores", "order", "distinct", "facts")
 _WORDS = 8
 _FACTS = len(Facts._fields)
 _FACT = np.dtype("<u2")
+_PLACE = np.dtype("<u4")
+_FACTS_SIZE = _FACTS * _FACT.itemsize
 
 
 def key(tournament_id: TournamentId, name: str) -> str:
     return f"tournament:{{{tournament_id}}}:{name}"
 
 
-def strings_of(table: ScoreTable, ranking: "Ranking") -> dict[str, bytes]:
-    """All strings of a board; without provisional points those of it are empty. Takes as long as a sort."""
-    settled, order = ranking.settled, ranking.settled.order
-    found = {
+def settled_strings(table: ScoreTable, ranking: "Ranking") -> dict[str, bytes]:
+    """Strings of a board without provisional points. Takes as long as a sort."""
+    settled = ranking.settled
+    return {
         "order": settled.ids.tobytes(),
         "distinct": groups.encode(settled),
-        "facts": _to_bytes(table.facts, order),
-        "live_order": b"",
-        "live_distinct": b"",
-        "live_facts": b"",
+        "facts": _to_bytes(table.facts, settled.order),
     }
-    if table.live is not None:
-        found["live_order"] = _live_order(settled, ranking)
-        found["live_distinct"] = groups.encode(ranking)
-        found["live_facts"] = _to_bytes(table.live, order)
-    return found
+
+
+def live_strings(table: ScoreTable, ranking: "Ranking") -> dict[str, bytes]:
+    """Those with provisional points; empty when there are none."""
+    if table.live is None:
+        return dict.fromkeys(("live_order", "live_places", "live_distinct", "live_facts"), b"")
+    settled = ranking.settled
+    return {
+        "live_order": _live_order(settled, ranking),
+        "live_places": ranking.places_by_id[settled.order].astype(_PLACE).tobytes(),
+        "live_distinct": groups.encode(ranking),
+        "live_facts": _to_bytes(table.live, settled.order),
+    }
+
+
+def settled_sizes(table: ScoreTable, ranking: "Ranking") -> dict[str, int]:
+    """How long the parts of a board without provisional points are: members, or bytes."""
+    members = len(table)
+    return {
+        "master_scores": members,
+        "order": ID_SIZE * members,
+        "distinct": groups.SIZE * len(ranking.settled.distinct),
+        "facts": _FACTS_SIZE * members * len(table.facts),
+    }
 
 
 def digest_of(strings: Mapping[str, bytes], bases: Mapping[ScoreBasis, Any]) -> str:
@@ -114,13 +132,21 @@ def to_table(stamp: Stamp, stamped: bytes, order: Any, facts: Any, live_facts: A
     if words is None or _size(order) != ID_SIZE * stamp.members:
         return None
     bases = [ScoreBasis(name) for name in words[-2].split(",")]
-    size = _FACT.itemsize * _FACTS * stamp.members * len(bases)
-    if _size(facts) != size or _size(live_facts) != (size if stamp.live else 0):
+    if _size(facts) != _FACTS_SIZE * stamp.members * len(bases):
         return None
     ids = np.frombuffer(order or b"", dtype=f"S{ID_SIZE}")
-    by_id = order_of_ids(ids)
-    live = _to_facts(live_facts, bases, by_id) if stamp.live else None
-    return ScoreTable(stamp, ids[by_id], _to_facts(facts, bases, by_id), live)
+    places = order_of_ids(ids)
+    settled = ScoreTable(stamp, ids[places], _to_facts(facts, bases, places), places=places)
+    return to_later_table(stamp, settled, live_facts)
+
+
+def to_later_table(stamp: Stamp, earlier: ScoreTable, live_facts: Any) -> ScoreTable | None:
+    """All facts at a stamp that has the settled part of a table from here. None when these are not of its length."""
+    bases = list(earlier.facts)
+    if earlier.places is None or _size(live_facts) != (_FACTS_SIZE * len(earlier) * len(bases) if stamp.live else 0):
+        return None
+    live = _to_facts(live_facts, bases, earlier.places) if stamp.live else None
+    return replace(earlier, stamp=stamp, live=live, joined=None)
 
 
 def _words(value: Any) -> list[str] | None:

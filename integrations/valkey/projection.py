@@ -21,7 +21,7 @@ from integrations.valkey.leagues import LeagueKeys
 from integrations.valkey.patience import Patience, raise_unless_refused
 from integrations.valkey.reading import BoardReader
 from integrations.valkey.ticks import BOARDS, publish
-from integrations.valkey.writing import stage
+from integrations.valkey.writing import STAGED_SECONDS, stage
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -111,8 +111,10 @@ class ValkeyProjection:
         board = await self._reader.board(tournament_id, stamp, settled_only=settled_only)
         return None if board is None else await self._reader.rows_around(board, member_id, radius)
 
-    async def table(self, tournament_id: TournamentId, stamp: Stamp) -> ScoreTable | None:
-        return await self._reader.table(tournament_id, stamp)
+    async def table(
+        self, tournament_id: TournamentId, stamp: Stamp, earlier: ScoreTable | None = None
+    ) -> ScoreTable | None:
+        return await self._reader.table(tournament_id, stamp, earlier)
 
     # ------------------------------------------------------------ leagues
 
@@ -142,11 +144,16 @@ class ValkeyProjection:
         """What `SWAP` answers."""
         token = uuid4().hex
         staged = {name: key(tournament_id, f"staged:{token}:{name}") for name in PARTS}
+        aside = [key(tournament_id, f"aside:{token}:{name}") for name in PARTS]
         async with self._patience.exchange(once=False):
             made = await stage(self._client, self._patience, tournament_id, staged, table, ranking, held)
             keys = [key(tournament_id, name) for name in ("stamp", *PARTS)]
-            swapping = self._swap(keys=[*keys, *staged.values()], args=[made.stamp, *made.sizes])
-            return int(await self._patience.in_time(cast("Awaitable[Any]", swapping)))
+            args = [made.stamp, *made.sizes, b"%d" % STAGED_SECONDS]
+            swapping = self._swap(keys=[*keys, *staged.values(), *aside], args=args)
+            found = int(await self._patience.in_time(cast("Awaitable[Any]", swapping)))
+            for name in aside:  # one by one: others are served in between
+                await self._patience.in_time(self._client.unlink(name))
+        return found
 
     async def differences(self, tournament_id: TournamentId, table: ScoreTable, ranking: Ranking) -> list[str] | None:
         async with self._patience.exchange(once=False):

@@ -15,8 +15,9 @@ from domain.leaderboard.rules import rows_of
 from domain.leaderboard.score_table import ScoreTable, Stamp
 from domain.leaderboard.sheet import Top, numbers_of_top
 from integrations.valkey.groups import Groups, decode
-from integrations.valkey.layout import ID_SIZE, LIVE_ENTRY, key, to_stamp, to_table
+from integrations.valkey.layout import ID_SIZE, LIVE_ENTRY, key, to_later_table, to_stamp, to_table
 from integrations.valkey.patience import Patience, raise_unless_refused
+from integrations.valkey.scripts import FIND_LIVE
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -45,16 +46,21 @@ class Board:
         return key(self.tournament_id, "order" if self.settled is None else "live_order")
 
     @property
-    def scores(self) -> str:
-        return key(self.tournament_id, "master_scores" if self.settled is None else "live_scores")
-
-    @property
     def entry(self) -> int:
         """Bytes of a place."""
         return ID_SIZE if self.settled is None else LIVE_ENTRY.itemsize
 
     def piece(self, start: int, stop: int) -> Command:
         return ("GETRANGE", self.order, start * self.entry, stop * self.entry - 1)
+
+    @property
+    def scores(self) -> str:
+        return key(self.tournament_id, "master_scores")
+
+    def place_of(self, member_id: MemberId) -> Command:
+        if self.settled is None:
+            return ("ZRANK", self.scores, member_id.bytes)
+        return ("EVAL", FIND_LIVE, 2, self.scores, key(self.tournament_id, "live_places"), member_id.bytes)
 
     def rows(self, start: int, piece: bytes) -> list[RankedRow]:
         """The rows of a piece that begins at a place."""
@@ -166,14 +172,20 @@ class BoardReader:
         start = max(places[0] - radius, 0)
         return await self.rows(board, start, places[0] + radius + 1 - start)
 
-    async def table(self, tournament_id: TournamentId, stamp: Stamp) -> ScoreTable | None:
-        """Facts of all members."""
-        names = ("stamp", "order", "facts", "live_facts")[: 4 if stamp.live else 3]
+    async def table(self, tournament_id: TournamentId, stamp: Stamp, earlier: ScoreTable | None) -> ScoreTable | None:
+        """Facts of all members; only those with provisional points when the settled part is that of an earlier one."""
+        if earlier is not None and not (stamp.digest and stamp.digest == earlier.stamp.digest):
+            earlier = None
+        names = (*(("stamp", "order", "facts") if earlier is None else ()), *(("live_facts",) if stamp.live else ()))
         answers = await self.read(tournament_id, stamp, [("GET", key(tournament_id, name)) for name in names])
         if answers is None:
             return None
-        stamped, order, facts, *live = answers
-        table = await asyncio.to_thread(to_table, stamp, stamped, order, facts, live[0] if live else None)
+        live_facts = answers.pop() if stamp.live else None
+        if earlier is None:
+            stamped, order, facts = answers
+            table = await asyncio.to_thread(to_table, stamp, stamped, order, facts, live_facts)
+        else:
+            table = await asyncio.to_thread(to_later_table, stamp, earlier, live_facts)
         if table is None:
             await self.drop(tournament_id)
         return table
@@ -230,11 +242,17 @@ class BoardReader:
 
     async def _places_of(self, board: Board, member_id: MemberId) -> list[int] | None:
         """A member's one place, none when not ranked; None when the state is gone."""
-        commands: list[Command] = [("ZCARD", board.scores), ("ZRANK", board.scores, member_id.bytes)]
-        answers = await self.read(board.tournament_id, board.stamp, commands)
-        if answers is None or not await self._is_sound(board.tournament_id, answers[0] == board.stamp.members):
+        found = await self.read(board.tournament_id, board.stamp, [board.place_of(member_id)])
+        if found is None:
             return None
-        return [] if answers[1] is None else [int(answers[1])]
+        if found[0] is not None:
+            is_whole = found[0] < board.stamp.members
+            return [found[0]] if await self._is_sound(board.tournament_id, is_whole) else None
+        # Somebody else's id, or the sorted set has gone.
+        counted = await self.read(board.tournament_id, board.stamp, [("ZCARD", board.scores)])
+        if counted is None or not await self._is_sound(board.tournament_id, counted[0] == board.stamp.members):
+            return None
+        return []
 
     async def _place_behind(self, board: Board, low: int, high: int, member_id: MemberId) -> int | None:
         """The first place behind a member among many level ones, of whom it mostly is one."""

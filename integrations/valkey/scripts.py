@@ -2,11 +2,12 @@
 
 SWAP = """
 -- Put a staged board in place, unless a later state of the same epoch is there. Another epoch is always replaced.
--- KEYS: stamp, then the parts (two sorted sets, then strings), then the same staged
+-- What was there is put aside for a while: to free all of it at once takes milliseconds, while everybody waits.
+-- KEYS: stamp, then the parts (a sorted set, then strings), then the same staged, then the same put aside
 -- ARGV: stamp (epoch and board version first, the digest of the settled part last), then the sizes of the parts;
--- behind a "=" that of a part which is to stay as it is
+-- behind a "=" that of a part which is to stay as it is. Last, for how many seconds what is put aside stays.
 -- Answers 1, or 0 when a later state is there, or -1 when what was to stay has gone.
-local parts = #ARGV - 1
+local parts = #ARGV - 2
 local present = redis.pcall('GET', KEYS[1])
 if type(present) == 'table' then  -- of another type
     redis.call('UNLINK', KEYS[1])
@@ -24,7 +25,7 @@ for n = 1, parts do
     local size = string.match(ARGV[1 + n], '^=(%d+)$')
     if size then
         is_kept[n] = true
-        local found = redis.pcall(n <= 2 and 'ZCARD' or 'STRLEN', KEYS[1 + n])
+        local found = redis.pcall(n == 1 and 'ZCARD' or 'STRLEN', KEYS[1 + n])
         if digest ~= string.match(ARGV[1], '(%S+)$') or found ~= tonumber(size) then
             redis.call('UNLINK', unpack(KEYS, parts + 2))
             return -1
@@ -33,22 +34,32 @@ for n = 1, parts do
 end
 -- What was staged may have vanished meanwhile, such as in a flush.
 for n = 1, parts do
-    if not is_kept[n] and redis.call(n <= 2 and 'ZCARD' or 'STRLEN', KEYS[parts + 1 + n]) ~= tonumber(ARGV[1 + n]) then
+    if not is_kept[n] and redis.call(n == 1 and 'ZCARD' or 'STRLEN', KEYS[parts + 1 + n]) ~= tonumber(ARGV[1 + n]) then
         return redis.error_reply('NOTSTAGED the staged board is not complete')
     end
 end
 for n = 1, parts do
-    local place, staged = KEYS[1 + n], KEYS[parts + 1 + n]
+    local place, staged, aside = KEYS[1 + n], KEYS[parts + 1 + n], KEYS[2 * parts + 1 + n]
+    if not is_kept[n] and redis.call('EXISTS', place) == 1 then
+        redis.call('RENAME', place, aside)
+        redis.call('EXPIRE', aside, ARGV[#ARGV])
+    end
     if redis.call('EXISTS', staged) == 1 then
-        redis.call('UNLINK', place)  -- some servers would free it in RENAME, while all wait
         redis.call('RENAME', staged, place)
         redis.call('PERSIST', place)
-    elseif not is_kept[n] then
-        redis.call('UNLINK', place)
     end
 end
 redis.call('SET', KEYS[1], ARGV[1])
 return 1
+"""
+
+FIND_LIVE = """
+-- Where a member is on a board with provisional points.
+-- KEYS: master_scores, live_places
+-- ARGV: member id
+-- Answers the place from 0, none for who is not ranked.
+local place = redis.call('ZRANK', KEYS[1], ARGV[1])
+return place and (struct.unpack('<I4', redis.call('GETRANGE', KEYS[2], place * 4, place * 4 + 3)))
 """
 
 KEEP_LEAGUE = """

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Any
 from domain.ids import TournamentId
 from domain.leaderboard.score_table import ScoreTable
 from integrations.valkey.client import connection_for
-from integrations.valkey.layout import PARTS, SETTLED, STRINGS, digest_of, key, stamp_to_bytes, strings_of
+from integrations.valkey.layout import (
+    PARTS,
+    SETTLED,
+    STRINGS,
+    digest_of,
+    key,
+    live_strings,
+    settled_sizes,
+    settled_strings,
+    stamp_to_bytes,
+)
 from integrations.valkey.packing import zadd_blocks
 from integrations.valkey.patience import Patience
 
@@ -43,33 +53,35 @@ async def stage(
     held: "Stamp | None",
 ) -> Staged:
     """Write the parts of a board under other names, but for the settled ones if those of `held` are the same."""
-    boards = {"master_scores": ranking.settled}
-    if table.live is not None:
-        boards["live_scores"] = ranking
-    making = asyncio.create_task(asyncio.to_thread(_strings, table, ranking))
+    there = held.digest if held is not None and held.settled_version == table.stamp.settled_version else ""
+    known = there if there == table.stamp.digest else ""
+    making = asyncio.create_task(asyncio.to_thread(_strings, table, ranking, known))
     kept: tuple[str, ...] = ()
     try:
-        if held is not None and held.settled_version == table.stamp.settled_version:
-            kept = SETTLED if (await making)[1] == held.digest else ()
+        if there:
+            kept = SETTLED if (await making)[1] == there else ()
         async with connection_for(client, key(tournament_id, "stamp")) as connection:
             wire = _Wire(connection, patience)
-            for name, board in boards.items():
-                if name not in kept:
-                    await wire.add(names[name], board)
+            if not kept:
+                await wire.add(names["master_scores"], ranking.settled)
             strings, digest = await making
             for name in STRINGS:
-                if strings[name] and name not in kept:
+                if name not in kept and strings[name]:
                     await wire.store(names[name], strings[name])
     finally:
         making.cancel()
-    sizes = {name: len(value) for name, value in strings.items()} | {name: len(one) for name, one in boards.items()}
-    told = [b"%b%d" % (b"=" if name in kept else b"", sizes.get(name, 0)) for name in PARTS]
+    sizes = settled_sizes(table, ranking) | {name: len(value) for name, value in strings.items()}
+    told = [b"%b%d" % (b"=" if name in kept else b"", sizes[name]) for name in PARTS]
     return Staged(stamp_to_bytes(table.stamp, table.facts, digest), told)
 
 
-def _strings(table: ScoreTable, ranking: "Ranking") -> tuple[dict[str, bytes], str]:
-    strings = strings_of(table, ranking)
-    return strings, digest_of(strings, table.facts)
+def _strings(table: ScoreTable, ranking: "Ranking", known: str) -> tuple[dict[str, bytes], str]:
+    """Those of a board and the digest of the settled ones, which are left out when it is `known`."""
+    live = live_strings(table, ranking)
+    if known:
+        return live, known
+    settled = settled_strings(table, ranking)
+    return settled | live, digest_of(settled, table.facts)
 
 
 class _Wire:

@@ -18,7 +18,8 @@ from domain.guess.amendment.store import swap_guesses
 from domain.ids import TournamentId, new_id
 from domain.leaderboard.audit.model import LEDGER_STEP
 from domain.leaderboard.audit.service import count_breaches, verify_projection
-from domain.leaderboard.projector import load, project
+from domain.leaderboard.loading import load
+from domain.leaderboard.projector import project
 from domain.leaderboard.ranking import Ranking
 from domain.leaderboard.score_table import ScoreTable
 from domain.match.tables import matches
@@ -208,7 +209,7 @@ async def test_a_projection_that_is_behind_is_brought_up_to_date(
 
     loaded = await load(database, tournament.id)
     assert loaded is not None
-    assert (await projection.stamps([tournament.id]))[tournament.id].board_version == loaded[0]
+    assert (await projection.stamps([tournament.id]))[tournament.id].board_version == loaded.table.stamp.board_version
 
 
 class BusyProjection(ValkeyProjection):

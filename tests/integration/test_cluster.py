@@ -11,9 +11,10 @@ from redis.asyncio import RedisCluster
 
 from domain.clock import utc_now
 from domain.ids import TournamentId, new_id
+from domain.leaderboard.loading import load
 from domain.leaderboard.model import BoardKey, BoardSource
 from domain.leaderboard.ports import ProjectionUnavailable
-from domain.leaderboard.projector import load, project, run_projector
+from domain.leaderboard.projector import project, run_projector
 from domain.leaderboard.service import Boards
 from domain.outbox.model import Tick, TickKind
 from integrations.valkey.client import connect
@@ -25,7 +26,7 @@ from tests.support.api import running_api
 from tests.support.boards import places, ranked_by_sql, walk
 from tests.support.executions import until
 from tests.support.football import join, make_league, make_members, make_tournament, pass_lock, put_guess
-from tests.support.settlement import play
+from tests.support.settlement import in_play, play
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -110,6 +111,14 @@ async def test_boards_stand_on_all_servers_and_read_as_the_database_does(
         loaded = await load(database, cup.id)
         assert loaded is not None
         assert await projection.differences(cup.id, *loaded[1:]) == []
+    await in_play(database, cups[0].id, cups[0].matches[1], 1, 0)
+    assert await project(database, projection, cups[0].id) is not None
+    stamp = (await projection.stamps([cups[0].id]))[cups[0].id]
+    assert stamp.live == 1
+    rows = await projection.rows(cups[0].id, stamp, 0, len(members))
+    assert rows
+    for row in rows:
+        assert await projection.rows_around(cups[0].id, stamp, row.member_id, 0) == [row]
     total = await boards.open(BoardKey(league_id=league_id))
     assert total is not None
     assert total.head.source is BoardSource.PROJECTION

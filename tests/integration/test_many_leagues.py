@@ -16,9 +16,10 @@ from domain.ids import LeagueId, MemberId, new_id
 from domain.installation.service import begin_epoch
 from domain.leaderboard.board import OpenBoard
 from domain.leaderboard.leagues import LeagueBoards
+from domain.leaderboard.loading import load
 from domain.leaderboard.many import held
 from domain.leaderboard.model import BoardKey, BoardSource
-from domain.leaderboard.projector import load, project
+from domain.leaderboard.projector import project
 from domain.leaderboard.ranking import Ranking
 from domain.leaderboard.score_table import ScoreTable
 from domain.leaderboard.service import Boards

@@ -10,9 +10,10 @@ from sqlalchemy import insert
 
 from domain.ids import LeagueId, MemberId, new_id
 from domain.ingestion.finality.rules import NO_EXTRA_TIME
-from domain.leaderboard import projector
+from domain.leaderboard import loading
+from domain.leaderboard.loading import load
 from domain.leaderboard.model import AtVersion, BoardKey, BoardSource, RankedRow
-from domain.leaderboard.projector import load, project
+from domain.leaderboard.projector import project
 from domain.league.model import LeagueTournamentStatus
 from domain.league.tables import league_tournaments
 from domain.match.model import Goals, MatchStatus, ResultKind, ResultState
@@ -141,7 +142,7 @@ async def test_a_goal_replaces_what_stood_before(database: "PostgresDatabase", v
     live = await read(projection, board_key)
     await play(database, made.matches[2], 0, 1)
     assert totals(await read(await projected(database, valkey, made.id), board_key)) == totals(live)
-    kept = await valkey.exists(*(key(made.id, name) for name in ("live_scores", "live_distinct", "live_facts")))
+    kept = await valkey.exists(*(key(made.id, name) for name in ("live_places", "live_distinct", "live_facts")))
     assert kept == 0
 
 
@@ -228,15 +229,15 @@ async def test_the_check_of_projections_sees_them(database: "PostgresDatabase", 
     assert loaded is not None
     _, table, ranking = loaded
     assert await projection.differences(made.id, table, ranking) == []
-    await valkey.zincrby(key(made.id, "live_scores"), 1, bytes(ranking.ids[0]).ljust(16, b"\0"))
-    assert await projection.differences(made.id, table, ranking) == ["live_scores"]
+    await valkey.setrange(key(made.id, "live_places"), 0, b"\7")
+    assert await projection.differences(made.id, table, ranking) == ["live_places"]
 
 
 @pytest.mark.parametrize(("answers", "reads"), [([False], 1), ([True, True, False], 3)])
 async def test_what_moves_while_it_is_read_is_read_anew(
     database: "PostgresDatabase", monkeypatch: pytest.MonkeyPatch, answers: list[bool], reads: int
 ) -> None:
-    monkeypatch.setattr(projector, "_BUNCH_SECONDS", 60)
+    monkeypatch.setattr(loading, "_BUNCH_SECONDS", 60)
     made = await make_tournament(database, matches=1)
     with recorded_statements(database) as statements:
         assert await load(database, made.id, has_moved=iter(answers).__next__) is not None

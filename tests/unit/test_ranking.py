@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from domain.clock import utc_now
 from domain.ids import MemberId, TournamentId
 from domain.leaderboard.arrays import Ids, best_first, order_of_ids, to_ids
-from domain.leaderboard.facts import weigh
+from domain.leaderboard.facts import pack_all, pack_facts, weigh
 from domain.leaderboard.leagues import RankedMembers
 from domain.leaderboard.model import RankCriterion, RankedRow
 from domain.leaderboard.provisional.overlay import LiveRanking
@@ -179,6 +179,32 @@ def test_shared_ranks_are_1_2_2_4() -> None:
 def test_weights_make_points_and_facts_make_the_counters() -> None:
     facts = np.array([[4, 3, 2, 1, 1], [0, 0, 0, 0, 0]], dtype=np.int64)
     assert weigh(facts, Weights(2, 1, 10, 100, 1)).tolist() == [[8 + 3 + 20 + 100 + 1, 1, 3, 4], [0, 0, 0, 0]]
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([2, 40, MAX_COUNTER, MAX_COUNTER + 1, 2**16 - 1]), st.booleans()), max_size=3),
+    st.builds(Weights, *(st.integers(0, 100) for _ in Weights._fields)),
+    st.integers(0, 5),
+)
+def test_facts_are_packed_at_once_as_one_by_one(kinds: list[tuple[int, bool]], weights: Weights, count: int) -> None:
+    chance = np.random.default_rng(count)
+    parts = [
+        (chance.integers(0, most + 1, (count, 5)).astype(np.uint16 if is_stored else np.int64), weights)
+        for most, is_stored in kinds
+    ]
+    scores = sum((weigh(*part) for part in parts), np.zeros((count, 4), dtype=np.int64))
+    try:
+        expected = pack_all(scores).tolist()
+    except OverflowError:
+        with pytest.raises(OverflowError, match="cannot be ranked"):
+            pack_facts(count, parts)
+    else:
+        assert pack_facts(count, parts).tolist() == expected
+
+
+def test_negative_facts_are_refused() -> None:
+    with pytest.raises(OverflowError, match="cannot be ranked"):
+        pack_facts(2, [(np.array([[3, 2, 1, 1, 1], [0, -1, 0, 0, 0]]), Weights(2, 1, 0, 0, 1))])
 
 
 def test_facts_are_picked_for_members_and_zeros_for_strangers() -> None:

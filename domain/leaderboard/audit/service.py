@@ -12,8 +12,9 @@ from domain.ids import TournamentId
 from domain.leaderboard import store as boards
 from domain.leaderboard.audit import rules, store
 from domain.leaderboard.audit.model import LEDGER_STEP, Breach, Check, Invariant
+from domain.leaderboard.loading import load
 from domain.leaderboard.ports import Projection
-from domain.leaderboard.projector import load, project
+from domain.leaderboard.projector import project
 from domain.settlement.store import points_ledger
 
 _log = logging.getLogger(__name__)

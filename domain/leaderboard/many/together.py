@@ -9,7 +9,7 @@ import numpy as np
 
 from domain.ids import TournamentId
 from domain.leaderboard.arrays import Ids, Integers, order_of_ids
-from domain.leaderboard.facts import add, pack_all, weigh
+from domain.leaderboard.facts import pack_facts
 from domain.leaderboard.leagues import RankedMembers, rank_settled
 from domain.leaderboard.model import BoardState, Part
 from domain.leaderboard.provisional.overlay import LiveRanking
@@ -112,11 +112,11 @@ class _Together:
 
     def _packed(self) -> Integers:
         parts = [
-            weigh(table.pick(part.basis, self._places(part, table), live=True), part.weights)
+            (table.pick(part.basis, self._places(part, table), live=True), part.weights)
             for part in self.counted
             for table in (self.tables[part.tournament_id],)
         ]
-        return pack_all(add(self._ids, parts))
+        return pack_facts(len(self._ids), parts)
 
     def _places(self, part: Part, table: ScoreTable) -> Places:
         found = [league.places(part.tournament_id, table) for league in self.leagues]

@@ -12,7 +12,7 @@ import numpy as np
 
 from domain.ids import MemberId
 from domain.leaderboard.arrays import Ids, Integers, same_ids, to_ids
-from domain.leaderboard.facts import add, pack_all, read_copy, weigh
+from domain.leaderboard.facts import pack_all, pack_facts, read_copy
 from domain.leaderboard.ranking import Ranking
 from domain.match.model import Goals
 from domain.scoring.model import Facts, Weights
@@ -130,11 +130,10 @@ def rank_parts(members: Ids | None, parts: Sequence[PartFacts]) -> Ranking:
     settled, live = [], []
     for part in parts:
         members, facts = read_copy(part.data)
-        scores = weigh(facts, part.weights)
-        settled.append(scores)
-        live.append(weigh(add_live(members, facts, part.judged), part.weights) if part.judged else scores)
+        settled.append((facts, part.weights))
+        live.append((add_live(members, facts, part.judged) if part.judged else facts, part.weights))
     ids = to_ids([]) if members is None else members
-    ranking = Ranking.of(ids, add(ids, settled))
+    ranking = Ranking(ids, pack_facts(len(ids), settled))
     if not any(part.judged for part in parts):
         return ranking
-    return LiveRanking.beside(ranking, ids, add(ids, live))
+    return LiveRanking(ids, pack_facts(len(ids), live), ranking)

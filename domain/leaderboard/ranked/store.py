@@ -25,6 +25,12 @@ def members_of_tournament(tournament_id: TournamentId, *, at: datetime | None = 
     return statement if at is None else statement.where(tournament_members.c.joined_at <= at)
 
 
+async def count_joined(connection: "AsyncConnection", tournament_id: TournamentId) -> int:
+    """How many have joined; nobody ever leaves."""
+    counted = select(func.count()).where(tournament_members.c.tournament_id == tournament_id)
+    return int((await connection.execute(counted)).scalar_one())
+
+
 def members_of_league(league_id: LeagueId, *, at: datetime | None = None) -> "Select[Any]":
     """All members who are ranked (not VIEWERs), of today or of `at`."""
     statement = select(league_members.c.member_id).where(league_members.c.league_id == league_id)
