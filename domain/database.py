@@ -21,7 +21,7 @@ class Database(Protocol):
         ...
 
     async def fetch(self, statement: "Select[Any]", values: Mapping[str, Any]) -> list[Any]:
-        """The rows that one read by itself finds, as objects with the columns' names.
+        """The rows that one statement by itself finds, as objects with the columns' names.
 
         It costs a third of what `read` does, for statements that are built once: what is written of them is kept.
         """

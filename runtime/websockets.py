@@ -28,6 +28,8 @@ _UNSENT = 16 * 1024
 """Bytes that the kernel holds unsent for a socket: the rest waits here, where the newest can take its place."""
 _BUFFERED = 32 * 1024
 """Bytes that wait here before nothing more is written."""
+_COPIED = 16 * 1024
+"""Bytes below which a copy costs less than a write of several parts."""
 _FAREWELL = 1.0
 """Seconds that a peer which takes nothing has for taking the close frame."""
 _WRITABLE = asyncio.Event()
@@ -194,10 +196,13 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self.transport.write(b"".join([_header(sum(map(len, each))) + b"".join(each) for each in messages]))
 
     def write_one(self, head: bytes, shared: bytes = b"") -> None:
-        """What all are sent is not copied for each."""
+        """What all are sent is not copied for each, unless it is short."""
         length = len(head) + len(shared)
         header = b"\x81\x7e" + length.to_bytes(2) if 125 < length < 65_536 else _header(length)
-        self.transport.writelines((header + head, shared))
+        if length < _COPIED:
+            self.transport.write(header + head + shared)
+        else:
+            self.transport.writelines((header + head, shared))
 
     def pause_writing(self) -> None:
         self.writable = asyncio.Event()

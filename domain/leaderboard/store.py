@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 from sqlalchemy import ARRAY, Text, and_, bindparam, column, exists, func, literal, null, or_, select, text, true
 from sqlalchemy.dialects.postgresql import TSTZMULTIRANGE, Range, aggregate_order_by
@@ -70,7 +69,8 @@ async def fetch_named_state(
     database: Database, key: BoardKey, members: Sequence[bytes]
 ) -> tuple[BoardState | None, dict[bytes, str]]:
     """The same of a tournament's board, with nick names of that moment of members (ids of 16 bytes)."""
-    given = {"tournament_id": key.tournament_id, "member_ids": [UUID(bytes=member) for member in members]}
+    # As text, which the driver reads itself: an object for each is a tenth of what reading costs.
+    given = {"tournament_id": key.tournament_id, "member_ids": [member.hex() for member in members]}
     found = await database.fetch(_named_state(), given)
     named = zip(members, found[0].names or (), strict=True) if found and members else ()
     return _to_state(key, found), {member: name for member, name in named if name is not None}
