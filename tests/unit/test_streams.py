@@ -150,16 +150,17 @@ async def test_a_client_ahead_of_what_was_sent_never_goes_back() -> None:
         assert await anext(keeper) == Changed(1, 10, "b")
 
 
-async def test_a_slow_client_gets_a_snapshot_in_place_of_what_it_missed() -> None:
+@pytest.mark.parametrize("last", [3, 4, 11])
+async def test_a_slow_client_gets_a_snapshot_in_place_of_what_it_missed(last: int) -> None:
     async with rig() as made:
         slow, quick = await made.begun(2)
-        for version in range(2, 12):
+        for version in range(2, last + 1):
             await made.turn(version, f"value {version}")
             assert (await anext(quick)).version == version
-        assert await anext(slow) == Resync("e", 11, ResyncReason.SLOW_CLIENT)
-        await made.turn(12, "after")
-        assert await anext(slow) == Shown(11, "value 11")
-        assert await anext(slow) == Changed(11, 12, "after")
+        assert await anext(slow) == Resync("e", last, ResyncReason.SLOW_CLIENT)
+        await made.turn(last + 1, "after")
+        assert await anext(slow) == Shown(last, f"value {last}")
+        assert await anext(slow) == Changed(last, last + 1, "after")
 
 
 async def test_a_lost_tick_is_made_good_by_the_next_comparison() -> None:
