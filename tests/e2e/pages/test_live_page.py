@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+from contextlib import suppress
 from typing import Any
 
 import psutil
@@ -11,6 +12,8 @@ from playwright.async_api import Page, Route, WebSocketRoute, expect
 
 from runtime.browser import until
 from tests.support.browser import RunningDemo, watched_page
+from tests.support.executions import until as until_it
+from tests.support.palpite import get_json
 
 pytestmark = [pytest.mark.timeout(400), pytest.mark.asyncio(loop_scope="package")]
 
@@ -162,10 +165,18 @@ async def test_the_page_outlives_its_server(demo: RunningDemo) -> None:
         await open_live(page, demo.address)
         _kill_api(demo)
         await expect(page.get_by_role("status")).not_to_have_text("Live")
+        await until_it(lambda: _answers(demo), within=180)  # on a busy machine a start alone takes a minute
         await expect(page.get_by_role("status")).to_have_text("Live", timeout=60_000)
         await wait_for_news(page)
         assert await page.evaluate("window.sameDocument")
         assert watched.left == []  # failed connections are faults here, and expected
+
+
+async def _answers(demo: RunningDemo) -> bool:
+    with suppress(OSError):
+        status, _ = await asyncio.to_thread(get_json, f"{demo.address}/healthz")
+        return status == 200
+    return False
 
 
 def _kill_api(demo: RunningDemo) -> None:
