@@ -15,7 +15,7 @@ class Texts:
     def __init__(self) -> None:
         self._kept: dict[Hashable, dict[Hashable, bytes]] = {}
 
-    def of(self, kind: Hashable, keys: Sequence[K], write: Callable[[K], bytes]) -> list[bytes]:
+    def of(self, kind: Hashable, keys: Sequence[K], write: Callable[[Sequence[K]], list[bytes]]) -> list[bytes]:
         """The texts of keys; those that are not there are written now. `kind` tells what else they depend on."""
         kept = self._kept.get(kind)
         if kept is None or len(kept) > _MOST:
@@ -25,5 +25,6 @@ class Texts:
         try:
             return [kept[key] for key in keys]
         except KeyError:
-            kept.update((key, write(key)) for key in keys if key not in kept)
+            missing = [key for key in keys if key not in kept]
+            kept.update(zip(missing, write(missing), strict=True))
             return [kept[key] for key in keys]

@@ -18,28 +18,24 @@ from schema.member import Member
 
 
 class MemberCells(Cells):
-    """The members of an event's rows."""
+    """Members of rows."""
 
     OF: ClassVar = Member
 
-    def __init__(self, event: events.Snapshot | events.Delta) -> None:
-        self._event = event
+    def __init__(self, named: Sequence[tuple[bytes, str]]) -> None:
+        """`named`: ids of 16 bytes and nick names."""
+        self._named = named
 
     def __len__(self) -> int:
-        return len(self._event.sheet)
+        return len(self._named)
 
     def cells(self, column: Column) -> list[bytes]:
-        sheet = self._event.sheet
         match column.name:
             case "id":
-                return self._event.texts.of("member id", sheet.members, _member_id)
+                return [orjson.dumps(global_id("Member", UUID(bytes=member))) for member, _ in self._named]
             case "nick_name":
-                return [orjson.dumps(name) for name in sheet.names]
+                return [orjson.dumps(name) for _, name in self._named]
         raise LookupError(column.name)
-
-
-def _member_id(member: bytes) -> bytes:
-    return orjson.dumps(global_id("Member", UUID(bytes=member)))
 
 
 class RowTable(Table[LeaderboardRow]):
@@ -72,7 +68,9 @@ class RowTable(Table[LeaderboardRow]):
         return row_ids(self._event, self._event.sheet.members)
 
     def _member(self, column: Column) -> list[bytes]:
-        return column.each(MemberCells(self._event))
+        event = self._event
+        named = list(zip(event.sheet.members, event.sheet.names, strict=True))
+        return event.texts.of(column, named, lambda missing: column.each(MemberCells(missing)))
 
     def _separated_by(self, column: Column) -> list[bytes]:
         texts = [column.json(criterion) for criterion in CRITERIA]
@@ -112,7 +110,7 @@ def as_list(table: RowTable) -> list[LeaderboardRow]:
 def row_ids(event: events.Snapshot | events.Delta, members: Sequence[bytes]) -> list[bytes]:
     """As JSON: most were written before."""
 
-    def write(member: bytes) -> bytes:
-        return orjson.dumps(row_id(event.head, MemberId(UUID(bytes=member))))
+    def write(missing: Sequence[bytes]) -> list[bytes]:
+        return [orjson.dumps(row_id(event.head, MemberId(UUID(bytes=member)))) for member in missing]
 
     return event.texts.of("id", members, write)

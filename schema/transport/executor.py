@@ -39,23 +39,23 @@ class NativeExecutor(Executor[Any]):
         super().__init__(*args, **named)
         # What resolvers may be lent, ours are not: with it, executor and context would wait for the garbage collector.
         self.async_helpers = None  # type: ignore[assignment]
-        self._known = selections.natives(self.variable_values.coerced)
+        self._known = selections.known(self.variable_values.coerced)
         self._parts = parts
-        self._events: dict[type, tuple[str, Native | None]] = {}
 
     def native(self, kind: GraphQLObjectType, grouped: GroupedFieldSet) -> Native | None:
         """What is plain of a selection; None when nothing is."""
         key = (kind.name, *[id(field.node) for details in grouped.values() for field in details])
-        if key not in self._known:
-            self._known[key] = native_of(self, kind, grouped)
-        return self._known[key]
+        natives = self._known.natives
+        if key not in natives:
+            natives[key] = native_of(self, kind, grouped)
+        return natives[key]
 
     def complete_event(self, event: object) -> dict[str, Any] | None:
         """The data of an event of a subscription, if all that is selected of it is plain and there; None otherwise."""
-        kind = type(event)
-        if kind not in self._events:
-            self._events[kind] = self._native_of_event(kind)
-        key, native = self._events[kind]
+        events, asked = self._known.events, (id(self.operation), type(event))
+        if asked not in events:
+            events[asked] = self._native_of_event(type(event))
+        key, native = events[asked]
         if native is None or (native.is_batched and _wanted(native, (event,))):
             return None
         try:

@@ -1,8 +1,9 @@
 """What is known of the selections of one document: found out once, however often it is executed."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any
 
 from graphql import (
     DocumentNode,
@@ -18,8 +19,17 @@ from schema.sharing import is_part_shareable
 from schema.transport.native import Native
 from schema.transport.variables import variables_of, variables_of_directives
 
-Known: TypeAlias = dict[tuple[object, ...], Native | None]
-"""By the type and the nodes of a selection. The document outlives it, so that the ids of nodes stay theirs."""
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known to be plain. The document outlives it, so that the ids of nodes stay theirs."""
+
+    natives: dict[tuple[object, ...], Native | None] = field(default_factory=dict)
+    """By the type and the nodes of a selection."""
+    events: dict[tuple[int, type], tuple[str, Native | None]] = field(default_factory=dict)
+    """By the node of an operation and the kind of an event: the name under which it is answered beside it."""
+
+
 _MOST_WAYS = 16
 """So many ways for conditions to fall are remembered."""
 
@@ -40,12 +50,12 @@ class Selections:
         """The document, normalised."""
         return print_ast(self._document)
 
-    def natives(self, variables: Mapping[str, Any]) -> Known:
+    def known(self, variables: Mapping[str, Any]) -> Known:
         """What is known to be plain when @skip and @include ask these variables."""
         way = tuple(variables.get(name) for name in self._conditions)
         if way not in self._known and len(self._known) >= _MOST_WAYS:
             self._known.clear()
-        return self._known.setdefault(way, {})
+        return self._known.setdefault(way, Known())
 
     def spare(self, operation: OperationDefinitionNode, nodes: Sequence[FieldNode]) -> frozenset[str]:
         """Variables of an operation that nothing below these nodes asks."""
