@@ -7,7 +7,7 @@ import pytest
 
 from domain.errors import DomainError, Forbidden, NotFound, Unauthenticated, Unavailable
 from live.events import Heartbeat, Resync, ResyncReason, StreamPosition
-from tests.support.rig import CALM, NOW, TICK, Changed, Shown, rig, until
+from tests.support.rig import CALM, NOW, TICK, Changed, Reading, Shown, rig, until
 
 
 async def test_a_stream_begins_with_a_snapshot_and_goes_on_with_deltas() -> None:
@@ -202,6 +202,10 @@ async def test_an_outage_ends_in_a_fresh_snapshot_and_heartbeats_go_on_meanwhile
             events.append(await asyncio.wait_for(anext(stream), 5))
         assert events[-1] == Resync("e", 2, ResyncReason.SOURCE_RESTORED)
         assert await anext(stream) == Shown(2, "b")
+        await made.turn(3, "c")
+        while isinstance(event := await asyncio.wait_for(anext(stream), 5), Heartbeat):
+            pass
+        assert event == Changed(2, 3, "c")
 
 
 async def test_a_reading_that_fails_is_tried_again() -> None:
@@ -226,6 +230,22 @@ async def test_a_stream_that_cannot_begin_is_refused_as_unavailable() -> None:
         assert made.watch.topics == {}
 
 
+async def test_the_snapshot_after_an_outage_comes_though_its_first_reading_fails() -> None:
+    async with rig() as made:
+        (stream,) = await made.begun()
+        load, failures = made.source.load, iter([ConnectionError("away")])
+
+        async def failing_once(key: str, before: Reading | None = None) -> Reading | None:
+            if (failure := next(failures, None)) is not None:
+                raise failure
+            return await load(key, before)
+
+        made.source.load = failing_once
+        made.watch.restore()
+        assert await asyncio.wait_for(anext(stream), 5) == Resync("e", 1, ResyncReason.SOURCE_RESTORED)
+        assert await anext(stream) == Shown(1, "a")
+
+
 async def test_a_restored_database_is_another_epoch_for_every_stream() -> None:
     async with rig() as made:
         (stream,) = await made.begun()
@@ -234,6 +254,9 @@ async def test_a_restored_database_is_another_epoch_for_every_stream() -> None:
         await made.turn(3, "old", epoch="restored")
         assert await anext(stream) == Resync("restored", 3, ResyncReason.UNKNOWN_EPOCH)
         assert await anext(stream) == Shown(3, "old")
+        of_before = made.stream(StreamPosition("restored", 1))
+        assert await anext(of_before) == Resync("restored", 3, ResyncReason.TOO_OLD)
+        assert await anext(made.stream(StreamPosition("restored", 3))) == Heartbeat("restored", 3, NOW, 7)
         await made.turn(4, "new", epoch="restored")
         assert await anext(stream) == Changed(3, 4, "new")
 
