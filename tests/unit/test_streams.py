@@ -254,6 +254,7 @@ async def test_a_restored_database_is_another_epoch_for_every_stream() -> None:
         await made.turn(3, "old", epoch="restored")
         assert await anext(stream) == Resync("restored", 3, ResyncReason.UNKNOWN_EPOCH)
         assert await anext(stream) == Shown(3, "old")
+        await until(lambda: not made.watch.is_reading)  # version 9 is waited for no longer
         of_before = made.stream(StreamPosition("restored", 1))
         assert await anext(of_before) == Resync("restored", 3, ResyncReason.TOO_OLD)
         assert await anext(made.stream(StreamPosition("restored", 3))) == Heartbeat("restored", 3, NOW, 7)
