@@ -275,6 +275,18 @@ async def test_what_does_not_exist_is_not_found_at_first_and_later() -> None:
         assert made.watch.topics == {}
 
 
+async def test_who_asks_for_what_was_gone_and_is_there_again_is_shown_it() -> None:
+    async with rig() as made:
+        (stream,) = await made.begun()
+        made.source.state = None
+        made.watch.tick("board", TICK)
+        await until(lambda: made.watch.topics["board"].error is not None)
+        made.source.show(2, "b")
+        assert await anext(made.stream()) == Shown(2, "b")
+        with pytest.raises(NotFound):
+            await anext(stream)
+
+
 async def test_what_was_private_and_is_gone_is_a_right_lost() -> None:
     async with rig(private=True) as made:
         (stream,) = await made.begun()
