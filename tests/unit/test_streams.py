@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from time import monotonic
 
 import pytest
 
@@ -136,6 +137,17 @@ async def test_a_client_from_a_server_that_knows_more_makes_this_one_read_again(
         stream = made.stream(StreamPosition("e", 5))
         assert await anext(stream) == Heartbeat("e", 5, NOW, 7)
         assert await anext(early) == Changed(1, 5, "b")
+
+
+async def test_how_long_nobody_watched_is_no_staleness() -> None:
+    async with rig() as made:
+        made.watch.heard_at -= 1_000
+        (stream,) = await made.begun()
+        assert monotonic() - made.watch.heard_at < 500
+        made.watch.heard_at -= 1_000
+        assert await anext(made.stream()) == Shown(1, "a")
+        assert monotonic() - made.watch.heard_at > 500, "somebody watches already"
+        del stream
 
 
 async def test_a_client_ahead_of_what_was_sent_never_goes_back() -> None:
