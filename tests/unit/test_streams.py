@@ -294,9 +294,12 @@ async def test_who_asks_for_what_was_gone_and_is_there_again_is_shown_it() -> No
         made.watch.tick("board", TICK)
         await until(lambda: made.watch.topics["board"].error is not None)
         made.source.show(2, "b")
-        assert await anext(made.stream()) == Shown(2, "b")
+        fresh = made.stream()
+        assert await anext(fresh) == Shown(2, "b")
         with pytest.raises(NotFound):
             await anext(stream)
+        await made.turn(3, "c")
+        assert await anext(fresh) == Changed(2, 3, "c")
 
 
 async def test_what_was_private_and_is_gone_is_a_right_lost() -> None:
@@ -377,6 +380,15 @@ async def test_heartbeats_go_on_while_nobody_answers_whether_it_may_be_seen(monk
         for _ in range(3):
             assert await asyncio.wait_for(anext(stream), 5) == Heartbeat("e", 1, NOW, 7)
         assert made.asked > asked
+
+
+async def test_a_right_that_nobody_can_tell_is_not_asked_for_all_the_time() -> None:
+    async with rig(replace(CALM, recheck=0.01, heartbeat=0.2)) as made:
+        (stream,) = await made.begun()
+        made.unknown = True
+        asked = made.asked
+        assert await asyncio.wait_for(anext(stream), 5) == Heartbeat("e", 1, NOW, 7)
+        assert made.asked <= asked + 2
 
 
 async def test_a_public_stream_goes_on_while_nobody_can_tell() -> None:
