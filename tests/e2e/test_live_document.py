@@ -104,7 +104,7 @@ async def test_python_gql(api: Api, tmp_path: Path) -> None:
 
 
 async def test_curl(api: Api, tmp_path: Path) -> None:
-    world, command = await make_world(api), ["sh", "-c", recipe("By events, with `curl`")]
+    world, command = await make_world(api), ["sh", "-c", recipe("Server-sent events, with `curl`")]
     async with served(api) as address:
         async with running(command, world, address, tmp_path) as output:
             assert await line(output, "event: ") == "event: next\n"
