@@ -42,6 +42,8 @@ class BoardState:
     texts: Texts = field(default_factory=Texts, compare=False)
     guessed: Mapping[bytes, int] = field(default_factory=dict, compare=False)
     """How many of the matches that count members had guessed, of all who were shown while just these counted."""
+    is_changing: bool = False
+    """See `OpenBoard.is_changing`."""
 
     @property
     def epoch(self) -> str:
@@ -85,7 +87,10 @@ class BoardFeed(Feed[Window, BoardState, Snapshot, Delta]):
         shown = [guessed[member] for member in members]
         sheet = Sheet.of(members, await self._names(board, members), numbers, shown, moved)
         texts = Texts() if before is None else before.texts
-        return BoardState(board, board.head, sheet, board.counted, texts, guessed)
+        return BoardState(board, board.head, sheet, board.counted, texts, guessed, board.is_changing)
+
+    def is_changing(self, state: BoardState) -> bool:
+        return state.is_changing
 
     async def _names(self, board: "OpenBoard", members: Sequence[bytes]) -> list[str]:
         names = board.names

@@ -59,6 +59,10 @@ class Feed(ABC, Generic[K, S, N, D]):
         What has not changed since an earlier state need not be read again.
         """
 
+    def is_changing(self, state: S) -> bool:  # noqa: ARG002
+        """Whether another process may show something else of the same version."""
+        return False
+
     def is_gathered(self, key: K) -> bool:  # noqa: ARG002
         """Whether topics are read together, however many: then nobody needs to limit how many are."""
         return False

@@ -40,9 +40,13 @@ class Ring:
 
     def begin(self, version: int) -> None:
         """Forget everything; what is shown now has this version."""
+        self.clear()
+        self._versions.append(_Version(version, monotonic(), shows_change=False))
+
+    def clear(self) -> None:
+        """Know nothing: of whoever comes with the version that is shown now it is not sure what he has seen."""
         self._versions.clear()
         self._changed.clear()
-        self._versions.append(_Version(version, monotonic(), shows_change=False))
 
     def pass_over(self, version: int) -> None:
         """A version that shows what the one before showed."""
@@ -89,6 +93,8 @@ class Ring:
     def _forget(self) -> None:
         """A version can be left while all deltas after it are remembered."""
         versions, oldest = self._versions, monotonic() - self._seconds
+        if not versions:
+            return
         deltas = sum(known.shows_change for known in versions) - versions[0].shows_change
         while len(versions) > 1 and (deltas > self._most or versions[1].at < oldest):
             versions.popleft()

@@ -185,6 +185,8 @@ class Topic(Generic[K, S, N, D]):
             self._begin_anew(state, ResyncReason.SOURCE_RESTORED)
         elif state.version > latest.version:
             self._go_on(sent, state)
+        if self.latest is state and self.feed.is_changing(state):
+            self._ring.clear()
         self._restored = False
         return True
 
@@ -211,7 +213,9 @@ class Topic(Generic[K, S, N, D]):
             mailbox.put(delta)
 
     def _note(self, before: S, delta: D | None, state: S) -> None:
-        if delta is None:
+        if self.feed.is_changing(before):
+            self._ring.begin(state.version)
+        elif delta is None:
             self._ring.pass_over(state.version)
         else:
             self._ring.add(state.version, self.feed.missed(before, delta))

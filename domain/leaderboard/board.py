@@ -159,6 +159,11 @@ class OpenBoard:
         return state.epoch, state.league_version, settled
 
     @property
+    def is_changing(self) -> bool:
+        """Whether another process may show something else of the same version: see `Part.is_changing`."""
+        return any(part.is_changing for part in self._opened.state.parts)
+
+    @property
     def names(self) -> Mapping[bytes, str]:
         """Nick names that came with the board, by id of 16 bytes."""
         return self._opened.names

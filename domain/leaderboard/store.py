@@ -19,6 +19,7 @@ from domain.league.tables import league_tournaments, leagues
 from domain.match.model import MatchStatus, ResultState
 from domain.match.tables import matches
 from domain.member.tables import installation, members
+from domain.outbox.store import members_are_changing
 from domain.scoring.model import ScoreBasis, Weights
 from domain.scoring.rules import bases, basis_row
 from domain.scoring.tables import FACTS, rulesets
@@ -34,7 +35,10 @@ if TYPE_CHECKING:
 _NAMES = ("league_id", "tournament_id", "round_id")
 """The parts of a board's key."""
 
-OF_TOURNAMENT = (tournaments.c.id, tournaments.c.mode, tournaments.c.settled_version, tournaments.c.board_version)
+OF_TOURNAMENT = (
+    *(tournaments.c.id, tournaments.c.mode, tournaments.c.settled_version, tournaments.c.board_version),
+    members_are_changing(tournaments.c.id).label("is_changing"),
+)
 
 COUNTED = (LeagueTournamentStatus.ACTIVE, LeagueTournamentStatus.COMPLETED)
 
@@ -272,6 +276,7 @@ def to_part(row: "Row[Any]") -> Part:
         pending_matches=row.pending_matches,
         live=to_live(row.live, bases(mode)),
         lacks_since=row.lacks_since,
+        is_changing=row.is_changing,
     )
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import Integer, Text, bindparam, delete, func, insert, literal, select, text, update
+from sqlalchemy import Integer, Text, bindparam, cast, delete, exists, func, insert, literal, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 CHANNEL = "palpite_outbox"
 WAKE = func.pg_notify(CHANNEL, "")
 """To be selected where another statement puts messages."""
+_MEMBERS = "members:"
+"""Before the tournament's id: the debounce key of what its members have changed."""
 
 
 def _put_and_wake(**more: "BindParameter[Any]") -> "Select[Any]":
@@ -97,7 +99,7 @@ async def members_changed(connection: "AsyncConnection", tournament_id: Tourname
 
     Call it for several tournaments in the order of their ids: concurrent calls wait for each other.
     """
-    key = f"members:{tournament_id}"
+    key = f"{_MEMBERS}{tournament_id}"
     statement = upsert(outbox).values(
         topic=Topic.MEMBERS,
         message={"id": str(tournament_id)},
@@ -109,6 +111,11 @@ async def members_changed(connection: "AsyncConnection", tournament_id: Tourname
     await connection.execute(statement.on_conflict_do_nothing())
     while (await connection.execute(mine)).first() is None:  # taken meanwhile
         await connection.execute(statement.on_conflict_do_nothing())
+
+
+def members_are_changing(tournament_id: "ColumnElement[UUID]") -> "ColumnElement[bool]":
+    """Whether something of a tournament's members has been changed that no board version tells yet."""
+    return exists().where(outbox.c.debounce_key == literal(_MEMBERS) + cast(tournament_id, Text))
 
 
 async def take_due(connection: "AsyncConnection", topics: tuple[Topic, ...], limit: int) -> list[OutboxMessage]:
