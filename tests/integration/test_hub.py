@@ -35,20 +35,12 @@ from tests.support.football import (
     put_guess,
     set_match,
 )
-from tests.support.live import TICKS_ONLY, Process, api_process, finish, relay, until
+from tests.support.live import TICKS_ONLY, anyone, api_process, finish, follow, relay, until
 from tests.support.settlement import finish as end_run
 from tests.support.sheets import removed
 from tests.support.statements import recorded_statements
 
 E = TypeVar("E")
-
-
-async def anyone() -> str | None:
-    return None
-
-
-def follow(process: Process, key: BoardKey, after: StreamPosition | None = None, first: int = 50) -> AsyncIterator[Any]:
-    return process.hub.leaderboard(key, first, after, allowed=anyone).events()
 
 
 async def event(stream: AsyncIterator[Any], kind: type[E]) -> E:

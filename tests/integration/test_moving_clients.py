@@ -11,7 +11,7 @@ from live.events import Delta, Heartbeat, Resync, Snapshot, StreamPosition
 from tasks.relay import raise_boards_once
 from tests.support.executions import until
 from tests.support.football import make_league, make_members, make_tournament
-from tests.support.live import TICKS_ONLY, Process, api_process, relay
+from tests.support.live import TICKS_ONLY, api_process, follow, relay
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -21,13 +21,8 @@ if TYPE_CHECKING:
 E = TypeVar("E")
 
 
-async def anyone() -> str | None:
-    return None
-
-
-def follow(process: Process, key: BoardKey, after: Snapshot | Delta | None = None) -> AsyncIterator[Any]:
-    position = after and StreamPosition(after.epoch, after.version)
-    return process.hub.leaderboard(key, 50, position, allowed=anyone).events()
+def position(event: Snapshot | Delta) -> StreamPosition:
+    return StreamPosition(event.epoch, event.version)
 
 
 async def take(stream: AsyncIterator[Any], kind: type[E]) -> E:
@@ -58,7 +53,7 @@ async def test_a_new_name_is_not_missed_by_who_moves_on_before_it_is_told(
 
         there = follow(other, key)  # this process reads the board for the first time, with the new name
         assert names(await take(there, Snapshot)) == {"Anabel", "Member 1"}
-        moved = follow(other, key, after=seen)
+        moved = follow(other, key, after=position(seen))
         await take(moved, Resync)
         assert names(await take(moved, Snapshot)) == {"Anabel", "Member 1"}
 
@@ -66,8 +61,8 @@ async def test_a_new_name_is_not_missed_by_who_moves_on_before_it_is_told(
         await relay(database, valkey)
         told = await take(stream, Delta)
         assert names(told) == {"Anabel"}
-        current = follow(other, key, after=told)
+        current = follow(other, key, after=position(told))
         await take(current, Heartbeat)
-        late = follow(other, key, after=seen)
+        late = follow(other, key, after=position(seen))
         await take(late, Resync)
         assert names(await take(late, Snapshot)) == {"Anabel", "Member 1"}

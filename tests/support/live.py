@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from domain.leaderboard.board import OpenBoard
     from domain.leaderboard.model import BoardKey
     from domain.leaderboard.ports import Projection
+    from live.events import StreamPosition
 
 QUICK = Pace(poll=0.3, coalesce=0.02, heartbeat=0.5, recheck=1.0, retry=0.2)
 """Everything a hub does by the clock, sooner."""
@@ -69,6 +70,18 @@ async def api_process(
             yield Process(boards, hub)
         finally:
             await hub.stop()
+
+
+async def anyone() -> str | None:
+    """The right to what everybody may see."""
+    return None
+
+
+def follow(
+    process: Process, key: "BoardKey", after: "StreamPosition | None" = None, first: int = 50
+) -> AsyncIterator[Any]:
+    """The events of a board, for anyone."""
+    return process.hub.leaderboard(key, first, after, allowed=anyone).events()
 
 
 async def finish(database: "Database", match_id: "MatchId", home: int, away: int) -> None:
