@@ -79,7 +79,7 @@ class PostgresDatabase:
             yield connection
 
     async def fetch(self, statement: "Select[Any]", values: Mapping[str, Any]) -> list[Any]:
-        """The rows that one read by itself finds, of a statement that is built once; see `domain.database.Database`."""
+        """The rows that one statement by itself finds, which is built once; see `domain.database.Database`."""
         return await self._reads.fetch(statement, values)
 
     @asynccontextmanager
