@@ -1,79 +1,44 @@
 """Owns the command line: names and help of the commands; each command is loaded only when it is called."""
 
+import ast
 import sys
 from importlib.metadata import version
+from pathlib import Path
 from typing import NoReturn
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from runtime.errors import SetupError
 
-# name, where it is, what `palpite --help` says about it
 _COMMANDS = (
-    ("up", "runtime.commands.up:up", "Run everything: embedded servers, migrations, API, worker and scheduler."),
-    ("demo", "runtime.commands.demo:demo", "Run everything with demo members and a replayed season."),
-    ("replay", "runtime.commands.replay:replay", "Replay a season from its file as if it started now."),
-    ("serve", "runtime.commands.serve:serve", "Run the API process."),
-    ("worker", "runtime.commands.worker:worker", "Run the worker process."),
-    ("scheduler", "runtime.commands.scheduler:scheduler", "Run the scheduler process."),
-    (
-        "status",
-        "runtime.commands.status:status",
-        "Show queues, failures and live processes; exit code 1 when something needs attention.",
-    ),
-    ("check", "runtime.commands.check:check", "Check that the servers answer and are new enough; exit code 2 if not."),
-    ("schema", "runtime.commands.schema:schema", "Write or check the committed GraphQL schema."),
-    ("assets", "runtime.commands.assets:assets", "Fetch the pinned files of the web pages."),
-    ("screenshots", "runtime.commands.screenshots:screenshots", "Retake the screenshots of the documentation."),
+    "up",
+    "demo",
+    "replay",
+    "serve",
+    "worker",
+    "scheduler",
+    "status",
+    "check",
+    "schema",
+    "assets",
+    "screenshots",
 )
-_DATABASE_COMMANDS = (
-    ("upgrade", "runtime.commands.db:upgrade", "Bring the database to the newest revision."),
-    ("status", "runtime.commands.db:status", "Show the revision of the database; exit code 1 when it is behind."),
-    ("new-epoch", "runtime.commands.db:new_epoch", "Rewrite all boards and restart all streams, as after a restore."),
-)
-_MEMBER_COMMANDS = (("promote", "runtime.commands.members:promote", "Make a member a platform admin."),)
-_EXECUTION_COMMANDS = (
-    ("list", "runtime.commands.executions:list_", "List executions, latest first."),
-    ("show", "runtime.commands.executions:show", "Show one execution with its steps."),
-    ("cancel", "runtime.commands.executions:cancel", "Cancel a queued or running execution."),
-    ("retry", "runtime.commands.executions:retry", "Run the work of a failed or cancelled execution again."),
-)
-_DEAD_LETTER_COMMANDS = (
-    ("list", "runtime.commands.dead_letters:list_", "List open dead letters, latest first."),
-    ("show", "runtime.commands.dead_letters:show", "Show one dead letter with its message and stack trace."),
-    ("replay", "runtime.commands.dead_letters:replay", "Run the work of a dead letter again."),
-    ("discard", "runtime.commands.dead_letters:discard", "Close a dead letter without running it again."),
-)
-_SCHEDULE_COMMANDS = (
-    ("list", "runtime.commands.schedules:list_", "List schedules by name."),
-    ("pause", "runtime.commands.schedules:pause", "Pause a schedule until it is resumed."),
-    ("resume", "runtime.commands.schedules:resume", "Resume a paused schedule."),
-    ("run", "runtime.commands.schedules:run", "Run a schedule's operation now."),
-)
-_SETTLEMENT_COMMANDS = (
-    (
-        "verify",
-        "runtime.commands.settlement:verify",
-        "Recompute everything that was settled and compare; exit code 1 when anything differs.",
-    ),
-)
-_PROJECTION_COMMANDS = (
-    (
-        "verify",
-        "runtime.commands.projection:verify",
-        "Compare the boards in Valkey with the database; exit code 1 when anything differs.",
-    ),
-    ("rebuild", "runtime.commands.projection:rebuild", "Rewrite the boards in Valkey from the database."),
-)
+"""Each is the function of its name in the module of its name."""
 _GROUPS = (
-    ("db", "Migrate the database, or begin a new epoch.", _DATABASE_COMMANDS),
-    ("members", "Manage platform admins.", _MEMBER_COMMANDS),
-    ("executions", "List, show, cancel and retry executions.", _EXECUTION_COMMANDS),
-    ("dead-letters", "List, show, replay and discard jobs that failed for good.", _DEAD_LETTER_COMMANDS),
-    ("schedules", "List, pause, resume and run schedules.", _SCHEDULE_COMMANDS),
-    ("settlement", "Verify what was settled.", _SETTLEMENT_COMMANDS),
-    ("projection", "Verify and rebuild the boards in Valkey.", _PROJECTION_COMMANDS),
+    ("db", "Migrate the database, or begin a new epoch.", ("upgrade", "status", "new-epoch")),
+    ("members", "Manage platform admins.", ("promote",)),
+    ("executions", "List, show, cancel and retry executions.", ("list", "show", "cancel", "retry")),
+    ("dead-letters", "List, show, replay and discard failed work.", ("list", "show", "replay", "discard")),
+    ("schedules", "List, pause, resume and run schedules.", ("list", "pause", "resume", "run")),
+    ("settlement", "Verify what was settled.", ("verify",)),
+    ("projection", "Verify and rebuild the boards in Valkey.", ("verify", "rebuild")),
 )
+"""name, what `palpite --help` says about it, the functions of its module"""
+_EXIT_CODES = """
+Exit codes: 0 done; 2 wrong use, or something to put right, which one line names; 130 ended by Ctrl-C. A command that
+has others says so on its own page: `palpite COMMAND --help`.
+"""
+_FOLDER = Path(__file__).parent / "commands"
 
 
 def main() -> NoReturn:
@@ -96,16 +61,26 @@ def build_app() -> App:
     app = App(
         name="palpite",
         help="Palpite: guess football scores before kick-off, watch the leaderboard move.",
+        help_epilogue=_EXIT_CODES,
         version=lambda: version("palpite"),
+        default_parameter=Parameter(negative=(), show_default=lambda value: value or None),
     )
-    for name, place, words in _COMMANDS:
-        app.command(place, name=name, help=words)
+    for name in _COMMANDS:
+        _add(app, name, module=name)
     for group, words, commands in _GROUPS:
         part = App(name=group, help=words)
-        for name, place, help_ in commands:
-            part.command(place, name=name, help=help_)
+        for name in commands:
+            _add(part, name, module=group.replace("-", "_"))
         app.command(part)
     return app
+
+
+def _add(app: App, name: str, *, module: str) -> None:
+    """Its page is the docstring of its function, which is read without loading what the function needs."""
+    tree = ast.parse((_FOLDER / f"{module}.py").read_text(encoding="utf-8"))
+    functions = {node.name.strip("_"): node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    found = functions[name.replace("-", "_")]
+    app.command(f"runtime.commands.{module}:{found.name}", name=name, help=ast.get_docstring(found))
 
 
 if __name__ == "__main__":

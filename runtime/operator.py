@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 import orjson
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.table import Table
 
@@ -79,12 +80,16 @@ def show_rows(rows: Sequence[Row], columns: Mapping[str, str], *, as_json: bool,
     elif not rows:
         Console().print(nothing, highlight=False)
     else:
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for heading in columns.values():
-            table.add_column(heading, overflow="fold")
-        for row in rows:
-            table.add_row(*(as_text(row[key]) for key in columns))
-        Console().print(table, highlight=False, markup=False)
+        heading, *lines = _aligned([list(columns.values()), *([as_text(row[key]) for key in columns] for row in rows)])
+        console = Console(soft_wrap=True, highlight=False, markup=False)
+        console.print(heading, style="bold")
+        console.print(*lines, sep="\n")
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Columns two spaces apart. No line is broken, so that ids can be copied and lines be searched."""
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(set_cell_size(*one) for one in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def show_one(row: Row, *, as_json: bool) -> None:

@@ -11,6 +11,10 @@ from runtime.settings import load_settings
 def assets(*, data: Path | None = None) -> None:
     """Fetch the pinned files of the web pages, unless they are there.
 
+    `palpite up` and `palpite demo` do it by themselves; a server started with `palpite serve` needs it once.
+
+    Example: `palpite assets`
+
     Parameters
     ----------
     data

@@ -15,13 +15,21 @@ from runtime.settings import load_settings
 
 
 def upgrade() -> None:
-    """Bring the database to the newest revision; several at once wait for each other."""
+    """Bring the database to the newest revision.
+
+    Several at once wait for each other; where nothing is to do, nothing is done.
+
+    Example: `palpite db upgrade`
+    """
     with servers_for_command(load_settings(), with_valkey=False) as settings:
         asyncio.run(_upgrade(settings.required_database_url(), settings.start_wait_seconds))
 
 
 def status() -> int:
-    """Show the revision of the database; exit code 1 when it is behind."""
+    """Show the revision of the database; exit code 1 when it is behind.
+
+    Example: `palpite db status || palpite db upgrade`
+    """
     with servers_for_command(load_settings(), with_valkey=False) as settings:
         current = asyncio.run(_current(settings.required_database_url()))
     head = head_revision()
@@ -30,12 +38,16 @@ def status() -> int:
 
 
 def new_epoch(*, reason: str) -> None:
-    """Rewrite all boards and restart all streams, as after a restore (which is usually detected by itself).
+    """Rewrite all boards and restart all streams, as after a restore.
+
+    A restore is usually detected without it. Every client begins again with a snapshot.
+
+    Example: `palpite db new-epoch --reason "restored last night's backup"`
 
     Parameters
     ----------
     reason
-        Why; it is kept in the audit log.
+        Why, for the audit log; 3 to 500 characters.
     """
     with_database(lambda database: begin_epoch(database, reason=checked_reason(reason), request_id=request_id()))
     say("A new epoch has begun.")

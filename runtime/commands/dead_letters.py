@@ -1,8 +1,6 @@
 """`palpite dead-letters list|show|replay|discard`."""
 
-from typing import Annotated, Any
-
-from cyclopts import Parameter
+from typing import Any
 
 from domain.execution.dead_letter import service as dead_letters
 from domain.execution.dead_letter.model import DeadLetter
@@ -11,7 +9,6 @@ from runtime.database import PostgresDatabase
 from runtime.errors import SetupError
 from runtime.operator import ago, parse_id, request_id, say, show_one, show_rows, with_database
 
-Json = Annotated[bool, Parameter(name="--json", negative="")]
 _MOST = 1000
 _COLUMNS = {
     "id": "ID",
@@ -23,8 +20,10 @@ _COLUMNS = {
 }
 
 
-def list_(*, all_: Annotated[bool, Parameter(name="--all", negative="")] = False, json: Json = False) -> None:
-    """List dead letters, latest first.
+def list_(*, all_: bool = False, json: bool = False) -> None:
+    """List open dead letters, latest first.
+
+    Example: `palpite dead-letters list --all --json`
 
     Parameters
     ----------
@@ -37,13 +36,15 @@ def list_(*, all_: Annotated[bool, Parameter(name="--all", negative="")] = False
     show_rows([_row(one) for one in found[:_MOST]], _COLUMNS, as_json=json, nothing="No open dead letter.")
 
 
-def show(dead_letter: str, *, json: Json = False) -> None:
+def show(dead_letter: str, *, json: bool = False) -> None:
     """Show one dead letter with its message and stack trace.
+
+    Example: `palpite dead-letters show 0198c1a2-7b1e-7c3d-8f00-2b6a5d1c9e47`
 
     Parameters
     ----------
     dead_letter
-        Its id.
+        Its id, from the list, a log line or the API.
     json
         Print JSON for scripts.
     """
@@ -54,10 +55,12 @@ def show(dead_letter: str, *, json: Json = False) -> None:
 def replay(dead_letter: str, *, reason: str) -> None:
     """Run the work of a dead letter again, as a new execution.
 
+    Example: `palpite dead-letters replay 0198c1a2-7b1e-7c3d-8f00-2b6a5d1c9e47 --reason "provider is back"`
+
     Parameters
     ----------
     dead_letter
-        Its id.
+        Its id, from the list, a log line or the API.
     reason
         Why, for the audit log; 3 to 500 characters.
     """
@@ -71,10 +74,12 @@ def replay(dead_letter: str, *, reason: str) -> None:
 def discard(dead_letter: str, *, reason: str) -> None:
     """Close a dead letter without running it again.
 
+    Example: `palpite dead-letters discard 0198c1a2-7b1e-7c3d-8f00-2b6a5d1c9e47 --reason "superseded"`
+
     Parameters
     ----------
     dead_letter
-        Its id.
+        Its id, from the list, a log line or the API.
     reason
         Why, for the audit log; 3 to 500 characters.
     """

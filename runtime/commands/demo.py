@@ -55,10 +55,15 @@ def demo(
 ) -> None:
     """Run everything with demo members and a replayed season.
 
+    It runs until Ctrl-C, which is exit code 0. The data stay: the next start goes on with the season, or begins it anew
+    when it is over.
+
+    Example: `palpite demo --speed max --once`
+
     Parameters
     ----------
     season
-        SEASON/COMPETITION of the season that is played.
+        SEASON/COMPETITION of the season that is played; 2022/worldcup is there too.
     speed
         watch plays it in a quarter of an hour, max in a minute; a number is how many times faster than life.
     once
@@ -66,9 +71,9 @@ def demo(
     reset
         Remove what earlier demos left in the data folder first.
     members
-        How many people play.
+        How many people play, 10 to 236.
     port
-        The port of the API (PALPITE_PORT).
+        The port of the API (PALPITE_PORT); 0 takes a free one.
     data
         The data folder (PALPITE_DATA).
     """

@@ -12,7 +12,6 @@ from runtime.database import PostgresDatabase
 from runtime.errors import SetupError
 from runtime.operator import Row, ago, parse_id, request_id, say, show_one, show_rows, with_database
 
-Json = Annotated[bool, Parameter(name="--json", negative="")]
 _COLUMNS = {
     "id": "ID",
     "operation": "OPERATION",
@@ -29,9 +28,11 @@ def list_(
     state: tuple[ExecutionState, ...] = (),
     operation: tuple[Operation, ...] = (),
     limit: Annotated[int, Parameter(validator=lambda _, value: _require_limit(value))] = 25,
-    json: Json = False,
+    json: bool = False,
 ) -> None:
     """List executions, latest first.
+
+    Example: `palpite executions list --state failed --state cancelled --limit 50`
 
     Parameters
     ----------
@@ -49,8 +50,10 @@ def list_(
     show_rows([_row(one) for one in found[:limit]], _COLUMNS, as_json=json, nothing="No execution.")
 
 
-def show(execution: str, *, json: Json = False) -> None:
+def show(execution: str, *, json: bool = False) -> None:
     """Show one execution with its steps.
+
+    Example: `palpite executions show 0198c1a2-7b1e-7c3d-8f00-2b6a5d1c9e47 --json`
 
     Parameters
     ----------
@@ -71,10 +74,12 @@ def show(execution: str, *, json: Json = False) -> None:
 def cancel(execution: str, *, reason: str) -> None:
     """Cancel an execution: at once while it is queued, after its present step while it runs.
 
+    Example: `palpite executions cancel 0198c1a2-7b1e-7c3d-8f00-2b6a5d1c9e47 --reason "stuck since ten"`
+
     Parameters
     ----------
     execution
-        Its id.
+        Its id, from the list, a log line or the API.
     reason
         Why, for the audit log; 3 to 500 characters.
     """
@@ -91,10 +96,12 @@ def cancel(execution: str, *, reason: str) -> None:
 def retry(execution: str, *, reason: str) -> None:
     """Run the work of a failed or cancelled execution again, as a new execution.
 
+    Example: `palpite executions retry 0198c1a2-7b1e-7c3d-8f00-2b6a5d1c9e47 --reason "the provider is back"`
+
     Parameters
     ----------
     execution
-        Its id.
+        Its id, from the list, a log line or the API.
     reason
         Why, for the audit log; 3 to 500 characters.
     """

@@ -16,6 +16,8 @@ from runtime.settings import load_settings
 def promote(email: str) -> None:
     """Make the member with this e-mail address a platform admin.
 
+    Example: `palpite members promote ana@example.org`
+
     Parameters
     ----------
     email

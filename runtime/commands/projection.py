@@ -3,9 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Annotated, Any, TypeVar
-
-from cyclopts import Parameter
+from typing import Any, TypeVar
 
 from domain.ids import TournamentId
 from domain.leaderboard import projector
@@ -24,7 +22,6 @@ from runtime.preflight import require_valkey
 from runtime.settings import load_settings
 
 T = TypeVar("T")
-Json = Annotated[bool, Parameter(name="--json", negative="")]
 Work = Callable[[PostgresDatabase, ValkeyProjection, Mapping[TournamentId, str]], Awaitable[T]]
 """Does something with the boards of tournaments, named by their labels."""
 _FOUND = {"tournament": "TOURNAMENT", "where": "WHERE", "problem": "PROBLEM"}
@@ -32,11 +29,13 @@ _WRITTEN = {"tournament": "TOURNAMENT", "version": "VERSION"}
 _NOTHING = "No tournament is in play."
 
 
-def verify(*, tournament: str | None = None, json: Json = False) -> None:
+def verify(*, tournament: str | None = None, json: bool = False) -> None:
     """Compare the boards in Valkey, members' scores, and the fold of guesses and results; change nothing.
 
     Exit code 0: all are the same. 1: they are not. `palpite projection rebuild` repairs a projection, the admin's
     `replaySettlement` scores and ledger. The scheduled check repairs projections by itself.
+
+    Example: `palpite projection verify --json`
 
     Parameters
     ----------
@@ -57,10 +56,12 @@ def verify(*, tournament: str | None = None, json: Json = False) -> None:
         sys.exit(1)
 
 
-def rebuild(*, tournament: str | None = None, json: Json = False) -> None:
+def rebuild(*, tournament: str | None = None, json: bool = False) -> None:
     """Rewrite the boards in Valkey from the database, whatever is there.
 
     Readers see the old board or the new one, never half of it.
+
+    Example: `palpite projection rebuild`
 
     Parameters
     ----------

@@ -31,6 +31,8 @@ def replay(
     It is a tournament of its own, and needs a running worker and scheduler (`palpite up`). It ends when every result of
     the file is settled.
 
+    Example: `palpite replay 2022/worldcup --speed 2000`
+
     Parameters
     ----------
     season

@@ -1,8 +1,6 @@
 """`palpite schedules list|pause|resume|run`."""
 
-from typing import Annotated, Any
-
-from cyclopts import Parameter
+from typing import Any
 
 from domain.execution.service import Accepted
 from domain.ids import ScheduleId
@@ -13,7 +11,6 @@ from runtime.database import PostgresDatabase
 from runtime.errors import SetupError
 from runtime.operator import Row, request_id, say, show_rows, with_database
 
-Json = Annotated[bool, Parameter(name="--json", negative="")]
 _MOST = 1000
 _COLUMNS = {
     "name": "NAME",
@@ -25,8 +22,10 @@ _COLUMNS = {
 }
 
 
-def list_(*, json: Json = False) -> None:
+def list_(*, json: bool = False) -> None:
     """List schedules by name, retired ones too.
+
+    Example: `palpite schedules list`
 
     Parameters
     ----------
@@ -40,10 +39,12 @@ def list_(*, json: Json = False) -> None:
 def pause(name: str, *, reason: str) -> None:
     """Pause a schedule until it is resumed.
 
+    Example: `palpite schedules pause poll-open-matches --reason "catching up"`
+
     Parameters
     ----------
     name
-        Name of the schedule.
+        Its name, from the list.
     reason
         Why, for the audit log; 3 to 500 characters.
     """
@@ -54,10 +55,12 @@ def pause(name: str, *, reason: str) -> None:
 def resume(name: str, *, reason: str) -> None:
     """Resume a paused schedule, from its next slot on.
 
+    Example: `palpite schedules resume poll-open-matches --reason "caught up"`
+
     Parameters
     ----------
     name
-        Name of the schedule.
+        Its name, from the list.
     reason
         Why, for the audit log; 3 to 500 characters.
     """
@@ -68,10 +71,12 @@ def resume(name: str, *, reason: str) -> None:
 def run(name: str, *, reason: str) -> None:
     """Run a schedule's operation now, apart from its slots.
 
+    Example: `palpite schedules run settle-pending --reason "matches are late"`
+
     Parameters
     ----------
     name
-        Name of the schedule.
+        Its name, from the list.
     reason
         Why, for the audit log; 3 to 500 characters.
     """

@@ -4,12 +4,14 @@ from runtime.errors import SetupError
 
 
 def schema(*, check: bool = False) -> None:
-    """Write the GraphQL schema to schema/schema.graphql.
+    """Write the GraphQL schema to schema/schema.graphql, or check that file.
+
+    Example: `palpite schema --check`
 
     Parameters
     ----------
     check
-        Only compare, and fail when the file is not what the code says.
+        Only compare; exit code 2 when the file is not what the code says.
     """
     from schema.build import SDL_FILE, build_schema, sdl
 

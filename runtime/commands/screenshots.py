@@ -30,7 +30,11 @@ _AT_REST = "document.querySelector('tbody').getAnimations({ subtree: true }).eve
 
 
 def screenshots(*, url: str | None = None, to: Path = Path("docs/images")) -> None:
-    """Take the screenshots of the documentation: the live board, the same on a phone in dark mode, and GraphiQL.
+    """Take the screenshots of the documentation.
+
+    They are of the live board, the same on a phone in dark mode, and GraphiQL.
+
+    Example: `palpite screenshots --to /tmp/pictures`
 
     Parameters
     ----------

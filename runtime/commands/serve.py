@@ -8,6 +8,10 @@ from runtime.settings import load_settings
 def serve(*, host: str | None = None, port: int | None = None) -> None:
     """Run the API process: GraphQL, pages, health and metrics.
 
+    It needs DATABASE_URL and REDIS_URL, and ends with SIGTERM or Ctrl-C.
+
+    Example: `palpite serve --host 0.0.0.0 --port 8000`
+
     Parameters
     ----------
     host

@@ -2,9 +2,6 @@
 
 import sys
 from collections.abc import Sequence
-from typing import Annotated
-
-from cyclopts import Parameter
 
 from domain.correction.proof.model import Difference, Verification
 from domain.correction.proof.service import verify_all, verify_one
@@ -12,7 +9,6 @@ from domain.ids import TournamentId
 from runtime.database import PostgresDatabase
 from runtime.operator import Row, parse_id, say, show_rows, with_database
 
-Json = Annotated[bool, Parameter(name="--json", negative="")]
 _COLUMNS = {
     "kind": "WHERE",
     "id": "ID",
@@ -23,11 +19,13 @@ _COLUMNS = {
 }
 
 
-def verify(*, tournament: str | None = None, json: Json = False) -> None:
+def verify(*, tournament: str | None = None, json: bool = False) -> None:
     """Recompute everything that was settled by independent code, and compare.
 
     It reads one moment of each tournament, changes nothing and blocks nobody. Exit code 0: all is equal. 1: it is not,
     and the exact differences are listed; the admin's `replaySettlement` repairs them.
+
+    Example: `palpite settlement verify --json`
 
     Parameters
     ----------

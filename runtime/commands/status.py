@@ -1,16 +1,13 @@
 """`palpite status`."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any
-
-from cyclopts import Parameter
+from typing import Any
 
 from domain.execution.status.model import OperationsStatus, QueueStatus
 from domain.execution.status.service import read_status
 from domain.ingestion.breaker.model import BreakerState
 from runtime.operator import ago, duration, say, show_one, show_rows, with_database
 
-Json = Annotated[bool, Parameter(name="--json", negative="")]
 _COLUMNS = {
     "operation": "OPERATION",
     "queued": "QUEUED",
@@ -27,8 +24,12 @@ _UNSETTLED = 300
 """Seconds within which a match that has ended is settled."""
 
 
-def status(*, json: Json = False) -> int:
+def status(*, json: bool = False) -> int:
     """Show queues, failures and live processes; exit code 1 when something needs attention.
+
+    Each thing that needs attention is a line that begins with `!` and says what to do.
+
+    Example: `palpite status --json`
 
     Parameters
     ----------

@@ -16,7 +16,11 @@ _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def up(*, port: int | None = None, host: str | None = None, data: Path | None = None) -> None:
-    """Run everything, until Ctrl-C: embedded servers, migrations, API, worker and scheduler.
+    """Run everything: embedded servers, migrations, API, worker and scheduler.
+
+    It runs until Ctrl-C, which is exit code 0. DATABASE_URL and REDIS_URL make it use your own servers.
+
+    Example: `palpite up --port 8001`
 
     Parameters
     ----------

@@ -11,9 +11,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 DOCUMENTS = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
 FOLDERS = "bench|docs|domain|integrations|live|migrations|resolvers|runtime|schema|tasks|tests|web"
 TARGETS = set(re.findall(r"^([a-z]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE))
-COMMANDS = {name: set[str]() for name, *_ in cli._COMMANDS} | {
-    group: {name for name, *_ in commands} for group, _, commands in cli._GROUPS
-}
+COMMANDS = {name: set[str]() for name in cli._COMMANDS} | {group: set(names) for group, _, names in cli._GROUPS}
 
 
 @pytest.fixture(params=DOCUMENTS, ids=lambda path: path.relative_to(REPOSITORY).as_posix())

@@ -72,7 +72,7 @@ def command(*arguments: str) -> list[str]:
 def environment(settings: Mapping[str, str]) -> dict[str, str]:
     """Our environment with these settings of Palpite and no others."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
-    return {**kept, **settings, "PYTHONUNBUFFERED": "1", "COLUMNS": "200"}
+    return {"COLUMNS": "200", **kept, **settings, "PYTHONUNBUFFERED": "1"}
 
 
 def run_palpite(*arguments: str, seconds: float = 60.0, **settings: str) -> subprocess.CompletedProcess[str]:

@@ -1,11 +1,30 @@
 """The command line: help is quick and complete, and wrong use is exit code 2."""
 
+import inspect
+import re
+import shlex
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 
 import pytest
+from cyclopts import App
 
+from runtime.cli import build_app
 from tests.support.palpite import REPOSITORY, run_palpite
+
+
+def commands_of(app: App, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Callable[..., object]]]:
+    for name in app:
+        if name.startswith("-"):
+            continue
+        if (function := app[name].default_command) is None:
+            yield from commands_of(app[name], (*path, name))
+        else:
+            yield (*path, name), function
+
+
+COMMANDS = dict(commands_of(build_app()))
 
 _HEAVY = ("sqlalchemy", "strawberry", "taskiq", "alembic", "asyncpg", "redis", "pydantic", "numpy", "starlette")
 
@@ -34,11 +53,31 @@ def test_the_supervisor_loads_no_library_of_its_children() -> None:
     assert heavy & set(done.stdout.split()) == set()
 
 
-def test_help_names_every_command() -> None:
-    text = run_palpite("--help").stdout
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_a_page_explains_each_option_and_its_example_is_right(command: tuple[str, ...]) -> None:
+    page = inspect.getdoc(COMMANDS[command]) or ""
+    (example,) = re.findall(r"^Example: `palpite (.+)`$", page, re.MULTILINE)
+    arguments = shlex.split(example.partition(" || ")[0])
+    function, _, _ = build_app().parse_args(arguments, exit_on_error=False, print_error=False)
 
-    for name in ("up", "demo", "replay", "serve", "worker", "scheduler", "db", "members", "check", "schema"):
-        assert f"│ {name} " in text
+    assert function is COMMANDS[command]
+    assert re.findall(r"^(\w+)\n    \S", page, re.MULTILINE) == list(inspect.signature(function).parameters)
+
+
+def test_a_page_names_exit_codes_and_what_its_docstring_says() -> None:
+    page = run_palpite("projection", "verify", "--help").stdout
+
+    assert "Compare the boards in Valkey" in page
+    assert "1: they are not." in page
+    assert "--tournament" in page
+    assert "Exit codes: 0 done; 2 wrong use" in page
+
+
+def test_help_lists_every_command_with_what_it_does() -> None:
+    lists = {group: run_palpite(*group, "--help").stdout for group in {command[:-1] for command in COMMANDS}}
+
+    for *group, name in COMMANDS:
+        assert re.search(rf"^│ {name} +\w", lists[tuple(group)], re.MULTILINE)
 
 
 def test_wrong_use_is_exit_code_2_with_a_hint() -> None:
