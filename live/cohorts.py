@@ -241,9 +241,10 @@ class Cohort(Generic[K, S, N, D]):
             asyncio.get_running_loop().call_later(min(1.0, self._pace.recheck), seat.wake)
 
     def _fall_in(self, seat: Seat[K, S, N, D], reader: Reader[K, S, N, D]) -> None:
-        """Get in step with the others, if nothing waits and they stand there too; the first is where all will stand."""
-        if not reader.mailbox.is_empty:
-            return
+        """Get in step with the others if they stand there too; the first is where all will stand.
+
+        What waits for it has come since it was sent something, and so waits for the others as well.
+        """
         if self._common is None:
             self._common = reader.twin(self._wake.set)
         if not self._common.mailbox.closed and reader.standing == self._common.standing:

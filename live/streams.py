@@ -46,14 +46,13 @@ class Stream(Generic[K, S, N, D]):
         reader = self.reader(Mailbox(self._wake.set))
         try:
             await reader.known()
-            first = reader.take()
+            events = reader.take()
             if reader.is_private:
                 await self.right.require_soon()  # the state was read after the first answer
-            for event in first:
-                yield event
-            while events := await self._next(reader):
+            while events:
                 for event in events:
                     yield event
+                events = await self._next(reader)
         finally:
             reader.leave()
 

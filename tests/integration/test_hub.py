@@ -2,15 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import pytest
 from redis.asyncio import Redis
-from sqlalchemy import update
+from sqlalchemy import text, update
 
 from domain.clock import utc_now
-from domain.errors import Forbidden, NotFound, Unauthenticated
+from domain.errors import Forbidden, NotFound, Unauthenticated, Unavailable
 from domain.execution import service as executions
 from domain.execution.lease import service as lease
 from domain.execution.model import Command, Execution, ExecutionState, ExecutionTrigger, Operation, Target
@@ -37,6 +38,7 @@ from tests.support.football import (
 )
 from tests.support.live import TICKS_ONLY, anyone, api_process, finish, follow, relay, until
 from tests.support.settlement import finish as end_run
+from tests.support.settlement import void
 from tests.support.sheets import removed
 from tests.support.statements import recorded_statements
 
@@ -123,6 +125,22 @@ async def test_how_many_matches_each_has_guessed_is_read_again_only_when_more_ar
     assert renamed.guessed_matches == {guessers[2]: 1}
     assert grown.guessed_matches[joined] == 0
     assert [again.guessed_matches[member_id] for member_id in guessers[:2]] == [2, 2]
+
+
+async def test_a_settled_match_that_becomes_void_is_guessed_by_nobody_before_that_is_settled(
+    database: PostgresDatabase, valkey: Redis, valkey_url: str, cup: MadeTournament, guessers: list[MemberId]
+) -> None:
+    for match_id in cup.matches[:2]:
+        await finish(database, match_id, 1, 0)
+    async with api_process(database, valkey_url, TICKS_ONLY) as process:
+        stream = follow(process, BoardKey(tournament_id=cup.id))
+        first = await event(stream, Snapshot)
+        assert first.guessed_matches == dict.fromkeys(guessers, 2)
+        await void(database, cup.matches[0])
+        await relay(database, valkey)
+        delta = await event(stream, Delta)
+    assert (delta.head.settled_version, delta.head.settled_matches) == (first.head.settled_version, 1)
+    assert delta.guessed_matches == dict.fromkeys(guessers, 1)
 
 
 async def test_a_client_moves_from_one_process_to_the_other_and_goes_on(
@@ -476,6 +494,18 @@ async def test_a_named_execution_is_followed_to_its_end(
     states = [ExecutionState.QUEUED, ExecutionState.IN_PROGRESS, ExecutionState.COMPLETED]
     assert [one.state for one in seen] == states
     assert [one.version for one in seen] == sorted({one.version for one in seen})
+
+
+@pytest.mark.parametrize("is_named", [True, False])
+async def test_executions_that_cannot_be_read_in_time_are_refused(
+    database: PostgresDatabase, valkey_url: str, cup: MadeTournament, *, is_named: bool
+) -> None:
+    queued = await queue(database, cup)
+    async with api_process(database, valkey_url, replace(TICKS_ONLY, start=0.3)) as process, database.begin() as other:
+        await other.execute(text("LOCK TABLE executions IN ACCESS EXCLUSIVE MODE"))
+        stream = process.hub.executions([queued.id] if is_named else None, allowed=anyone)
+        with pytest.raises(Unavailable):
+            await asyncio.wait_for(anext(stream), 4)
 
 
 async def test_an_execution_that_is_over_is_shown_once_and_the_stream_completes(

@@ -1,6 +1,7 @@
 """The rules of streams (contract/README.md, Streams) on a source that the test turns by hand."""
 
 import asyncio
+import weakref
 from dataclasses import replace
 from time import monotonic
 
@@ -139,6 +140,27 @@ async def test_a_client_from_a_server_that_knows_more_makes_this_one_read_again(
         assert await anext(early) == Changed(1, 5, "b")
 
 
+async def test_a_client_that_is_ahead_waits_for_a_reading_that_began_after_it_came() -> None:
+    async with rig() as made:
+        (early,) = await made.begun()
+        made.source.load_gate.clear()
+        made.source.show(2, "b")
+        made.watch.tick("board", TICK)
+        await made.loaded(2)
+        made.source.show(5, "c")
+        ahead = asyncio.ensure_future(anext(made.stream(StreamPosition("e", 5))))
+        topic = made.watch.topics["board"]
+        await until(lambda: len(topic.mailboxes) == 2)
+        await asyncio.sleep(0)
+        made.source.load_gate.set()
+        made.source.load_gate.clear()
+        await made.loaded(3)
+        await asyncio.sleep(0.02)
+        made.source.load_gate.set()
+        assert await ahead == Heartbeat("e", 5, NOW, 7)
+        del early
+
+
 async def test_how_long_nobody_watched_is_no_staleness() -> None:
     async with rig() as made:
         made.watch.heard_at -= 1_000
@@ -234,6 +256,29 @@ async def test_a_reading_that_fails_is_tried_again() -> None:
         assert await asyncio.wait_for(anext(stream), 5) == Changed(1, 2, "b")
 
 
+async def test_a_failure_after_a_reading_that_succeeded_is_made_good_as_soon_as_the_first_one() -> None:
+    async with rig(replace(CALM, retry=60)) as made:
+        (stream,) = await made.begun()
+        made.source.away = True
+        made.watch.restore()
+        await made.loaded(6)  # the next pause is most of a second
+        made.source.away = False
+        made.source.load_gate.clear()
+        await made.loaded(7)
+        made.watch.restore()  # while it is read, so that it is read again at once
+        await asyncio.sleep(0)
+        made.source.load_gate.set()
+        made.source.load_gate.clear()
+        await made.loaded(8)
+        made.source.away = True
+        made.source.load_gate.set()
+        failed_at = monotonic()
+        await made.loaded(9)
+        assert monotonic() - failed_at < 0.8
+        made.source.away = False
+        assert await anext(stream) == Resync("e", 1, ResyncReason.SOURCE_RESTORED)
+
+
 async def test_a_stream_that_cannot_begin_is_refused_as_unavailable() -> None:
     async with rig(replace(CALM, start=0.1)) as made:
         made.source.away = True
@@ -272,6 +317,31 @@ async def test_a_restored_database_is_another_epoch_for_every_stream() -> None:
         assert await anext(made.stream(StreamPosition("restored", 3))) == Heartbeat("restored", 3, NOW, 7)
         await made.turn(4, "new", epoch="restored")
         assert await anext(stream) == Changed(3, 4, "new")
+
+
+async def test_what_was_made_of_a_version_is_not_shown_for_what_has_its_number_after_a_restore() -> None:
+    async with rig() as made:
+        (stream,) = await made.begun()
+        made.source.show(1, "restored", epoch="other")
+        made.watch.restore()
+        assert await anext(stream) == Resync("other", 1, ResyncReason.UNKNOWN_EPOCH)
+        assert await anext(stream) == Shown(1, "restored")
+        made.source.show(1, "as it is after an outage", epoch="other")
+        made.watch.restore()
+        assert await anext(stream) == Resync("other", 1, ResyncReason.SOURCE_RESTORED)
+        assert await anext(stream) == Shown(1, "as it is after an outage")
+
+
+async def test_what_was_made_of_a_version_is_let_go_with_it() -> None:
+    async with rig() as made:
+        (stream,) = await made.begun()
+        topic = made.watch.topics["board"]
+        assert topic.sent is not None
+        shown = weakref.ref(topic.snapshot_of(topic.sent))
+        assert shown() is not None
+        await made.turn(2, "b")
+        assert await anext(stream) == Changed(1, 2, "b")
+        assert shown() is None
 
 
 async def test_what_does_not_exist_is_not_found_at_first_and_later() -> None:
@@ -389,6 +459,16 @@ async def test_a_right_that_nobody_can_tell_is_not_asked_for_all_the_time() -> N
         asked = made.asked
         assert await asyncio.wait_for(anext(stream), 5) == Heartbeat("e", 1, NOW, 7)
         assert made.asked <= asked + 2
+
+
+async def test_a_stream_that_is_never_idle_loses_its_right_by_the_clock_too() -> None:
+    async with rig(replace(CALM, recheck=0.02)) as made:
+        (stream,) = await made.begun()
+        made.code = "UNAUTHENTICATED"
+        await made.turn(2, "b")
+        await asyncio.sleep(0.03)
+        with pytest.raises(Unauthenticated):
+            await anext(stream)
 
 
 async def test_a_public_stream_goes_on_while_nobody_can_tell() -> None:
