@@ -9,6 +9,8 @@ from domain.league import service as leagues
 from domain.league.model import League
 from domain.member import service as members
 from domain.member.administration import service as administration
+from domain.member.erasure import service as erasure
+from domain.member.erasure.model import ErasureMode
 from domain.member.model import Account, ManagedMember, Member, NewSession, PlatformRole, Session
 from domain.member.profile import service as profile
 from domain.member.rules import is_plain
@@ -118,6 +120,17 @@ async def revoke_session(context: Context, *, session_id: SessionId) -> SessionI
     if context.viewer is not None and context.viewer.session.id == session_id:
         _leave(context)
     return session_id
+
+
+@allow(member)
+async def delete_account(context: Context, *, mode: ErasureMode, confirm_nick_name: str) -> MemberId:
+    """Delete the viewer's account, whose sessions end with it."""
+    member_id = context.member_id
+    await erasure.delete_account(
+        context.database, member_id, mode, confirm_nick_name=confirm_nick_name, request_id=context.request.id
+    )
+    _leave(context)
+    return member_id
 
 
 @allow(platform_admin)

@@ -8,7 +8,8 @@ from resolvers.context import Context
 from schema import ids
 from schema.admin_member import AdminMember, AdminMemberPayload, ChangePlatformRoleInput
 from schema.context import Info
-from schema.ids import required
+from schema.deletion import DeleteAccountInput, DeleteAccountPayload
+from schema.ids import global_id, required
 from schema.outcome import outcome
 from schema.rights_first import mutation
 from schema.shared import given
@@ -30,6 +31,13 @@ class AccountMutations:
             )
         )
         return RevokeSessionPayload(revoked_session_id=input.session_id if revoked else None, errors=errors)
+
+    @mutation(members.delete_account, description="Delete the viewer's account. Cannot be undone.")
+    async def delete_account(self, info: Info, input: DeleteAccountInput) -> DeleteAccountPayload:
+        deleted, errors = await outcome(
+            lambda: members.delete_account(info.context, mode=input.erasure, confirm_nick_name=input.confirm_nick_name)
+        )
+        return DeleteAccountPayload(deleted_member_id=global_id("Member", deleted) if deleted else None, errors=errors)
 
     @mutation(
         members.change_platform_role,

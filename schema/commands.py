@@ -53,6 +53,7 @@ describe(
     CORRECT_RESULT="`correctResult`.",
     REPLAY_SETTLEMENT="`replaySettlement`.",
     EXPORT_LEADERBOARD="`exportLeaderboard`.",
+    ERASE_MEMBER="What `deleteAccount` leaves to do.",
 )
 
 

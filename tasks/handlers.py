@@ -17,6 +17,7 @@ from domain.leaderboard.audit import service as board_audit
 from domain.leaderboard.export.service import export_leaderboard
 from domain.leaderboard.ports import Projection
 from domain.leaderboard.service import Boards
+from domain.member.erasure.work import erase_member
 from domain.settlement import service as settlement
 from domain.tournament.model import Provider as ProviderName
 
@@ -53,6 +54,7 @@ DOMAINS: Mapping[Operation, str] = {
     Operation.CORRECT_RESULT: "correction",
     Operation.REPLAY_SETTLEMENT: "correction",
     Operation.EXPORT_LEADERBOARD: "leaderboard",
+    Operation.ERASE_MEMBER: "member",
 }
 
 
@@ -144,6 +146,10 @@ async def _export_leaderboard(run: Run, ports: Ports) -> None:
     await export_leaderboard(run, boards, ports.reports)
 
 
+async def _erase_member(run: Run, ports: Ports) -> None:
+    await erase_member(run, ports.reports)
+
+
 HANDLERS: Mapping[Operation, Handler] = {
     Operation.INGEST_TOURNAMENT: _ingest_tournament,
     Operation.INGEST_ROUNDS: _ingest_rounds,
@@ -163,4 +169,5 @@ HANDLERS: Mapping[Operation, Handler] = {
     Operation.VERIFY_PROJECTION: _verify_projection,
     Operation.PRUNE_HISTORY: _prune_history,
     Operation.EXPORT_LEADERBOARD: _export_leaderboard,
+    Operation.ERASE_MEMBER: _erase_member,
 }

@@ -17,7 +17,6 @@ from domain.correction.comparison import Comparison
 from domain.correction.model import StalePreview
 from domain.correction.proof import rules as proof_rules
 from domain.correction.proof import service as proof
-from domain.correction.proof import store as proof_store
 from domain.correction.proof.model import Verification
 from domain.errors import NotFound
 from domain.execution.effect import MOST_CHANGES, Effect
@@ -90,7 +89,7 @@ async def replay_settlement(run: Run) -> None:
         if _is_done(run.execution, step):
             return
         async with run.begin() as connection:
-            await proof_store.lock_tournament(connection, tournament_id)
+            await settlements.lock_tournament(connection, tournament_id)
             await _attempt(run, step, connection, tournament_id, partial(_replay, run, step))
 
 

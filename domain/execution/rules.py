@@ -27,6 +27,7 @@ _IDENTITY: Mapping[Operation, tuple[str, ...]] = {
         "settledOnly",
         "ending",
     ),
+    Operation.ERASE_MEMBER: ("memberId",),
 }
 # Failures whose own words may be shown.
 _SPOKEN = frozenset(ExecutionErrorCode) - {ExecutionErrorCode.INTERNAL, ExecutionErrorCode.WORKER_LOST}
@@ -78,6 +79,7 @@ POLICIES: Mapping[Operation, RetryPolicy] = {
     Operation.CORRECT_RESULT: _OWN_WORK,
     Operation.REPLAY_SETTLEMENT: _OWN_WORK,
     Operation.EXPORT_LEADERBOARD: _OWN_WORK,
+    Operation.ERASE_MEMBER: _OWN_WORK,
 }
 
 

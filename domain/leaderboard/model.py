@@ -103,6 +103,8 @@ class Part:
     """Matches of the board that pay provisional points under any basis."""
     lacks_since: datetime | None = None
     """When the oldest settlement was made that the board waits with, for it counts a score that is not known."""
+    removals: int = 0
+    """How many members were taken off its boards of all moments."""
     is_changing: bool = field(default=False, compare=False)
     """Whether somebody has joined or has another nick name, and no version tells so yet."""
 

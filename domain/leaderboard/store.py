@@ -37,6 +37,7 @@ _NAMES = ("league_id", "tournament_id", "round_id")
 
 OF_TOURNAMENT = (
     *(tournaments.c.id, tournaments.c.mode, tournaments.c.settled_version, tournaments.c.board_version),
+    tournaments.c.removals,
     members_are_changing(tournaments.c.id).label("is_changing"),
 )
 
@@ -276,6 +277,7 @@ def to_part(row: "Row[Any]") -> Part:
         pending_matches=row.pending_matches,
         live=to_live(row.live, bases(mode)),
         lacks_since=row.lacks_since,
+        removals=row.removals,
         is_changing=row.is_changing,
     )
 

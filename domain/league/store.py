@@ -1,13 +1,15 @@
 """SQL of leagues. A deleted league, and one that the viewer is not in, is not found by any read."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Row, Select, and_, func, insert, literal, select, tuple_, update
+from sqlalchemy import Row, Select, and_, exists, func, insert, literal, select, tuple_, update
 
 from domain.ids import LeagueId, MemberId, new_id
-from domain.league.model import League, LeagueRole
+from domain.league.model import League, LeagueRole, LeftCause
 from domain.league.tables import league_members, leagues
+from domain.member.tables import members
 from domain.outbox import store as outbox
 from domain.outbox.model import TickKind
 from domain.tables import Uuid, among
@@ -16,6 +18,16 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
 _LIVE = league_members.c.left_at.is_(None)
+
+
+@dataclass(frozen=True, slots=True)
+class Founded:
+    """A league of a founder."""
+
+    id: LeagueId
+    name: str
+    has_others: bool
+    """Whether anybody else in it still has an account."""
 
 
 # ---------------------------------------------------------------- reading
@@ -48,6 +60,17 @@ async def read_roles(
         .where(league_members.c.member_id == member_id, among(league_members.c.league_id, ids))
     )
     return {LeagueId(row.league_id): LeagueRole(row.role) for row in await connection.execute(statement)}
+
+
+async def founded_by(connection: "AsyncConnection", founder_id: MemberId) -> list[Founded]:
+    """The leagues of a founder, by name."""
+    others = league_members.join(members, members.c.id == league_members.c.member_id)
+    is_other = and_(league_members.c.league_id == leagues.c.id, league_members.c.member_id != founder_id, _LIVE)
+    has_others = exists(1).select_from(others).where(is_other, members.c.erased_at.is_(None))
+    statement = select(leagues.c.id, leagues.c.name, has_others.label("has_others")).where(
+        leagues.c.founder_id == founder_id, leagues.c.deleted_at.is_(None)
+    )
+    return [Founded(*row) for row in await connection.execute(statement.order_by(leagues.c.name, leagues.c.id))]
 
 
 async def count_members(connection: "AsyncConnection", league_id: LeagueId) -> int:
@@ -122,7 +145,22 @@ async def raise_version(connection: "AsyncConnection", league_id: LeagueId) -> N
 async def raise_versions(connection: "AsyncConnection", member_id: MemberId) -> None:
     """Count a change of how a member is shown in all leagues that the member is in, and have it told."""
     mine = select(leagues.c.id).select_from(_memberships()).where(league_members.c.member_id == member_id)
-    locked = mine.order_by(leagues.c.id).with_for_update(key_share=True, of=leagues)
+    await _raise_all(connection, mine)
+
+
+async def erase_memberships(connection: "AsyncConnection", member_id: MemberId) -> None:
+    """Have a member be in no league, nor have been in one: boards of all moments go on without, and are told so."""
+    member = league_members.c
+    is_left = and_(member.member_id == member_id, member.left_cause.is_distinct_from(LeftCause.ERASED))
+    await _raise_all(connection, select(leagues.c.id).where(exists().where(member.league_id == leagues.c.id, is_left)))
+    left_at = func.coalesce(member.left_at, func.greatest(member.joined_at, func.clock_timestamp()))
+    ended = update(league_members).where(is_left)
+    await connection.execute(ended.values(left_at=left_at, left_cause=LeftCause.ERASED))
+
+
+async def _raise_all(connection: "AsyncConnection", chosen: Select[Any]) -> None:
+    """Lock leagues, of which each waits for its own changes, and raise their versions."""
+    locked = chosen.order_by(leagues.c.id).with_for_update(key_share=True, of=leagues)
     ids = [row.id for row in await connection.execute(locked)]
     if ids:
         raised = update(leagues).where(among(leagues.c.id, ids)).values(board_version=leagues.c.board_version + 1)

@@ -77,6 +77,7 @@ async def sign_in(
 
     Raises:
         InvalidCredentials: no account has this address and password.
+        Unauthenticated: the account is deleted at this very moment.
     """
     found = None
     if not rules.email_faults(email.strip()):
@@ -87,6 +88,7 @@ async def sign_in(
     if found is None or not is_right:
         raise rules.InvalidCredentials("E-mail or password is wrong.")
     async with database.begin() as connection:
+        await store.lock_member(connection, found.account.id)
         await audit.record(connection, _act("signIn", found.account.id, request_id))
         return await _begin_session(connection, found.account, user_agent, session_days)
 

@@ -23,6 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from domain.database import Database
+from domain.errors import Unauthenticated
 from domain.ids import MemberId, SessionId
 from domain.member.model import Account, Member, PlatformRole, Session
 from domain.member.tables import members, sessions
@@ -100,9 +101,13 @@ async def write_profile(connection: "AsyncConnection", account: Account) -> None
 
 
 async def lock_member(connection: "AsyncConnection", member_id: MemberId) -> None:
-    """Let one transaction at a time change what is counted for a member, such as the leagues that the member is in."""
-    statement = select(members.c.id).where(members.c.id == member_id)
-    await connection.execute(statement.with_for_update(key_share=True))
+    """Let one transaction at a time change what is counted for a member, such as the leagues that the member is in.
+
+    Raises Unauthenticated when the account has been deleted since its session was looked at.
+    """
+    statement = select(members.c.id).where(members.c.id == member_id, members.c.erased_at.is_(None))
+    if (await connection.execute(statement.with_for_update(key_share=True))).first() is None:
+        raise Unauthenticated("The account was deleted.")
 
 
 # ---------------------------------------------------------------- sessions

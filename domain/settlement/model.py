@@ -13,6 +13,7 @@ class ScoreVersionKind(StrEnum):
     VOIDED = "VOIDED"
     ROUND_MOVED = "ROUND_MOVED"
     REPLAYED = "REPLAYED"
+    MEMBER_REMOVED = "MEMBER_REMOVED"
 
 
 @dataclass(frozen=True, slots=True)

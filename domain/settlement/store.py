@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from domain.guess.tables import guesses
 from domain.ids import ExecutionId, MatchId, SettlementId, TournamentId
 from domain.match.model import Goals, ResultState
-from domain.match.store import gate, lock_passed
+from domain.match.store import close_gate, gate, lock_passed
 from domain.match.tables import matches
 from domain.scoring.model import Facts, ScoreBasis
 from domain.scoring.tables import FACTS
@@ -84,6 +84,15 @@ async def lock_match(
     return LockedMatch(MatchId(row.id), TournamentId(row.tournament_id), TournamentMode(row.mode), row.is_locked)
 
 
+async def lock_tournament(connection: "AsyncConnection", tournament_id: TournamentId) -> None:
+    """Keep settlements of a tournament away, then changes of its matches: the order that settlements keep too."""
+    key = func.hashtextextended(f"tournament:{tournament_id}", 0)
+    await connection.execute(select(func.pg_advisory_xact_lock(key)))
+    await close_gate(connection, tournament_id)
+    rows = select(matches.c.id).where(matches.c.tournament_id == tournament_id).order_by(matches.c.id)
+    await connection.execute(rows.with_for_update())
+
+
 async def active_settlement(connection: "AsyncConnection", match_id: MatchId) -> ActiveSettlement | None:
     statement = select(settlements).where(
         settlements.c.match_id == match_id, settlements.c.superseded_version.is_(None)
@@ -91,9 +100,19 @@ async def active_settlement(connection: "AsyncConnection", match_id: MatchId) ->
     row = (await connection.execute(statement)).mappings().one_or_none()
     if row is None:
         return None
-    lines = select(settlement_scorelines).where(settlement_scorelines.c.settlement_id == row["id"])
-    proof = [_scoreline(line) for line in (await connection.execute(lines)).mappings()]
-    return ActiveSettlement(to_settlement(row), row["status_at"], proof)
+    proof = await read_scorelines(connection, [row["id"]])
+    return ActiveSettlement(to_settlement(row), row["status_at"], proof.get(row["id"], []))
+
+
+async def read_scorelines(
+    connection: "AsyncConnection", ids: Iterable[SettlementId]
+) -> dict[SettlementId, list[Scoreline]]:
+    """The proofs of settlements; one that judged nothing is left out."""
+    statement = select(settlement_scorelines).where(among(settlement_scorelines.c.settlement_id, ids))
+    found: dict[SettlementId, list[Scoreline]] = {}
+    for row in (await connection.execute(statement)).mappings():
+        found.setdefault(SettlementId(row["settlement_id"]), []).append(_scoreline(row))
+    return found
 
 
 async def count_guesses(

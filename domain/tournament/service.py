@@ -7,6 +7,7 @@ from domain.audit.model import Act
 from domain.database import Database
 from domain.errors import NotFound
 from domain.ids import MemberId, RoundId, TeamId, TournamentId
+from domain.member import store as member_store
 from domain.tournament import store
 from domain.tournament.model import Round, StandingsGroup, Team, Tournament, TournamentStatus
 from domain.tournament.rules import LISTED
@@ -82,10 +83,12 @@ async def join(database: Database, member_id: MemberId, tournament_id: Tournamen
 
     Raises:
         NotFound: there is no such tournament.
+        Unauthenticated: the account is deleted at this very moment.
     """
     async with database.begin() as connection:
         if not await store.read_tournaments(connection, [tournament_id]):
             raise NotFound("There is no such tournament.", field=("tournamentId",))
+        await member_store.lock_member(connection, member_id)
         if await store.join_many(connection, member_id, [tournament_id]):
             act = Act("joinTournament", member_id, request_id, subject_kind="TOURNAMENT", subject_id=tournament_id)
             await audit.record(connection, act)

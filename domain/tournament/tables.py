@@ -34,6 +34,8 @@ tournaments = Table(
     Column("settled_version", BigInteger, nullable=False, server_default="0"),
     Column("board_version", BigInteger, nullable=False, server_default="0"),
     Column("match_version", BigInteger, nullable=False, server_default="0"),
+    # How many members were taken off its boards, those of earlier moments too: who keeps such a board reads it anew.
+    Column("removals", BigInteger, nullable=False, server_default="0"),
     text("logo_key", nullable=True),
     # When the provider was last read, told here so that an unchanged reading writes no row of matches or standings.
     Column("matches_at", Instant),

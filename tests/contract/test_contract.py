@@ -51,6 +51,7 @@ UNCHANGED = [
     "createRuleset",
     "createSchedule",
     "dashboard",
+    "deleteAccount",
     "deleteLeague",
     "discardDeadLetter",
     "dismissHealthProblem",

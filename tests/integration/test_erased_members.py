@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from redis.asyncio import Redis
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from domain.clock import utc_now
 from domain.execution.exports import file_key
-from domain.guess.tables import guesses, tournament_members
 from domain.ids import LeagueId, MemberId
 from domain.leaderboard.board import OpenBoard
 from domain.leaderboard.export.model import ExportFormat, Wanted
@@ -19,19 +18,17 @@ from domain.leaderboard.export.service import export_leaderboard, request_export
 from domain.leaderboard.model import AfterRound, AtTime, AtVersion, BoardKey, Moment, RankedRow
 from domain.leaderboard.projector import project
 from domain.leaderboard.service import Boards
-from domain.league import store as leagues
-from domain.league.model import LeftCause
-from domain.league.tables import league_members
+from domain.member.erasure.model import ErasureMode
 from domain.member.model import FORMER_MEMBER
 from domain.member.service import read_members
 from domain.member.tables import members
-from domain.settlement.tables import member_scores
 from domain.tournament.store import raise_versions
 from domain.tournament.tables import rounds, tournaments
 from integrations.object_store.folder import FolderStore
 from integrations.valkey.projection import ValkeyProjection
 from live.boards import BoardFeed, Window
 from tests.support.boards import places, ranked_at_version, ranked_by_sql, walk
+from tests.support.erasure import KEEP, REMOVE, erase
 from tests.support.football import MadeTournament, make_league, make_members, make_tournament, pass_lock, put_guess
 from tests.support.settlement import database_now, play, work
 
@@ -87,27 +84,11 @@ class Game:
         moments = [None, AtTime(self.then), AfterRound(self.made.rounds[0])]
         return [*moments, AtVersion(1)] if key.tournament_id else moments
 
-    async def erase(self) -> None:
-        """Delete the account and keep its points, as the contract's KEEP_ANONYMOUS has it."""
-        erased = {"erased_at": func.clock_timestamp(), "email": None, "nick_name": FORMER_MEMBER}
-        async with self.database.begin() as connection:
-            await connection.execute(update(members).where(members.c.id == self.gone).values(erased))
-        await self._tell()
-
-    async def take_off_the_boards(self) -> None:
-        """What is left of the member goes too, as REMOVE_FROM_BOARDS has it."""
-        async with self.database.begin() as connection:
-            for table in (guesses, member_scores, tournament_members):
-                await connection.execute(delete(table).where(table.c.member_id == self.gone))
-            ended = {"left_at": func.clock_timestamp(), "left_cause": LeftCause.ERASED}
-            is_member = league_members.c.member_id == self.gone
-            await connection.execute(update(league_members).where(is_member).values(ended))
-        await self._tell()
-
-    async def _tell(self) -> None:
-        async with self.database.begin() as connection:
+    async def erase(self, mode: ErasureMode) -> None:
+        """The member deletes the account; a worker does its part, and boards follow."""
+        await erase(self.database, self.gone, mode, self.files)
+        async with self.database.begin() as connection:  # within a second, names have a version
             await raise_versions(connection, self.made.id, board=True)
-            await leagues.raise_version(connection, self.league)
         await project(self.database, self.projection, self.made.id)
 
     async def _begin_round(self, round_id: object) -> None:
@@ -160,7 +141,7 @@ async def test_a_deleted_account_keeps_its_places_under_the_name_of_all_former_m
     before = await game.all_rows()
     names = [await game.streamed(boards, key) for boards in game.boards for key in game.keys]
 
-    await game.erase()
+    await game.erase(KEEP)
 
     assert await game.all_rows() == before
     known = {member.id: member.nick_name for member in (await read_members(game.database, game.members)).values()}
@@ -183,16 +164,16 @@ async def test_a_deleted_account_keeps_its_places_under_the_name_of_all_former_m
 
 
 async def test_who_is_taken_off_the_boards_is_on_none_of_any_moment(game: Game) -> None:
-    await game.erase()
-    await game.take_off_the_boards()
-    game.boards = [Boards(game.database, game.projection, utc_now), Boards(game.database, None, utc_now)]
+    await game.all_rows()  # which processes keep
+
+    await game.erase(REMOVE)
 
     for (_, key, moment), rows in (await game.all_rows()).items():
         if key == game.keys[1]:
             wanted = await ranked_by_sql(game.database, league_id=game.league)
             assert moment is not None or places(rows) == wanted
         else:
-            version = 1 if isinstance(moment, AtVersion | AfterRound) else 2
+            version = 1 if isinstance(moment, AtVersion | AfterRound) else 3
             names = {"league_id": key.league_id, "round_id": key.round_id}
             wanted = await ranked_at_version(game.database, game.made.id, version, game.then, **names)
             assert places(rows) == wanted, (key, moment)

@@ -88,11 +88,11 @@ WRITES: dict[str, tuple[str | None, Variables, int]] = {
     "createRuleset": ("root", lambda _: _ruleset(), 5),
     "exportLeaderboard": ("eve", lambda world: {"board": {"tournamentId": world.tournament_id}}, 6),
     "joinLeague": ("eve", lambda _: {"code": CODE.lower()}, 22),
-    "joinTournament": ("eve", lambda world: {"tournamentId": world.tournament_id}, 10),
+    "joinTournament": ("eve", lambda world: {"tournamentId": world.tournament_id}, 11),
     "runOperation": ("root", lambda _: {"operation": {"settlePending": {}}, "reason": "to be sure"}, 6),
     "saveGuess": ("ana", lambda world: {"matchId": id_of("Match", world.open), "home": 3, "away": 1}, 7),
     "saveGuesses": ("ana", lambda world: {"guesses": _guesses(world)}, 7),
-    "signIn": (None, lambda _: {"email": "new@example.org", "password": PASSWORD, "delivery": "TOKEN"}, 3),
+    "signIn": (None, lambda _: {"email": "new@example.org", "password": PASSWORD, "delivery": "TOKEN"}, 4),
     "signUp": (None, lambda _: {"email": "other@example.org", "password": PASSWORD, "nickName": "Zed"}, 4),
     "updateLeagueTournament": ("ana", lambda world: {"leagueTournamentId": _link(world), "status": "COMPLETED"}, 14),
 }

@@ -171,6 +171,13 @@ MUTATIONS = [
         'mutation { revokeSession(input: {sessionId: "BOBS_SESSION"}) { errors { code } } }',
         (UNAUTHENTICATED, NOT_FOUND, NOT_FOUND, OK, NOT_FOUND, NOT_FOUND),
     ),
+    # Once it is Ana's turn, the others of her league are gone; nobody but Root runs the platform.
+    Case(
+        "deleteAccount",
+        'mutation { deleteAccount(input: {erasure: REMOVE_FROM_BOARDS, confirmNickName: "OWN_NAME"})'
+        " { errors { code } } }",
+        (UNAUTHENTICATED, OK, OK, OK, OK, "LAST_ADMIN"),
+    ),
     Case(
         "changePlatformRole",
         'mutation { changePlatformRole(input: {memberId: "BOB", role: ADMIN, reason: "test"}) { errors { code } } }',
@@ -300,7 +307,7 @@ async def test_mutations_do_what_they_may_and_nothing_else(case: Case, api: Api)
     for number, role in enumerate(ROLES):
         client = await world.client(getattr(world, role, None))
         before = await _rows(api)
-        answer = await client.run(_filled(case.document, ids))
+        answer = await client.run(_filled(case.document, ids | {"OWN_NAME": role.title()}))
         found[role] = _payload_outcome(answer.data[case.field])
         assert found[role] == case.outcomes[number], (case.document, role)
         if found[role] != OK:

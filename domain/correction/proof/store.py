@@ -6,7 +6,7 @@ It shares nothing with the settlement but the tables that both read: the rules a
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from sqlalchemy import ARRAY, Text, bindparam, delete, exists, func, insert, literal, select, text
+from sqlalchemy import ARRAY, Text, bindparam, delete, exists, insert, literal, select, text
 
 from domain.correction.comparison import Copies
 from domain.correction.proof.model import Line, MatchProof
@@ -14,8 +14,6 @@ from domain.guess.tables import tournament_members
 from domain.ids import MatchId, TournamentId
 from domain.leaderboard.fold.store import copy
 from domain.match.model import Goals
-from domain.match.store import close_gate
-from domain.match.tables import matches
 from domain.scoring.model import Facts, ScoreBasis
 from domain.scoring.tables import FACTS
 from domain.settlement.tables import member_scores, settlement_scorelines, settlements
@@ -133,15 +131,6 @@ async def tournaments_with_settlements(connection: "AsyncConnection") -> list[To
     """Tournaments that have something to verify, by id."""
     statement = select(settlements.c.tournament_id).distinct().order_by(settlements.c.tournament_id)
     return [TournamentId(row.tournament_id) for row in await connection.execute(statement)]
-
-
-async def lock_tournament(connection: "AsyncConnection", tournament_id: TournamentId) -> None:
-    """Keep settlements of a tournament away, then changes of its matches: the order that settlements keep too."""
-    key = func.hashtextextended(f"tournament:{tournament_id}", 0)
-    await connection.execute(select(func.pg_advisory_xact_lock(key)))
-    await close_gate(connection, tournament_id)
-    rows = select(matches.c.id).where(matches.c.tournament_id == tournament_id).order_by(matches.c.id)
-    await connection.execute(rows.with_for_update())
 
 
 async def match_rows(connection: "AsyncConnection", tournament_id: TournamentId, bases: Sequence[ScoreBasis]) -> None:

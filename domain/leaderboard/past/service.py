@@ -257,9 +257,10 @@ def _may_lack(board: PastBoard, now: datetime) -> bool:
 
 
 def _content_version(state: BoardState) -> int:
-    """Rises when a board of an earlier moment may have changed: memberships and links, and the matches of rounds."""
+    """Rises when a board of an earlier moment may have changed: who was on it, links, and the matches of rounds."""
     if state.key.round_id is None:
-        return state.league_version
+        # Whoever is taken off a tournament's boards has left each league before.
+        return state.league_version if state.key.league_id is not None else state.parts[0].removals
     return state.league_version + sum(part.board_version for part in state.parts)
 
 

@@ -26,7 +26,7 @@ def members_of_tournament(tournament_id: TournamentId, *, at: datetime | None = 
 
 
 async def count_joined(connection: "AsyncConnection", tournament_id: TournamentId) -> int:
-    """How many have joined; nobody ever leaves."""
+    """How many have joined; whoever deletes the account may go, which makes a version of the scores."""
     counted = select(func.count()).where(tournament_members.c.tournament_id == tournament_id)
     return int((await connection.execute(counted)).scalar_one())
 

@@ -16,6 +16,7 @@ from domain.league.model import League, LeagueMembership, LeagueRole, LeftCause
 from domain.league.record import record
 from domain.league.rights import as_admin, as_founder, as_member
 from domain.league.rules import LastAdmin, raised, shown_membership
+from domain.member import store as member_store
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -128,13 +129,13 @@ async def transfer(
     """Hand a league to another of its members, who is its founder and an admin from then on. Founder only.
 
     Raises:
-        NotFound: the viewer is not in the league, or the other one is not.
+        NotFound: the viewer is not in the league, or the other one is not or has deleted the account.
         Forbidden: the viewer is not its founder.
     """
     async with database.begin() as connection:
         league = await as_founder(connection, viewer_id, league_id)
         heir = await store.membership_of(connection, league_id, member_id)
-        if heir is None:
+        if heir is None or await member_store.read_account(connection, member_id) is None:
             raise NotFound("The league has no such member.", field=("memberId",))
         if member_id == viewer_id:
             return league

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from domain.audit import service as audit
 from domain.audit.model import Act
 from domain.database import Database
-from domain.errors import NotFound, Refused
+from domain.errors import Refused
 from domain.ids import MemberId
 from domain.league.store import raise_versions
 from domain.member import rules, store
@@ -25,13 +25,12 @@ async def update(
 
     Raises:
         Refused: all that is wrong with the input.
-        NotFound: there is no such account any more.
+        Unauthenticated: the account is gone.
     """
     async with database.begin() as connection:
         await store.lock_member(connection, member_id)
         account = await store.read_account(connection, member_id)
-        if account is None:
-            raise NotFound("There is no such account.")
+        assert account is not None
         changed = _changed(account, nick_name, time_zone)
         if faults := rules.nick_name_faults(changed.nick_name) + rules.time_zone_faults(changed.time_zone):
             raise Refused(faults)
