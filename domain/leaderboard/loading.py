@@ -49,7 +49,7 @@ class _Read:
 
     state: BoardState
     settled: Loaded | Mapping[ScoreBasis, bytes]
-    """The settled part as it was loaded before, or settled facts in binary COPY format."""
+    """The settled part as it was loaded before, or settled facts as `fold.store.packed_facts` gives them."""
     judged: Mapping[ScoreBasis, Sequence[Judged]]
 
 
@@ -101,9 +101,7 @@ class BoardLoader:
             (part,) = state.parts
             settled: Loaded | Mapping[ScoreBasis, bytes] | None = await self._standing(connection, state, held)
             if settled is None:
-                settled = {
-                    basis: await fold.copy(connection, fold.packed_facts(tournament_id, basis)) for basis in part.bases
-                }
+                settled = {basis: await fold.packed_facts(connection, tournament_id, basis) for basis in part.bases}
         judged = {
             basis: await self._guesses.judged(tournament_id, part.live, basis, state.read_at) for basis in part.bases
         }

@@ -23,6 +23,8 @@ from integrations.valkey.packing import zadd_blocks
 from integrations.valkey.patience import Patience
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from redis.asyncio import Redis
     from redis.asyncio.connection import AbstractConnection
 
@@ -92,10 +94,12 @@ class _Wire:
         self._patience = patience
 
     async def add(self, name: str, board: "Ranking") -> None:
-        """A block is made while the server stores the one before."""
+        """A block is made while the server stores the two before, so that it never waits for one."""
         blocks = zadd_blocks(name, board.ids, board.packed, STAGED_SECONDS)
+        making = _next(blocks)
         unanswered = 0
-        while (block := await asyncio.to_thread(next, blocks, None)) is not None:
+        while (block := await making) is not None:
+            making = _next(blocks)
             data, commands = block
             await self._send(data)
             await self._answers(unanswered)
@@ -121,3 +125,7 @@ class _Wire:
             found: Any = await self._connection.read_response()
             if isinstance(found, list) and (refused := [one for one in found if isinstance(one, Exception)]):
                 raise refused[0]
+
+
+def _next(blocks: "Iterator[tuple[bytes, int]]") -> "asyncio.Task[tuple[bytes, int] | None]":
+    return asyncio.create_task(asyncio.to_thread(next, blocks, None))

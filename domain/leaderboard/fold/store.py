@@ -4,8 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
-from sqlalchemy import ARRAY, BigInteger, and_, bindparam, column, exists, func, or_, select, union_all
-from sqlalchemy import cast as cast_to
+from sqlalchemy import ARRAY, BigInteger, and_, bindparam, column, exists, func, or_, select, text, union_all
 from sqlalchemy.dialects import postgresql
 
 from domain.guess.tables import guesses
@@ -37,17 +36,24 @@ def present_facts(ranked: "Select[Any] | None", tournament_id: TournamentId, bas
     )
 
 
-def packed_facts(tournament_id: TournamentId, basis: ScoreBasis) -> "Select[Any]":
-    """Present facts of all who have joined, as `facts.read_packed` takes them.
+async def packed_facts(connection: "AsyncConnection", tournament_id: TournamentId, basis: ScoreBasis) -> bytes:
+    """Present facts of all who have joined, in no order, as `facts.read_packed` takes them: 26 bytes a member.
 
-    Three columns cost PostgreSQL and the driver a fifth less than six.
+    They come as one value: PostgreSQL adds it up in several processes at once, and the driver takes no rows apart.
     """
-    score, place = member_scores.c, cast_to(1 << 16, BigInteger)
-    first, second, third, fourth, fifth = (score[fact] for fact in FACTS)
-    numbers = ((first * place + second) * place + third, fourth * place + fifth)
-    return select(score.member_id, *numbers).where(score.tournament_id == tournament_id, score.basis == basis)
+    given = {"tournament_id": tournament_id, "basis": basis}
+    return (await connection.execute(_PACKED, given)).scalar_one() or b""
 
 
+_PACKED = text(
+    """
+SELECT string_agg(
+    uuid_send(member_id)
+    || int8send(((CAST({} AS bigint) * 65536 + {}) * 65536 + {}) * 65536 + {}) || int2send(CAST({} AS smallint)), '')
+FROM member_scores
+WHERE tournament_id = :tournament_id AND basis = :basis
+""".format(*FACTS)
+)
 # Written out, not composed: that took a tenth of the time of a league's board.
 _LINE_FACTS = ", ".join(f"line.{fact}" for fact in FACTS)
 _PAYS = " OR ".join(f"line.{fact}" for fact in FACTS)
