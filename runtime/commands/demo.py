@@ -180,6 +180,7 @@ Palpite is running, and {replay.season} of {replay.competition} is being played.
                 self._console.print(f"without a result: {match.home_label} - {match.away_label}")
             await self._final(database, replay)
             if not self._once:
+                self._console.print("\nThe pages stay up until Ctrl-C; the next start plays a new season.")
                 await watch
         finally:
             watch.cancel()

@@ -73,14 +73,18 @@ function Head({ board, connection, tournaments, chosen, choose }) {
       <p class="connection" data-state=${connection} role="status" aria-live="polite"><span class="dot" aria-hidden="true"></span>${CONNECTION[connection]}</p>
       <div class="progress">
         <progress max=${counts?.matches || 1} value=${counts?.settledMatches ?? 0} aria-label="Matches settled"></progress>
-        <p>${counts ? `${counts.settledMatches} of ${counts.matches} matches settled${liveText(counts.freshness)}` : "\u00a0"}</p>
+        <p>${counts ? progressText(counts) : "\u00a0"}</p>
       </div>
     </section>
   `;
 }
 
-function liveText({ provisional, liveMatches }) {
-  return provisional ? `, ${liveMatches} more counted as they stand: their points are underlined` : "";
+function progressText({ settledMatches, matches, freshness }) {
+  if (matches === 0) return "No match yet";
+  const settled = `${settledMatches} of ${matches} matches settled`;
+  if (!freshness.provisional) return settled;
+  const live = freshness.liveMatches === 1 ? "1 more counts as it stands" : `${freshness.liveMatches} more count as they stand`;
+  return `${settled}, ${live}: points won so far are underlined`;
 }
 
 function Board({ board }) {
@@ -121,7 +125,7 @@ function Row({ row }) {
       <td class="rank">${row.rank}${row.tied > 1 ? html`<span class="tied" aria-hidden="true">=</span><span class="hidden"> shared</span>` : null}</td>
       <td class="move"><${Movement} ranks=${row.movement} /></td>
       <th scope="row" class="member">
-        <span class="nick">${row.member.nickName}</span>
+        <span class="nick" dir="auto" title=${row.member.nickName}>${row.member.nickName}</span>
         <span class="small-counts">${row.exactScores} exact, ${row.goalDifferences} diff., ${row.outcomes} out.</span>
       </th>
       <td class="count">${row.exactScores}</td>
@@ -156,15 +160,20 @@ function Foot({ board }) {
   const read = freshness.source === "PROJECTION" ? "from the projection" : "from the database";
   const late = freshness.stalenessMs > STALE_MS ? `, ${Math.round(freshness.stalenessMs / 1000)} s behind` : "";
   return html`<p class="foot">
-    <span>${board.rows.length} of ${Math.max(board.members, board.rows.length)} members</span>
+    <span>${membersText(board)}</span>
     <span>Computed ${clock(freshness.computedAt)} ${read}${late}</span>
     <span>Version <span data-version>${streamPosition?.version ?? counts.settledVersion}</span></span>
   </p>`;
 }
 
+function membersText({ rows, members }) {
+  if (members > rows.length) return `${rows.length} of ${members} members`;
+  return rows.length === 1 ? "1 member" : `${rows.length} members`;
+}
+
 function Matches({ board }) {
   const matches = board?.matches ?? [];
-  const results = board?.results ?? [];
+  const results = board?.results; // unknown at first
   return html`
     <aside class="side">
       <section class="panel" aria-labelledby="play-title">
@@ -177,8 +186,8 @@ function Matches({ board }) {
       <section class="panel" aria-labelledby="results-title">
         <h2 id="results-title">Last results</h2>
         <ul class="matches">
-          ${results.map((match) => html`<${Result} key=${match.id} match=${match} />`)}
-          ${results.length === 0 ? html`<li class="note">No recent result.</li>` : null}
+          ${results?.map((match) => html`<${Result} key=${match.id} match=${match} />`)}
+          ${results?.length ? null : html`<li class="note">${results ? "No recent result." : "\u00a0"}</li>`}
         </ul>
       </section>
     </aside>
@@ -206,9 +215,9 @@ function Sides({ match, goals }) {
   const score = goals ? `${goals.home}\u2013${goals.away}` : "\u2013";
   const { current: first } = useRef(score); // only what changes before the eye is a goal
   return html`
-    <span class="side-name home" title=${match.home.label}>${match.home.label}</span>
+    <span class="side-name home" dir="auto" title=${match.home.label}>${match.home.label}</span>
     <strong class=${score === first ? "score" : "score goal"} key=${score}>${score}</strong>
-    <span class="side-name" title=${match.away.label}>${match.away.label}</span>
+    <span class="side-name" dir="auto" title=${match.away.label}>${match.away.label}</span>
   `;
 }
 

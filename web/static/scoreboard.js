@@ -8,7 +8,7 @@ const RESULTS_PAUSE = 1_000; // ms; matches that end together are asked for once
 
 /** Follow a tournament; `onChange` gets a new state after each change. Returns a function that ends it. */
 export function followTournament(client, id, onChange) {
-  let state = { tournament: null, board: null, rows: [], matches: [], results: [], round: null, members: 0, problem: null };
+  let state = { tournament: null, board: null, rows: [], matches: [], results: null, round: null, members: 0, problem: null };
   let rows = new Map();
   let matches = new Map();
   let stopped = false;
