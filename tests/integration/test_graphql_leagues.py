@@ -194,7 +194,7 @@ STATEMENTS = {
     "updateLeague": 12,
     "removeLeagueMember": 12,
     "changeLeagueRole": 10,
-    "transferLeague": 14,
+    "transferLeague": 15,
     "revokeLeagueInvite": 7,
     "addLeagueTournament": 22,
     "removeLeagueTournament": 14,
