@@ -8,27 +8,30 @@ from time import monotonic, thread_time
 
 from tasks.loops import background
 
-_LOOK = 0.5
+_LOOK = 0.05
+_MUCH = 0.002
+"""Seconds of computing. If it takes longer to go through what is new, it is left out at once: a thousand boards move,
+or as many clients have come, and what lives by now is what stays."""
 _EVERY = 15.0
-"""Seconds between two passes; twenty sockets a second leave half a megabyte."""
-_GROWN = 4
-"""So many passes over what is new, some 3,000 objects each, are followed by one at once: later it would take longer."""
-_LONG = 0.01
-"""Seconds of computing after which a pass was long enough: what it went through is left out from then on."""
+"""Seconds between two passes over all that is not left out; twenty sockets a second leave half a megabyte."""
+_LONG = 0.008
+"""Seconds of computing. Once passes over what is new took so long there is one over all that is not left out, before
+it would take longer; half of it is long enough for that one to leave out what it went through."""
 _SHARE = 1 / 5_000
 """Of the time, at most so much computing for passes over all, each of which holds the event loop: they are rare."""
+_NEVER = 20_000
+"""The collector's own passes, and only where so much is new between two looks."""
 
 
 @asynccontextmanager
 async def settled_memory() -> AsyncIterator[None]:
     """What is loaded by now stays: the collector need not go through it again and again.
 
-    Nor through all sockets each time some hundred more have come. But what it goes through at a time is little: when a
-    thousand boards moved at once, passes over all that was left of twenty held the loop for 120 to 180 ms. What
-    outlives such a pass and becomes garbage later would stay for an hour: it is looked for beside the work.
+    Nor through all sockets each time some hundred more have come. And what it goes through at a time is little: left to
+    itself it held the loop for 40 to 80 ms while a thousand boards moved, and found no garbage.
     """
     sweep = Sweep(monotonic())
-    gc.set_threshold(1_000, 2, 1_500)
+    gc.set_threshold(_NEVER, 1_000, 1_000)
     async with background(_run(sweep)):
         yield
 
@@ -40,36 +43,58 @@ async def _run(sweep: "Sweep") -> None:
 
 
 class Sweep:
-    """Passes that go through all that is left of earlier ones until that takes long: then it is left out.
+    """Short passes over what is new, and over what they left; what would take long from then on is left out.
 
-    With a thousand boards on screen one pass over all takes a quarter of a second. What is left out may become garbage
-    too, so there is such a pass still, once in half an hour then.
+    What is left out may become garbage too, so there is a pass over that still, and the more there is the less often:
+    with a thousand boards on screen it takes a quarter of a second, and comes once in half an hour.
     """
 
     def __init__(self, now: float) -> None:
         """`now`: seconds by the clock that `look` is told too."""
-        self._left_out = _pass()
-        """Seconds of computing that it took to go through what is left out."""
+        self._swept_at = self._counted_at = self._whole_at = now
+        self._whole = self._each = self._rest = 0.0
+        """What passes took: the last over all, each object's share of it, and what one over the rest takes at most."""
         self._has_grown = False
-        self._swept_at = self._whole_at = now
-        gc.freeze()
+        self._pass_over_all(now)
 
     def look(self, now: float) -> None:
-        """Make a pass if it is time for one."""
-        if self._has_grown and now - self._whole_at >= self._left_out / _SHARE:
-            gc.unfreeze()
-            self._left_out, self._has_grown, self._whole_at = _pass(), False, now
-            gc.freeze()
-        elif now - self._swept_at < _EVERY and gc.get_count()[2] < _GROWN:
-            return
-        elif (took := _pass()) > _LONG:
-            self._left_out, self._has_grown = self._left_out + took, True
-            gc.freeze()
-        self._swept_at = now
+        """Go through what is new, and through more if it is time for that."""
+        took = _pass(0)
+        if self._is_time_for_all(now):
+            self._pass_over_all(now)
+        elif took > _MUCH:
+            self._leave_out()
+        else:
+            self._rest += took
+            if self._rest > _LONG or now - self._swept_at >= _EVERY:
+                self._pass_over_rest(now)
+
+    def _pass_over_rest(self, now: float) -> None:
+        self._swept_at, self._rest = now, _pass()
+        if self._rest > _LONG / 2:
+            self._leave_out()
+
+    def _leave_out(self) -> None:
+        gc.freeze()
+        self._has_grown, self._rest = True, 0.0
+
+    def _is_time_for_all(self, now: float) -> bool:
+        since = (now - self._whole_at) * _SHARE
+        if not self._has_grown or since < self._whole or now - self._counted_at < _EVERY:
+            return False
+        self._counted_at = now  # counting takes a millisecond too
+        return since >= self._each * gc.get_freeze_count()
+
+    def _pass_over_all(self, now: float) -> None:
+        gc.unfreeze()
+        self._whole, self._whole_at = _pass(), now
+        gc.freeze()
+        self._each = self._whole / gc.get_freeze_count()
+        self._has_grown, self._rest = False, 0.0
 
 
-def _pass() -> float:
+def _pass(generation: int = 2) -> float:
     """Seconds of computing."""
     begun = thread_time()
-    gc.collect()
+    gc.collect(generation)
     return thread_time() - begun

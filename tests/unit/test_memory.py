@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from runtime import memory
 from runtime.memory import Sweep
 
 
@@ -32,25 +33,40 @@ def alone() -> Iterator[None]:
     gc.enable()
 
 
-def test_garbage_is_found_once_in_a_while() -> None:
+def old_garbage() -> weakref.ref[Ring]:
+    """What a pass over what is new alone does not find."""
+    ring = Ring()
+    gc.collect(0)
+    return weakref.ref(ring)
+
+
+def test_new_garbage_is_found_at_once_and_older_once_in_a_while() -> None:
     sweep = Sweep(0.0)
-    found = weakref.ref(Ring())
+    older, found = old_garbage(), weakref.ref(Ring())
     sweep.look(14.0)
-    assert found() is not None
+    assert found() is None
+    assert older() is not None
     sweep.look(15.0)
-    assert found() is None
+    assert older() is None
 
 
-def test_where_much_is_new_it_is_gone_through_at_once() -> None:
+def test_where_more_and_more_is_new_the_rest_is_gone_through_sooner(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "_MUCH", 1.0)  # however slow the machine is
     sweep = Sweep(0.0)
-    gc.set_threshold(100, 1, 1_000)
-    gc.enable()
-    kept = boards(1_000)
-    gc.disable()
-    found = weakref.ref(Ring())
-    sweep.look(0.5)
-    assert found() is None
-    assert len(kept) == 1_000
+    older, kept = old_garbage(), list[object]()
+    for n in range(1, 200):
+        kept.append(boards(3_000))
+        sweep.look(n / 20)
+    assert older() is None
+    assert len(kept) == 199
+
+
+def test_where_much_is_new_it_is_left_out_at_once() -> None:
+    sweep = Sweep(0.0)
+    before = gc.get_freeze_count()
+    kept = boards(100_000)
+    sweep.look(0.1)
+    assert gc.get_freeze_count() > before + 2 * len(kept)
 
 
 def test_what_takes_long_is_left_out_and_gone_through_again_much_later() -> None:
