@@ -227,12 +227,12 @@ async def set_match(database: "Database", match_id: MatchId, **values: Any) -> N
         await connection.execute(change.values(version=matches_table.c.version + 1, **values))
 
 
-async def pass_lock(database: "Database", *match_ids: MatchId) -> None:
-    """Have open matches begin now, by the database clock: their locks have passed when this returns."""
+async def pass_lock(database: "Database", *match_ids: MatchId, ago: timedelta = timedelta()) -> None:
+    """Have open matches begin now by the database clock, or some time ago: their locks have passed when this returns."""
     async with database.begin() as connection:
-        now = (await connection.execute(select(func.clock_timestamp()))).scalar_one()
+        began = (await connection.execute(select(func.clock_timestamp()))).scalar_one() - ago
         change = update(matches_table).where(matches_table.c.id.in_(match_ids))
-        await connection.execute(change.values(kick_off=now, lock_at=now, version=matches_table.c.version + 1))
+        await connection.execute(change.values(kick_off=began, lock_at=began, version=matches_table.c.version + 1))
 
 
 async def _ruleset(connection: "AsyncConnection", code: str) -> RulesetId:
