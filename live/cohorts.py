@@ -112,8 +112,7 @@ class Cohort(Generic[K, S, N, D]):
                 beat_at = monotonic() + self._pace.heartbeat
                 await self._beat()
             if self._is_private and monotonic() >= check_at:
-                check_at = monotonic() + self._pace.recheck
-                await self._confirm([*self._in_step.values(), *self._alone])
+                check_at = await self._confirm_in_time()
 
     async def _wait(self, until: float) -> None:
         if not self._wake.is_set():
@@ -233,6 +232,13 @@ class Cohort(Generic[K, S, N, D]):
             elif answer is not True and not seat.has_left:
                 unknown.add(seat)
         return unknown
+
+    async def _confirm_in_time(self) -> float:
+        """Ask for those who have not been asked for long, and when to do so again: events have asked for others."""
+        now = monotonic()
+        rights = {seat: seat.right for seat in (*self._in_step.values(), *self._alone) if seat.right is not None}
+        await self._confirm([seat for seat, right in rights.items() if right.due_at <= now])
+        return min((right.due_at for right in rights.values()), default=now + self._pace.recheck)
 
     def _take_back(self, seat: Seat[K, S, N, D]) -> None:
         """What was taken for it was not sent after all, and is made good later."""

@@ -23,8 +23,8 @@ class Texts:
                 self._kept.clear()
             kept = self._kept[kind] = {}
         try:
-            return [kept[key] for key in keys]
+            return list(map(kept.__getitem__, keys))
         except KeyError:
             missing = [key for key in keys if key not in kept]
             kept.update(zip(missing, write(missing), strict=True))
-            return [kept[key] for key in keys]
+            return list(map(kept.__getitem__, keys))

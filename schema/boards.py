@@ -32,6 +32,11 @@ def row_id(head: BoardHead, member_id: MemberId) -> strawberry.ID:
     return ids.global_id("LeaderboardRow", *_key_parts(head.key), member_id, *moment_parts(head))
 
 
+def json_row_ids(head: BoardHead, members: Sequence[bytes]) -> list[bytes]:
+    """The same of members by their ids of 16 bytes, as JSON."""
+    return ids.encode_each("LeaderboardRow", members, _key_parts(head.key), moment_parts(head))
+
+
 def _key_parts(key: BoardKey) -> tuple[UUID | None, ...]:
     return key.league_id, key.tournament_id, key.round_id
 

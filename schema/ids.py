@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar, cast
 from uuid import UUID
@@ -38,8 +38,16 @@ class MalformedId(ValueError):
 
 def encode(kind: str, *parts: object) -> str:
     """The global id of an object; None is an empty part."""
-    text = ":".join([kind, *("" if part is None else _text(part) for part in parts)])
-    return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
+    return base64.urlsafe_b64encode(_joined(kind, *parts)).rstrip(b"=").decode()
+
+
+def encode_each(
+    kind: str, uuids: Sequence[bytes], before: Sequence[object] = (), after: Sequence[object] = ()
+) -> list[bytes]:
+    """The global ids of objects that differ in one part, as JSON: UUIDs of 16 bytes, between what all have."""
+    head, tail = _joined(kind, *before, ""), _joined("", *after)
+    texts = (head + one.hex().encode() + tail for one in uuids)
+    return [b'"%b"' % base64.urlsafe_b64encode(text).rstrip(b"=") for text in texts]
 
 
 def decode(global_id: str, kind: str) -> tuple[str, ...]:
@@ -232,6 +240,10 @@ def _one(text: str, kind: str, make: Callable[[UUID], T]) -> T | None:
         return make(uuid_part(part))
     except ValueError:
         return None
+
+
+def _joined(*parts: object) -> bytes:
+    return ":".join(["" if part is None else _text(part) for part in parts]).encode()
 
 
 def _text(part: object) -> str:

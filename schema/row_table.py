@@ -3,16 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar, cast, overload
-from uuid import UUID
 
 import orjson
 
-from domain.ids import MemberId
 from domain.leaderboard.sheet import COLUMN, CRITERIA, UNMOVED
 from live import events
 from schema.batched import Cells, Column, Table
-from schema.boards import RowBatch, row_id
-from schema.ids import global_id
+from schema.boards import RowBatch, json_row_ids
+from schema.ids import encode_each
 from schema.leaderboard import LeaderboardRow
 from schema.member import Member
 
@@ -32,7 +30,7 @@ class MemberCells(Cells):
     def cells(self, column: Column) -> list[bytes]:
         match column.name:
             case "id":
-                return [orjson.dumps(global_id("Member", UUID(bytes=member))) for member, _ in self._named]
+                return encode_each("Member", [member for member, _ in self._named])
             case "nick_name":
                 return [orjson.dumps(name) for _, name in self._named]
         raise LookupError(column.name)
@@ -109,8 +107,4 @@ def as_list(table: RowTable) -> list[LeaderboardRow]:
 
 def row_ids(event: events.Snapshot | events.Delta, members: Sequence[bytes]) -> list[bytes]:
     """As JSON: most were written before."""
-
-    def write(missing: Sequence[bytes]) -> list[bytes]:
-        return [orjson.dumps(row_id(event.head, MemberId(UUID(bytes=member)))) for member in missing]
-
-    return event.texts.of("id", members, write)
+    return event.texts.of("id", members, lambda missing: json_row_ids(event.head, missing))

@@ -63,8 +63,12 @@ class Sheet:
 
     def column(self, name: str) -> list[int]:
         """The numbers of one of `COLUMNS`."""
-        found: list[int] = self.numbers[:, COLUMN[name]].tolist()
-        return found
+        return self._columns[COLUMN[name]]
+
+    @cached_property
+    def _columns(self) -> list[list[int]]:
+        columns: list[list[int]] = self.numbers.T.tolist()
+        return columns
 
     def pick(self, places: Sequence[int]) -> "Sheet":
         """Some of the rows."""

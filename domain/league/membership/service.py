@@ -48,10 +48,9 @@ async def roles_of(
     database: Database, questions: Collection[tuple[LeagueId, MemberId]]
 ) -> dict[tuple[LeagueId, MemberId], LeagueRole]:
     """The role of each of these members in the league asked for, where there is one; one statement for all."""
-    async with database.read() as connection:
-        return await store.read_roles_of(
-            connection, {league_id for league_id, _ in questions}, {member_id for _, member_id in questions}
-        )
+    return await store.read_roles_of(
+        database, {league_id for league_id, _ in questions}, {member_id for _, member_id in questions}
+    )
 
 
 async def leave(database: Database, member_id: MemberId, league_id: LeagueId, request_id: str) -> None:

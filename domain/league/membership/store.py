@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Row, and_, case, func, literal, select, tuple_, update
 
+from domain.database import Database
 from domain.ids import LeagueId, LeagueMembershipId, MemberId
 from domain.league.model import LeagueMembership, LeagueRole, LeftCause
 from domain.league.store import count_members
@@ -40,10 +41,10 @@ async def members_page(
 
 
 async def read_roles_of(
-    connection: "AsyncConnection", league_ids: Iterable[LeagueId], member_ids: Iterable[MemberId]
+    database: Database, league_ids: Iterable[LeagueId], member_ids: Iterable[MemberId]
 ) -> dict[tuple[LeagueId, MemberId], LeagueRole]:
     """The roles that any of the members have in any of the leagues, of which none is deleted."""
-    rows = await connection.execute(_roles_of(), {"league_ids": list(league_ids), "member_ids": list(member_ids)})
+    rows = await database.fetch(_roles_of(), {"league_ids": list(league_ids), "member_ids": list(member_ids)})
     return {(LeagueId(row.league_id), MemberId(row.member_id)): LeagueRole(row.role) for row in rows}
 
 
