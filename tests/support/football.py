@@ -228,7 +228,7 @@ async def set_match(database: "Database", match_id: MatchId, **values: Any) -> N
 
 
 async def pass_lock(database: "Database", *match_ids: MatchId, ago: timedelta = timedelta()) -> None:
-    """Have open matches begin now by the database clock, or some time ago: their locks have passed when this returns."""
+    """Have open matches begin now or some time ago, by the database clock: their locks have passed then."""
     async with database.begin() as connection:
         began = (await connection.execute(select(func.clock_timestamp()))).scalar_one() - ago
         change = update(matches_table).where(matches_table.c.id.in_(match_ids))
