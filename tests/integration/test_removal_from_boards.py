@@ -42,6 +42,8 @@ from tests.support.settlement import accept, claim, finish, in_play, play, settl
 if TYPE_CHECKING:
     from runtime.database import PostgresDatabase
 
+pytestmark = pytest.mark.timeout(600)
+
 GUESSES = [(2, 1), (1, 0), (1, 2), (0, 2), (2, 1), (3, 1), (1, 2)]
 OF_MEMBER = (guesses, guess_revisions, judged_guesses, member_scores, tournament_members)
 

@@ -4,17 +4,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import bindparam, delete, select, text, update
+from sqlalchemy import any_, bindparam, delete, func, select, text, update
 
 from domain.guess.tables import guess_revisions, guesses, tournament_members
 from domain.ids import MatchId, MemberId, SettlementId, TournamentId
+from domain.match.tables import matches
+from domain.scoring.model import ScoreBasis
 from domain.settlement.rules import Scoreline
 from domain.settlement.store import read_scorelines
 from domain.settlement.tables import judged_guesses, member_scores, settlement_scorelines, settlements
-from domain.tables import among
+from domain.tables import Uuid, among, constant
 from domain.tournament.tables import tournaments
 
 if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement, Delete, Table
     from sqlalchemy.ext.asyncio import AsyncConnection
 
 # What each settlement has judged of the member, superseded ones too: boards of earlier versions are made from them.
@@ -39,6 +42,30 @@ UPDATE settlements SET guesses = settlements.guesses - 1 FROM judged WHERE settl
 RETURNING settlements.id
 """
 )
+
+
+def _deletions() -> "list[Delete]":
+    """By whole keys: a table is as large as all that all members have ever played, and others wait meanwhile."""
+    tournament_id, member_id = bindparam("of_tournament", type_=Uuid), bindparam("of_member", type_=Uuid)
+    settled = select(settlements.c.id).where(settlements.c.tournament_id == tournament_id)
+    played = select(matches.c.id).where(matches.c.tournament_id == tournament_id)
+    keys: dict[Table, list[ColumnElement[bool]]] = {
+        judged_guesses: [judged_guesses.c.settlement_id == any_(func.array(settled.scalar_subquery()))],
+        guesses: [guesses.c.tournament_id == tournament_id],
+        guess_revisions: [
+            guess_revisions.c.tournament_id == tournament_id,
+            guess_revisions.c.match_id == any_(func.array(played.scalar_subquery())),
+        ],
+        member_scores: [
+            member_scores.c.tournament_id == tournament_id,
+            member_scores.c.basis.in_([constant(basis) for basis in ScoreBasis]),
+        ],
+        tournament_members: [tournament_members.c.tournament_id == tournament_id],
+    }
+    return [delete(table).where(*key, table.c.member_id == member_id) for table, key in keys.items()]
+
+
+_DELETIONS = _deletions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +99,8 @@ async def write_digests(connection: "AsyncConnection", digests: Mapping[Settleme
 
 async def delete_rows(connection: "AsyncConnection", tournament_id: TournamentId, member_id: MemberId) -> None:
     """Remove guesses, their revisions, facts and membership. The database lets go of an erased member's only."""
-    settled = select(settlements.c.id).where(settlements.c.tournament_id == tournament_id)
-    of_member = judged_guesses.c.member_id == member_id
-    await connection.execute(delete(judged_guesses).where(of_member, judged_guesses.c.settlement_id.in_(settled)))
-    for table in (guesses, guess_revisions, member_scores, tournament_members):
-        of_member = table.c.member_id == member_id
-        await connection.execute(delete(table).where(table.c.tournament_id == tournament_id, of_member))
+    for statement in _DELETIONS:
+        await connection.execute(statement, {"of_tournament": tournament_id, "of_member": member_id})
 
 
 async def count_removal(connection: "AsyncConnection", tournament_id: TournamentId) -> None:
