@@ -8,6 +8,7 @@ it has been sent what it missed: its mailbox has one slot, and its socket wakes 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Hashable, Sequence
+from math import inf
 from time import monotonic
 from typing import Any, Generic
 
@@ -25,6 +26,10 @@ _log = logging.getLogger(__name__)
 _SLICE = 100
 """So many clients are served before others have a turn of the event loop: some 3 ms."""
 _MOST_RENDERED = 16
+_TURN = 8
+"""So many of those for whom it is time are woken in one turn of the event loop."""
+_PRECISION = 1 / 16
+"""Of the time between two heartbeats, or two questions about a right: by so much they may be late."""
 
 Render = Callable[[Any], Awaitable[bytes]]
 """Makes the payload of an event, the same for every client of a cohort. Raises Unavailable when that needs a server
@@ -45,6 +50,8 @@ class Cohort(Generic[K, S, N, D]):
         """Stands where all clients in step stand, and hears of the topic for them."""
         self._woken: list[Seat[K, S, N, D]] = []
         self._wake = asyncio.Event()
+        self._due_at = inf
+        """When it is to be woken at the latest."""
         self._is_private = False
         self._rendered: dict[int, tuple[object, bytes]] = {}
         self._task: asyncio.Task[None] | None = None
@@ -103,7 +110,8 @@ class Cohort(Generic[K, S, N, D]):
     async def _work(self) -> None:
         beat_at, check_at = monotonic() + self._pace.heartbeat, monotonic() + self._pace.recheck
         while True:
-            await self._wait(min(beat_at, check_at) if self._is_private else beat_at)
+            self._due_at = min(beat_at, check_at) if self._is_private else beat_at
+            await self._wake.wait()
             self._wake.clear()
             woken, self._woken = self._woken, []
             if await self._serve_in_step() + await self._serve_alone(woken) >= len(self._in_step) + len(self._alone):
@@ -114,13 +122,12 @@ class Cohort(Generic[K, S, N, D]):
             if self._is_private and monotonic() >= check_at:
                 check_at = await self._confirm_in_time()
 
-    async def _wait(self, until: float) -> None:
-        if not self._wake.is_set():
-            timer = asyncio.get_running_loop().call_later(max(until - monotonic(), 0), self._wake.set)
-            try:
-                await self._wake.wait()
-            finally:
-                timer.cancel()
+    def remind(self, now: float) -> bool:
+        """Whether it is time for something; then it wakes."""
+        if now < self._due_at:
+            return False
+        self._wake.set()
+        return True
 
     async def _serve_in_step(self) -> int:
         """Send what is new to all clients in step; how many have been sent it."""
@@ -300,6 +307,7 @@ class Cohorts:
     def __init__(self, pace: Pace) -> None:
         self._pace = pace
         self._cohorts: dict[Hashable, Cohort[Any, Any, Any, Any]] = {}
+        self._reminding: asyncio.Task[None] | None = None
 
     async def join(
         self, key: Hashable, stream: Stream[Any, Any, Any, Any], render: Render, sink: Sink
@@ -315,12 +323,28 @@ class Cohorts:
         cohort = self._cohorts.get(key)
         if cohort is None:
             cohort = self._cohorts[key] = Cohort(render, self._pace, lambda: self._forget(key))
+        if self._reminding is None:
+            self._reminding = asyncio.create_task(self._remind())
         return await cohort.join(stream, sink)
 
     def _forget(self, key: Hashable) -> None:
         del self._cohorts[key]
 
+    async def _remind(self) -> None:
+        """One timer for all: of its own each cohort would need one for every event."""
+        while self._cohorts:
+            await asyncio.sleep(min(self._pace.heartbeat, self._pace.recheck) * _PRECISION)
+            now, woken = monotonic(), 0
+            for cohort in list(self._cohorts.values()):
+                woken += cohort.remind(now)
+                if woken == _TURN:
+                    woken = 0
+                    await asyncio.sleep(0)
+        self._reminding = None
+
     async def stop(self) -> None:
         """End all subscriptions."""
         for cohort in list(self._cohorts.values()):
             await cohort.stop()
+        if self._reminding is not None:
+            self._reminding.cancel()
