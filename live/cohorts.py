@@ -7,7 +7,7 @@ it has been sent what it missed: its mailbox has one slot, and its socket wakes 
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from math import inf
 from time import monotonic
 from typing import Any, Generic
@@ -16,6 +16,7 @@ from domain.errors import DomainError, Unavailable
 from live.events import ResyncReason
 from live.feeds import D, K, N, S
 from live.mailboxes import Mailbox
+from live.payloads import Payloads, Render
 from live.readers import Reader
 from live.rights import Right
 from live.seats import Seat, Sink
@@ -25,15 +26,10 @@ from live.topics import Pace
 _log = logging.getLogger(__name__)
 _SLICE = 100
 """So many clients are served before others have a turn of the event loop: some 3 ms."""
-_MOST_RENDERED = 16
 _TURN = 8
 """So many of those for whom it is time are woken in one turn of the event loop."""
 _PRECISION = 1 / 16
 """Of the time between two heartbeats, or two questions about a right: by so much they may be late."""
-
-Render = Callable[[Any], Awaitable[bytes]]
-"""Makes the payload of an event, the same for every client of a cohort. Raises Unavailable when that needs a server
-which is away."""
 
 
 class Cohort(Generic[K, S, N, D]):
@@ -41,7 +37,7 @@ class Cohort(Generic[K, S, N, D]):
 
     def __init__(self, render: Render, pace: Pace, forget: Callable[[], None]) -> None:
         """`forget` is called when the last client has left."""
-        self._render = render
+        self._payloads = Payloads(render)
         self._pace = pace
         self._forget = forget
         self._in_step: dict[Sink, Seat[K, S, N, D]] = {}
@@ -53,7 +49,6 @@ class Cohort(Generic[K, S, N, D]):
         self._due_at = inf
         """When it is to be woken at the latest."""
         self._is_private = False
-        self._rendered: dict[int, tuple[object, bytes]] = {}
         self._task: asyncio.Task[None] | None = None
 
     async def join(self, stream: Stream[K, S, N, D], sink: Sink) -> Seat[K, S, N, D]:
@@ -116,6 +111,7 @@ class Cohort(Generic[K, S, N, D]):
             woken, self._woken = self._woken, []
             if await self._serve_in_step() + await self._serve_alone(woken) >= len(self._in_step) + len(self._alone):
                 beat_at = monotonic() + self._pace.heartbeat
+            self._payloads.let_go()
             if monotonic() >= beat_at:
                 beat_at = monotonic() + self._pace.heartbeat
                 await self._beat()
@@ -144,7 +140,7 @@ class Cohort(Generic[K, S, N, D]):
                 for seat in await self._confirm(list(self._in_step.values())):
                     self._set_apart(seat, behind)
                     self._take_back(seat)
-            await self._give([await self._payload(event) for event in events], behind)
+            await self._give([await self._payloads.of(event) for event in events], behind)
         except Unavailable:
             for seat in list(self._in_step.values()):
                 self._set_apart(seat, behind)
@@ -186,7 +182,7 @@ class Cohort(Generic[K, S, N, D]):
         sent = 0
         for number, (seat, events) in enumerate(frames, 1):
             try:
-                sent += self._put(seat, [await self._payload(event) for event in events])
+                sent += self._put(seat, [await self._payloads.of(event) for event in events])
             except Unavailable:
                 self._take_back(seat)
             if number % _SLICE == 0:
@@ -205,28 +201,18 @@ class Cohort(Generic[K, S, N, D]):
     async def _beat(self) -> None:
         """Heartbeats, one object for all of a version; who has something to come, or never had anything, needs none."""
         if self._common is not None and self._common.mailbox.is_empty and self._in_step:
-            payloads = [await self._payload(self._common.heartbeat())]
+            payloads = [await self._payloads.of(self._common.heartbeat())]
             for sink in list(self._in_step):
                 sink.put(payloads)
-        made: dict[tuple[str, int], object] = {}
+        made: dict[tuple[str, int], list[bytes]] = {}
         for seat in list(self._alone):
             reader = seat.reader
             if reader is not None and reader.is_told and seat.sink.is_ready and not seat.is_woken:
-                if reader.position not in made:
-                    made[reader.position] = reader.heartbeat()
-                payloads = [await self._payload(made[reader.position])]
+                position = reader.position
+                if position not in made:
+                    made[position] = [await self._payloads.of(reader.heartbeat())]
                 if not seat.has_left:
-                    seat.sink.put(payloads)
-
-    async def _payload(self, event: object) -> bytes:
-        known = self._rendered.get(id(event))
-        if known is not None:
-            return known[1]
-        payload = await self._render(event)
-        self._rendered[id(event)] = (event, payload)  # held, so that its id stays its own
-        if len(self._rendered) > _MOST_RENDERED:
-            del self._rendered[next(iter(self._rendered))]
-        return payload
+                    seat.sink.put(made[position])
 
     async def _confirm(self, seats: Sequence[Seat[K, S, N, D]]) -> set[Seat[K, S, N, D]]:
         """Ask whether their clients may see it at this moment. The refused end; of the others nobody can tell."""

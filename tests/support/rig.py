@@ -10,7 +10,6 @@ from uuid import UUID
 
 from live.events import Heartbeat, StreamPosition
 from live.feeds import Feed
-from live.readers import Beat
 from live.rights import Right
 from live.ring import Missed
 from live.streams import Stream
@@ -120,7 +119,6 @@ class Rig:
         self.unknown = False
         self.silent = False
         self.asked = 0
-        self.beat: Beat = lambda epoch, version: Heartbeat(epoch, version, NOW, 7)
 
     async def allowed(self) -> str | None:
         self.asked += 1
@@ -136,7 +134,8 @@ class Rig:
     def asked_for(self, after: StreamPosition | None = None) -> "Stream[str, Reading, Shown, Changed]":
         """A stream that has not begun."""
         right = Right(self.allowed, self.pace.recheck)
-        return Stream(self.watch, "board", after, right, self.pace, self.beat)
+        beat = lambda epoch, version: Heartbeat(epoch, version, NOW, 7)  # noqa: E731
+        return Stream(self.watch, "board", after, right, self.pace, beat)
 
     async def begun(self, count: int = 1) -> "list[AsyncIterator[Any]]":
         """Streams that have had their first event."""
