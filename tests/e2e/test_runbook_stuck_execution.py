@@ -1,6 +1,5 @@
 """docs/runbooks/stuck-execution.md, tried as it is written: each of its commands, on an execution that is stuck."""
 
-import asyncio
 import re
 import shlex
 from pathlib import Path
@@ -12,7 +11,8 @@ from domain.execution.model import ExecutionState, Operation
 from domain.execution.service import live_executions
 from runtime.settings import Settings
 from tests.support.executions import ended, queue, read_one, until
-from tests.support.palpite import REPOSITORY, run_palpite, started_palpite
+from tests.support.forked import run_forked
+from tests.support.palpite import REPOSITORY, started_palpite
 
 if TYPE_CHECKING:
     from subprocess import CompletedProcess
@@ -61,7 +61,7 @@ async def test_each_command_does_what_the_page_says(
 
     async def typed(command: str, execution_id: "ExecutionId | None" = None) -> "CompletedProcess[str]":
         words = shlex.split(command.replace(" ID", f" {execution_id}"))
-        return await asyncio.to_thread(run_palpite, *words[1:], **settings)
+        return await run_forked(*words[1:], **settings)
 
     async def is_well() -> bool:
         return (await typed(STATUS)).returncode == 0

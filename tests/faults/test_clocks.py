@@ -1,6 +1,8 @@
 """Workers whose clocks are wrong, and jump while they work: leases and due times follow the database's clock."""
 
 import importlib.util
+import random
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -12,6 +14,7 @@ from sqlalchemy import text
 from tests.support.campaign import seeded, times
 from tests.support.executions import moving, read_one, until
 from tests.support.football import make_tournament
+from tests.support.forked import Nursery, opened_nursery
 from tests.support.oracles import assert_effects_once, assert_none_lost, states
 from tests.support.workers import Workers, all_over, open_gate, queue_acts, workers
 
@@ -39,15 +42,28 @@ def faked_clock(file: Path) -> dict[str, str]:
     }
 
 
+@pytest.fixture
+def clock(tmp_path: Path) -> Path:
+    file = tmp_path / "clock"
+    file.write_text(SKEWS[0])
+    return file
+
+
+@pytest.fixture
+def elsewhere(clock: Path) -> Iterator[Nursery]:
+    """Its processes live by that clock."""
+    with opened_nursery(faked_clock(clock)) as found:
+        yield found
+
+
 async def test_f10_leases_hold_whatever_the_clocks_of_workers_say(
-    database: "PostgresDatabase", database_url: str, valkey_url: str, tmp_path: Path
+    database: "PostgresDatabase", database_url: str, valkey_url: str, tmp_path: Path, clock: Path, elsewhere: Nursery
 ) -> None:
     rng, jumps = seeded("F10"), times(4, 40)
-    clock = tmp_path / "clock"
-    clock.write_text(rng.choice(SKEWS))
+    _jump(clock, rng)
     made = await make_tournament(database, matches=10 + jumps)
     async with (
-        workers(database, database_url, valkey_url, tmp_path, machine=faked_clock(clock)) as crew,
+        workers(database, database_url, valkey_url, tmp_path, born_in=elsewhere) as crew,
         moving(database, valkey_url, tmp_path, resend_after=2),
     ):
         for _ in range(2):
@@ -56,7 +72,7 @@ async def test_f10_leases_hold_whatever_the_clocks_of_workers_say(
         sent = await queue_acts(database, made.matches[:10], ["write", "wait", "write"], tries=3)
         await until(lambda: _have_begun(database, 10), within=60)
         for match in made.matches[10:]:
-            clock.write_text(rng.choice(SKEWS))
+            _jump(clock, rng)
             last = await _lease(database, "max")
             sent += await queue_acts(database, [match], ["write", "write"], tries=3)
             await until(partial(_are_renewed, database, last), within=60)
@@ -72,6 +88,10 @@ async def test_f10_leases_hold_whatever_the_clocks_of_workers_say(
     async with database.read() as connection:
         wrong = text("SELECT count(*) FROM executions WHERE NOT started_at BETWEEN queued_at AND finished_at")
         assert (await connection.execute(wrong)).scalar_one() == 0
+
+
+def _jump(clock: Path, rng: random.Random) -> None:
+    clock.write_text(rng.choice(SKEWS))
 
 
 async def _have_begun(database: "PostgresDatabase", count: int) -> bool:

@@ -22,7 +22,7 @@ from tests.support.graphql_client import id_of, read_operation
 from tests.support.holdings import assert_given_back, holdings, is_quiet, mebibytes
 from tests.support.settlement import in_play
 from tests.support.sse import event_stream
-from tests.support.stage import HOST, Api, sign_up
+from tests.support.stage import HOST, Api, sign_up, started
 
 pytestmark = pytest.mark.timeout(2 * 3600)
 
@@ -74,7 +74,7 @@ class Game:
 async def test_what_was_held_for_clients_that_vanish_is_given_back(
     database: PostgresDatabase, database_url: str, valkey_url: str, tmp_path: Path
 ) -> None:
-    async with api_process(database_url, valkey_url, tmp_path) as api:
+    async with api_process(database_url, valkey_url, tmp_path, start=started) as api:
         game = await _game(database, api)
         await _churn(api, game, times(5, 60))
         before, memory = await _quiet(api), mebibytes(api)

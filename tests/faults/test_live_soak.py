@@ -21,7 +21,7 @@ from tests.support.graphql_client import GraphQLClient, id_of, read_operation
 from tests.support.holdings import assert_given_back, holdings, is_quiet, mebibytes
 from tests.support.servers import TestPostgres, running_postgres
 from tests.support.settlement import in_play
-from tests.support.stage import HOST, Api, running_stage
+from tests.support.stage import HOST, Api, running_stage, started
 
 if TYPE_CHECKING:
     from domain.ids import TournamentId
@@ -41,7 +41,7 @@ def own_postgres() -> Iterator[TestPostgres]:
 
 async def test_who_vanishes_leaves_nothing_behind(own_postgres: TestPostgres) -> None:
     seconds, steady = times(30, 3600), times(30, 500)
-    async with running_stage(own_postgres, apis=1) as stage:
+    async with running_stage(own_postgres, apis=1, start=started) as stage:
         (api,) = stage.apis
         database = PostgresDatabase.create(stage.url, application_name="palpite-test")
         try:

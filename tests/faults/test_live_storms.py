@@ -25,7 +25,7 @@ from tests.support.campaign import is_campaign, times
 from tests.support.graphql_client import read_operation
 from tests.support.servers import TestPostgres
 from tests.support.sse import Events, event_stream
-from tests.support.stage import HOST, Api
+from tests.support.stage import HOST, Api, started
 from tests.support.storm import come, stormers
 
 pytestmark = pytest.mark.timeout(900)
@@ -38,7 +38,7 @@ async def test_who_takes_nothing_costs_the_others_nothing_and_then_begins_anew(
 ) -> None:
     count, slow, seconds = times(50, 500), times(5, 50), times(3, 60)
     async with (
-        api_process(database_url, valkey_url, tmp_path) as api,
+        api_process(database_url, valkey_url, tmp_path, start=started) as api,
         crowd_of(database, count, api.port) as crowd,
     ):
         alone = await _waits(crowd, seconds / 2)

@@ -19,8 +19,9 @@ from domain.schedule.model import Schedule, ScheduleStatus
 from tests.support.campaign import seeded, times
 from tests.support.executions import until
 from tests.support.football import make_tournament
+from tests.support.forked import Child
 from tests.support.oracles import assert_effects_once
-from tests.support.workers import OBEDIENT, Worker, Workers, all_over
+from tests.support.workers import OBEDIENT, Workers, all_over
 
 if TYPE_CHECKING:
     from runtime.database import PostgresDatabase
@@ -104,7 +105,7 @@ async def test_f9_each_slot_runs_once_whatever_happens_to_schedulers(
     assert after <= CAUGHT_UP
 
 
-async def takeover(database: "PostgresDatabase", scheduler: Worker) -> timedelta:
+async def takeover(database: "PostgresDatabase", scheduler: Child) -> timedelta:
     """Kill a scheduler as the kernel would; how long no slot was run."""
     scheduler.send(signal.SIGKILL)
     await scheduler.wait()
@@ -113,7 +114,7 @@ async def takeover(database: "PostgresDatabase", scheduler: Worker) -> timedelta
     return datetime.now(UTC) - killed
 
 
-async def leave_alone(crew: Workers, alive: Sequence[Worker]) -> "Absence":
+async def leave_alone(crew: Workers, alive: Sequence[Child]) -> "Absence":
     """Kill all schedulers, and start as many after a while."""
     for scheduler in alive:
         scheduler.send(signal.SIGKILL)

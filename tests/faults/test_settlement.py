@@ -26,11 +26,12 @@ from tasks.loops import background
 from tests.support.campaign import seeded, times
 from tests.support.executions import ended, moving, queue, until
 from tests.support.football import make_members, make_tournament, pass_lock
+from tests.support.forked import Child
 from tests.support.oracles import assert_none_lost, assert_settled_once, game_rows, states
 from tests.support.plant import Known, a_running_one, plant
 from tests.support.settled import assert_settled, guess_everything
 from tests.support.settlement import accept, database_now
-from tests.support.workers import GATED, REAL, Worker, Workers, all_over, open_gate
+from tests.support.workers import GATED, REAL, Workers, all_over, open_gate
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -89,7 +90,7 @@ async def test_f1_workers_killed_while_they_settle_pay_every_point_once(
 
 async def _one_to_kill(
     database: "PostgresDatabase", crew: Workers, rng: random.Random, known: Known
-) -> tuple[ExecutionId | None, Worker]:
+) -> tuple[ExecutionId | None, Child]:
     """A worker with a settlement; any of them when all is settled already."""
     try:
         return await a_running_one(database, crew, rng, known, within=2)

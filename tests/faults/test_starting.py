@@ -42,18 +42,17 @@ async def _cut_off(
     server: str, database: PostgresDatabase, database_url: str, valkey_url: str, tmp_path: Path
 ) -> AsyncIterator[tuple[CutProxy, Workers]]:
     """Processes whose way to one of the servers can be cut."""
-    loaded = ("runtime.api", "runtime.scheduler")
     with temporary_data() as folder:
         if server == "Valkey":
             async with (
                 valkey_through_proxy(valkey_url, folder) as (proxy, url),
-                workers(database, database_url, url, tmp_path, loaded=loaded) as crew,
+                workers(database, database_url, url, tmp_path) as crew,
             ):
                 yield proxy, crew
         else:
             async with (
                 postgres_through_proxy(database_url, folder) as (proxy, url),
-                workers(database, url, valkey_url, tmp_path, loaded=loaded) as crew,
+                workers(database, url, valkey_url, tmp_path) as crew,
             ):
                 yield proxy, crew
 

@@ -21,8 +21,6 @@ from tests.support.workers import Workers, workers
 
 pytestmark = pytest.mark.timeout(900)
 
-LOADED = ("runtime.api", "runtime.scheduler")
-
 
 @pytest.mark.parametrize("silent", ["PostgreSQL", "Valkey"])
 async def test_all_processes_end_though_a_server_is_silent(
@@ -33,7 +31,7 @@ async def test_all_processes_end_though_a_server_is_silent(
         async with (
             postgres_through_proxy(database_url, folder) as (postgres, url),
             valkey_through_proxy(valkey_url, folder) as (valkey, redis_url),
-            workers(database, url, redis_url, tmp_path, loaded=LOADED) as crew,
+            workers(database, url, redis_url, tmp_path) as crew,
             AsyncExitStack() as stack,
         ):
             port = free_port(HOST)

@@ -18,16 +18,18 @@ from tests.support.executions import until
 from tests.support.football import MadeTournament, make_members, make_tournament, pass_lock, put_guess
 from tests.support.graphql_client import id_of
 from tests.support.settlement import in_play
-from tests.support.stage import HOST, Api
+from tests.support.stage import HOST, Api, Start, forked
 
 _QUICK = {"PALPITE_HUB_POLL_SECONDS": "0.1", "PALPITE_STREAM_HEARTBEAT_SECONDS": "2"}
 """No worker is there to send ticks: the process compares with the database, as it does when one is lost."""
 
 
 @asynccontextmanager
-async def api_process(database_url: str, valkey_url: str, data: Path, **more: str) -> AsyncIterator[Api]:
+async def api_process(
+    database_url: str, valkey_url: str, data: Path, *, start: Start = forked, **more: str
+) -> AsyncIterator[Api]:
     settings = {"DATABASE_URL": database_url, "REDIS_URL": valkey_url, "PALPITE_DATA": str(data), **_QUICK, **more}
-    api = Api(free_port(HOST), settings, data / "api.log")
+    api = Api(free_port(HOST), settings, data / "api.log", start)
     try:
         await api.open()
         yield api

@@ -1,29 +1,18 @@
 """Worker processes to be killed, stopped and cut off. What an execution does is told by its params: `{"acts": [...]}`.
 
-As a program it is a nursery: it loads everything once (modules that are its arguments too), and forks a worker for
-each environment that it is sent, so that a test may kill a hundred of them. `tests.support.workers` speaks with it. It
-ends, and its workers with it, when its input ends.
+`tests.support.workers` starts them.
 """
 
 import asyncio
-import json
 import os
 import resource
-import select
-import signal
-import sys
-import traceback
-from contextlib import suppress
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
 from domain.execution.model import Operation
 from domain.execution.run import Run
-from runtime.cli import main
-from runtime.process import run_process
 from runtime.settings import Settings
 from runtime.worker import run as run_worker
 from tasks.handlers import HANDLERS, Handler, Ports
@@ -122,83 +111,3 @@ async def _settle_behind_the_gate(run: Run, ports: Ports) -> None:
     if run.execution.attempt == 1:
         await until(lambda: _gate_is_open(run), within=600)
     await HANDLERS[run.execution.operation](run, ports)
-
-
-class Nursery:
-    """Forks workers as its input says, and tells on its output when each began and ended, a JSON line each."""
-
-    def __init__(self) -> None:
-        self._alive: set[int] = set()
-        # Without a buffer: an order in it would wait for the next one, for it is the pipe that is looked at.
-        self._orders = open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)  # noqa: SIM115
-
-    def serve(self) -> None:
-        try:
-            while self._take_order():
-                self._bury()
-        finally:
-            for pid in self._alive:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-
-    def _take_order(self) -> bool:
-        if not select.select([self._orders], [], [], 0.02)[0]:
-            return True
-        line = self._orders.readline()
-        if line:
-            self._bear(json.loads(line))
-        return bool(line)
-
-    def _bear(self, order: dict[str, Any]) -> None:
-        pid = os.fork()
-        if pid == 0:
-            _be_worker(order)
-        self._alive.add(pid)
-        _tell({"began": pid})
-
-    def _bury(self) -> None:
-        while self._alive:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-            if pid == 0:
-                return
-            self._alive.discard(pid)
-            _tell({"ended": pid, "code": os.waitstatus_to_exitcode(status)})
-
-
-def _be_worker(order: dict[str, Any]) -> None:
-    code = 1
-    try:
-        log = os.open(Path(order["log"]), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        empty = os.open(os.devnull, os.O_RDONLY)
-        for source, target in ((empty, 0), (log, 1), (log, 2)):
-            os.dup2(source, target)
-        os.environ.update(order["environment"])
-        if ":" in order["place"]:
-            run_process("worker", order["place"])
-        else:
-            _call_palpite(order["place"])
-        code = 0
-    except BaseException:  # noqa: BLE001 the end of a process, not of the nursery's loop
-        traceback.print_exc()
-    finally:
-        os._exit(code)
-
-
-def _call_palpite(name: str) -> None:
-    """A command as it is shipped, which ends the process."""
-    sys.argv[1:] = [name]
-    try:
-        main()
-    except SystemExit as end:
-        os._exit(end.code if isinstance(end.code, int) else 1)
-
-
-def _tell(words: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(words) + "\n")
-    sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    for module in sys.argv[1:]:
-        import_module(module)
-    Nursery().serve()

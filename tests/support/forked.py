@@ -1,4 +1,4 @@
-"""The commands of `palpite`, each in a process forked from one that has loaded them: starting it cost most of a test.
+"""Processes of Palpite that are forked from one that has loaded everything: starting them cost most of a test.
 
 What a start of its own does besides is for `tests.support.palpite`.
 """
@@ -8,102 +8,115 @@ import atexit
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
-import traceback
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
 from functools import cache
-from importlib import import_module
-from socketserver import ForkingMixIn, StreamRequestHandler, UnixStreamServer
-from typing import Any
+from typing import IO
 
-from runtime.cli import main
 from runtime.embedded.process import die_with_parent
 from tests.support.palpite import REPOSITORY, environment
-from tests.support.servers import temporary_data
 
-_COMMANDS = ("db", "dead_letters", "executions", "projection", "schedules", "settlement", "status")
-_LONGEST_ANSWER = 2**24
+_LOADING_SECONDS = 180
+"""On a machine that is busy; the first process waits for it."""
 
 
-async def run_forked(*arguments: str, seconds: float = 60.0, **settings: str) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end."""
-    reader, writer = await asyncio.open_unix_connection(_nursery(), limit=_LONGEST_ANSWER)
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A process; its exit code is negative when a signal ended it."""
+
+    pid: int
+    ended: "asyncio.Future[int]"
+
+    def send(self, number: int) -> None:
+        """Signal it, if it is there."""
+        if not self.ended.done():
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    async def wait(self, within: float = 60) -> int:
+        async with asyncio.timeout(within):
+            return await asyncio.shield(self.ended)
+
+
+@dataclass(frozen=True, slots=True)
+class Nursery:
+    """Forks processes, which end with it."""
+
+    orders: socket.socket
+    machine: Mapping[str, str] = field(default_factory=dict)
+
+    async def fork(
+        self, *program: str, settings: Mapping[str, str], output: IO[bytes], errors: IO[bytes] | None = None
+    ) -> Child:
+        """A command of palpite and its arguments, or a worker of the tests as `module:function`."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            descriptors = [theirs.fileno(), output.fileno(), (errors or output).fileno()]
+            socket.send_fds(self.orders, [b"!"], descriptors)
+        reader, writer = await asyncio.open_connection(sock=ours)
+        try:
+            order = {"program": program, "environment": {**environment(settings), **self.machine}}
+            writer.write(json.dumps(order).encode() + b"\n")
+            async with asyncio.timeout(_LOADING_SECONDS):
+                pid = await reader.readline()
+            assert pid, "the nursery has ended"
+        except BaseException:
+            writer.close()
+            raise
+        return Child(int(pid), asyncio.create_task(_end(reader, writer)))
+
+
+async def _end(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> int:
     try:
-        writer.write(json.dumps({"arguments": arguments, "environment": environment(settings)}).encode() + b"\n")
-        async with asyncio.timeout(seconds):
-            return subprocess.CompletedProcess(arguments, **json.loads(await reader.readline()))
+        return int(await reader.readline())
     finally:
         writer.close()
 
 
+@contextmanager
+def opened_nursery(machine: Mapping[str, str] | None = None) -> Iterator[Nursery]:
+    """One more; `machine` is an environment that programs have to be started with."""
+    ours, theirs = socket.socketpair()
+    with ours:
+        with theirs:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "tests.support.nursery"],
+                cwd=REPOSITORY,
+                env=environment(machine or {}),
+                stdin=theirs,
+                start_new_session=True,
+                preexec_fn=die_with_parent(signal.SIGKILL),  # noqa: PLW1509 -- only prctl between fork and exec
+            )
+        with process:
+            try:
+                yield Nursery(ours, machine or {})
+            finally:
+                process.kill()
+
+
 @cache
-def _nursery() -> str:
-    """The socket of the process that forks; it goes with this one."""
+def nursery() -> Nursery:
+    """The one of this process; it goes with it."""
     stack = ExitStack()
-    address = str(stack.enter_context(temporary_data()) / "nursery.sock")
-    nursery = subprocess.Popen(
-        [sys.executable, "-m", "tests.support.forked", address],
-        cwd=REPOSITORY,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        preexec_fn=die_with_parent(signal.SIGKILL),  # noqa: PLW1509 -- only prctl between fork and exec
-    )
     atexit.register(stack.close)
-    stack.enter_context(nursery)
-    stack.callback(nursery.kill)
-    assert nursery.stdout is not None
-    assert nursery.stdout.readline() == b"ready\n"
-    return address
+    return stack.enter_context(opened_nursery())
 
 
-class _Nursery(ForkingMixIn, UnixStreamServer):
-    """Each order is taken by a process of its own."""
-
-    request_queue_size = 100
-
-
-class _Order(StreamRequestHandler):
-    """Runs one command, and answers what it printed and how it ended."""
-
-    def handle(self) -> None:
-        order = json.loads(self.rfile.readline())
-        with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
-            child = os.fork()
-            if child == 0:
-                _become(order, output.fileno(), errors.fileno())
-            code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-            for file in (output, errors):
-                file.seek(0)
-            answer = {"returncode": code, "stdout": output.read(), "stderr": errors.read()}
-        with suppress(BrokenPipeError):  # whoever asked has given up
-            self.wfile.write(json.dumps(answer).encode() + b"\n")
-
-
-def _become(order: dict[str, Any], output: int, errors: int) -> None:
-    """The program with these arguments; never returns."""
-    code: object = 1
-    try:
-        os.dup2(output, 1)
-        os.dup2(errors, 2)
-        os.environ.clear()
-        os.environ.update(order["environment"])
-        sys.argv = ["palpite", *order["arguments"]]
-        main()
-    except SystemExit as end:
-        code = end.code
-    except BaseException:  # noqa: BLE001 the end of a process, not of the nursery's loop
-        traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        os._exit(code if isinstance(code, int) else 1)
-
-
-if __name__ == "__main__":
-    for name in _COMMANDS:
-        import_module(f"runtime.commands.{name}")
-    with _Nursery(sys.argv[1], _Order) as nursery:
-        sys.stdout.write("ready\n")
-        sys.stdout.flush()
-        nursery.serve_forever()
+async def run_forked(*arguments: str, seconds: float = 60.0, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+        child = await nursery().fork(*arguments, settings=settings, output=output, errors=errors)
+        try:
+            code = await child.wait(seconds)
+        finally:
+            child.ended.cancel()
+        said = []
+        for file in (output, errors):
+            file.seek(0)
+            said.append(file.read().decode())
+        return subprocess.CompletedProcess(arguments, code, *said)

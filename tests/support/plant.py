@@ -11,7 +11,8 @@ from sqlalchemy import text
 from domain.ids import ExecutionId
 from tasks.loops import background
 from tests.support.executions import moving, until
-from tests.support.workers import OBEDIENT, Worker, Workers
+from tests.support.forked import Child
+from tests.support.workers import OBEDIENT, Workers
 
 if TYPE_CHECKING:
     from runtime.database import PostgresDatabase
@@ -51,7 +52,7 @@ async def plant(
 
 async def a_running_one(
     database: "PostgresDatabase", crew: Workers, rng: random.Random, known: Known, *, within: float = 60
-) -> tuple[ExecutionId, Worker]:
+) -> tuple[ExecutionId, Child]:
     """An execution that has just been claimed and has lost no worker yet, and its worker."""
     found: list[tuple[ExecutionId, int, int]] = []
 

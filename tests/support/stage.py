@@ -3,9 +3,10 @@
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 import psutil
 from sqlalchemy import select
@@ -18,12 +19,15 @@ from runtime.ports import free_port
 from tests.support.api import PASSWORD
 from tests.support.cut_proxy import CutProxy
 from tests.support.executions import until
+from tests.support.forked import Child, nursery
 from tests.support.graphql_client import GraphQLClient
 from tests.support.palpite import REPOSITORY, command, environment
 from tests.support.servers import TestPostgres, temporary_data
 
 HOST = "127.0.0.1"
 START_SECONDS = 120
+Start = Callable[[str, Mapping[str, str], IO[bytes]], Awaitable[Child]]
+"""By its command, with settings, on a log."""
 
 
 async def is_listening(port: int) -> bool:
@@ -35,49 +39,61 @@ async def is_listening(port: int) -> bool:
     return False
 
 
+async def started(palpite: str, settings: Mapping[str, str], log: IO[bytes]) -> Child:
+    """A process as it is started on a machine, for tests of its memory: one that is forked shares it with others."""
+    process = await asyncio.create_subprocess_exec(
+        *command(palpite),
+        cwd=REPOSITORY,
+        env=environment(settings),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+    )
+    return Child(process.pid, asyncio.create_task(process.wait()))
+
+
+async def forked(palpite: str, settings: Mapping[str, str], log: IO[bytes]) -> Child:
+    """The same at a tenth of the cost."""
+    return await nursery().fork(palpite, settings=settings, output=log)
+
+
 class Process:
     """One process of Palpite; `palpite` names its command."""
 
-    def __init__(self, palpite: list[str], settings: dict[str, str], log: Path) -> None:
-        self._command = palpite
+    def __init__(self, palpite: str, settings: dict[str, str], log: Path, start: Start = forked) -> None:
+        self._palpite = palpite
         self._settings = settings
+        self._start = start
         self.log = log
-        self._process: asyncio.subprocess.Process | None = None
+        self._child: Child | None = None
 
     @property
     def pid(self) -> int:
-        assert self._process is not None
-        return self._process.pid
+        assert self._child is not None
+        return self._child.pid
 
     async def start(self) -> None:
         with self.log.open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                *command(*self._command),
-                cwd=REPOSITORY,
-                env=environment(self._settings),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
+            self._child = await self._start(self._palpite, self._settings, log)
 
     async def kill(self) -> None:
         """SIGKILL, as a power cut would."""
         await self.end(signal.SIGKILL)
 
     async def end(self, number: int = signal.SIGTERM) -> None:
-        if self._process is not None and self._process.returncode is None:
-            self._process.send_signal(number)
-            await self._process.wait()
+        if self._child is not None:
+            self._child.send(number)
+            await asyncio.shield(self._child.ended)
 
     def has_ended(self) -> bool:
-        return self._process is None or self._process.returncode is not None
+        return self._child is None or self._child.ended.done()
 
 
 class Api(Process):
     """An API process and the proxy through which its clients come."""
 
-    def __init__(self, port: int, settings: dict[str, str], log: Path) -> None:
-        super().__init__(["serve"], {**settings, "PALPITE_PORT": str(port)}, log)
+    def __init__(self, port: int, settings: dict[str, str], log: Path, start: Start = forked) -> None:
+        super().__init__("serve", {**settings, "PALPITE_PORT": str(port)}, log, start)
         self.proxy = CutProxy((HOST, port))
         self.port = port
         self.outside = 0
@@ -106,7 +122,9 @@ class Api(Process):
 class Stage:
     """Everything that runs."""
 
-    def __init__(self, postgres: TestPostgres, url: str, valkey: EmbeddedValkey, data: Path, apis: int) -> None:
+    def __init__(
+        self, postgres: TestPostgres, url: str, valkey: EmbeddedValkey, data: Path, apis: int, start: Start
+    ) -> None:
         self.postgres = postgres
         self.url = url
         self.valkey = valkey
@@ -118,8 +136,8 @@ class Stage:
             "PALPITE_START_WAIT_SECONDS": "60",
             "PALPITE_STREAM_HEARTBEAT_SECONDS": "2",
         }
-        self.apis = [Api(free_port(HOST), settings, data / f"api-{number}.log") for number in range(apis)]
-        self.others = [Process([name], settings, data / f"{name}.log") for name in ("worker", "scheduler")]
+        self.apis = [Api(free_port(HOST), settings, data / f"api-{number}.log", start) for number in range(apis)]
+        self.others = [Process(name, settings, data / f"{name}.log", start) for name in ("worker", "scheduler")]
 
     async def open(self) -> None:
         await asyncio.gather(*(process.start() for process in self.others), *(api.open() for api in self.apis))
@@ -148,12 +166,12 @@ class Stage:
 
 
 @asynccontextmanager
-async def running_stage(postgres: TestPostgres, *, apis: int = 2) -> AsyncIterator[Stage]:
+async def running_stage(postgres: TestPostgres, *, apis: int = 2, start: Start = forked) -> AsyncIterator[Stage]:
     """An installation on a server of the caller; nothing else of it outlives the block."""
     with temporary_data() as folder:
         valkey = EmbeddedValkey(folder, durable=False)
         await asyncio.to_thread(valkey.start)
-        stage = Stage(postgres, await postgres.create_database(), valkey, folder, apis)
+        stage = Stage(postgres, await postgres.create_database(), valkey, folder, apis, start)
         try:
             await stage.open()
             yield stage

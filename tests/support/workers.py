@@ -2,11 +2,10 @@
 
 import asyncio
 import json
-import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +18,7 @@ from domain.execution.tables import executions
 from domain.ids import ExecutionId, MatchId
 from tests.support import fault_worker
 from tests.support.executions import until
-from tests.support.palpite import environment
+from tests.support.forked import Child, Nursery, nursery
 
 if TYPE_CHECKING:
     from runtime.database import PostgresDatabase
@@ -30,43 +29,22 @@ REAL = "tests.support.fault_worker:run_real"
 GATED = "tests.support.fault_worker:run_gated"
 
 
-@dataclass(frozen=True, slots=True)
-class Worker:
-    """A process; its exit code is negative when a signal ended it."""
-
-    pid: int
-    ended: "asyncio.Future[int]"
-
-    def send(self, number: int) -> None:
-        """Signal it, if it is there."""
-        if not self.ended.done():
-            with suppress(ProcessLookupError):
-                os.kill(self.pid, number)
-
-    async def wait(self, within: float = 60) -> int:
-        async with asyncio.timeout(within):
-            return await asyncio.shield(self.ended)
-
-
 @dataclass
 class Workers:
     """Starts workers from a nursery."""
 
-    nursery: asyncio.subprocess.Process
+    nursery: Nursery
     settings: dict[str, str]
     log: Path
-    running: dict[int, Worker] = field(default_factory=dict)
-    began: "asyncio.Queue[int]" = field(default_factory=asyncio.Queue)
+    running: dict[int, Child] = field(default_factory=dict)
 
-    async def start(self, place: str = OBEDIENT, **settings: str) -> Worker:
+    async def start(self, place: str = OBEDIENT, **settings: str) -> Child:
         """A worker of its own, or another process by its command; settings are environment variables."""
-        assert self.nursery.stdin is not None
-        order = {"place": place, "log": str(self.log), "environment": {**self.settings, **settings}}
-        self.nursery.stdin.write(json.dumps(order).encode() + b"\n")
-        async with asyncio.timeout(180):  # the first waits until all is loaded
-            pid = await self.began.get()
-        assert pid, "the nursery has ended"
-        return self.running[pid]
+        with self.log.open("ab") as log:
+            worker = await self.nursery.fork(place, settings={**self.settings, **settings}, output=log)
+        self.running[worker.pid] = worker
+        worker.ended.add_done_callback(lambda _: self.running.pop(worker.pid))
+        return worker
 
     async def keep(self, place: str = OBEDIENT, **settings: str) -> None:
         """A worker that is started again whenever it ends, for ever."""
@@ -78,48 +56,17 @@ class Workers:
         found = [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
         return [line for line in found if event in {None, line.get("message")}]
 
-    async def listen(self) -> None:
-        """Keep the books; ends with the nursery."""
-        assert self.nursery.stdout is not None
-        while line := await self.nursery.stdout.readline():
-            words = json.loads(line)
-            if "began" in words:
-                self.running[words["began"]] = Worker(words["began"], asyncio.get_running_loop().create_future())
-                self.began.put_nowait(words["began"])
-            else:
-                self.running.pop(words["ended"]).ended.set_result(words["code"])
-        self.began.put_nowait(0)
-
 
 @asynccontextmanager
 async def workers(
-    database: "PostgresDatabase",
-    database_url: str,
-    valkey_url: str,
-    data: Path,
-    *,
-    machine: Mapping[str, str] | None = None,
-    loaded: Sequence[str] = (),
+    database: "PostgresDatabase", database_url: str, valkey_url: str, data: Path, *, born_in: Nursery | None = None
 ) -> AsyncIterator[Workers]:
-    """Workers with short leases on these servers, and the tables in which they leave their marks.
-
-    `machine` is an environment that programs have to be started with; `loaded` are modules that other processes need.
-    """
+    """Workers with short leases on these servers, and the tables in which they leave their marks."""
     async with database.begin() as connection:
         for table in fault_worker.TABLES:
             await connection.execute(text(table))
     log = data / "workers.log"
     log.touch()
-    nursery = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "tests.support.fault_worker",
-        *loaded,
-        env=environment(machine or {}),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        start_new_session=True,
-    )
     chosen = {
         "DATABASE_URL": database_url,
         "REDIS_URL": valkey_url,
@@ -129,17 +76,14 @@ async def workers(
         "PALPITE_START_WAIT_SECONDS": "30",
         "PALPITE_LOG_FORMAT": "json",
     }
-    found = Workers(nursery, chosen, log)
-    books = asyncio.create_task(found.listen())
+    found = Workers(born_in or nursery(), chosen, log)
     try:
         yield found
     finally:
-        for worker in found.running.values():
+        left = list(found.running.values())
+        for worker in left:
             worker.send(signal.SIGKILL)
-        assert nursery.stdin is not None
-        nursery.stdin.close()
-        await books
-        await nursery.wait()
+        await asyncio.gather(*(worker.wait() for worker in left))
         sys.stderr.write(log.read_text()[-20_000:])  # shown when the test fails
 
 

@@ -28,7 +28,7 @@ from tests.support import worker_process
 from tests.support.dead_letters import letter_of
 from tests.support.executions import ended, moving, queue, read_one, running, until
 from tests.support.football import make_tournament
-from tests.support.palpite import environment
+from tests.support.forked import Child, nursery
 from tests.support.queues import STREAM, NatsQueue, NatsServer, Queue
 from tests.support.servers import temporary_data
 
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from runtime.database import PostgresDatabase
 
 QUICK = Operation.SYNC_CURRENT_ROUND
+WORKER = "tests.support.worker_process:run"
 MANY = (Operation.SETTLE_PENDING, Operation.SYNC_CURRENT_ROUND, Operation.REBUILD_PROJECTION)
 
 
@@ -360,7 +361,7 @@ async def start_worker(
     async with database.begin() as connection:
         for table in worker_process.TABLES:
             await connection.execute(text(table))
-    processes: list[asyncio.subprocess.Process] = []
+    children: list[Child] = []
     settings = {
         "DATABASE_URL": database_url,
         "REDIS_URL": valkey_url,
@@ -370,21 +371,17 @@ async def start_worker(
         "PALPITE_LOG_FORMAT": "json",
     }
 
-    async def start(broker_url: str | None = None) -> asyncio.subprocess.Process:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "tests.support.worker_process",
-            env=environment({**settings, "PALPITE_BROKER_URL": broker_url or valkey_url}),
-        )
-        processes.append(process)
-        return process
+    async def start(broker_url: str | None = None) -> Child:
+        given = {**settings, "PALPITE_BROKER_URL": broker_url or valkey_url}
+        with (tmp_path / "workers.log").open("ab") as log:
+            children.append(await nursery().fork(WORKER, settings=given, output=log))
+        return children[-1]
 
     yield start
-    for process in processes:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
+    for child in children:
+        child.send(signal.SIGKILL)
+        await child.wait()
+    sys.stderr.write((tmp_path / "workers.log").read_text()[-20_000:])  # shown when the test fails
 
 
 async def effects(database: "PostgresDatabase") -> list[tuple[str, int]]:
@@ -406,7 +403,7 @@ async def test_what_a_killed_worker_had_begun_another_one_finishes(
     async with moving(database, valkey_url, tmp_path, broker_url=jobs.url):
         first = await start_worker(jobs.url)
         await until(lambda: _has_effects(database, 1), within=40)
-        first.kill()
+        first.send(signal.SIGKILL)
         await first.wait()
         await open_gate(database)
         await start_worker(jobs.url)
@@ -424,15 +421,15 @@ async def test_a_worker_that_was_stopped_and_goes_on_cannot_write(
     async with moving(database, valkey_url, tmp_path, resend_after=1):  # the stopped one may be given its own job again
         sleeper = await start_worker()
         await until(lambda: _has_effects(database, 1), within=40)
-        sleeper.send_signal(signal.SIGSTOP)
+        sleeper.send(signal.SIGSTOP)
         await start_worker()
         await until(lambda: _has_effects(database, 2), within=40)
         await open_gate(database)
         execution = await ended(database, accepted.execution.id, within=40)
-        sleeper.send_signal(signal.SIGCONT)
+        sleeper.send(signal.SIGCONT)
         again = await queue(database, operation=QUICK)  # both workers live
         await ended(database, again.execution.id)
-        sleeper.send_signal(signal.SIGTERM)
+        sleeper.send(signal.SIGTERM)
         assert await sleeper.wait() == 0
 
     assert (execution.state, execution.attempt) == (ExecutionState.COMPLETED, 2)
@@ -484,7 +481,7 @@ async def test_a_stopped_worker_leaves_at_once_and_gives_back(
         process = await start_worker()
         await until(lambda: _has_effects(database, 1), within=40)
         started = monotonic()
-        process.send_signal(signal.SIGTERM)
+        process.send(signal.SIGTERM)
         assert await process.wait() == 0
         took = monotonic() - started
     execution = await read_one(database, accepted.execution.id)
