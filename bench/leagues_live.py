@@ -7,9 +7,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import cycle
 from statistics import median
 from typing import IO
 
@@ -35,6 +36,7 @@ from tests.support.servers import running_postgres, running_valkey, temporary_da
 from tests.support.settlement import in_play
 
 MEMBERS, LEAGUES, MATCHES, ROUNDS = 100_000, 1_000, 10, 3
+PROCESSES = (1, 2)
 SECONDS, BLOCKED = 2.0, 20.0
 KICKED_OFF_AGO = timedelta(minutes=5)
 """Guesses are read again as long as one that was saved before the lock may still be committed, which is over then."""
@@ -103,7 +105,7 @@ class Watched:
 
 @dataclass(frozen=True, slots=True)
 class Storm:
-    """Ten goals: seconds from the last commit to the last screen, the CPU of the API process, its longest block."""
+    """Ten goals: seconds from the last commit to the last screen, the CPU of the API processes, their longest block."""
 
     seconds: float
     cpu: float
@@ -115,20 +117,32 @@ def measure() -> Sequence[Figure]:
         url = asyncio.run(server.create_database())
         made, boards = asyncio.run(_prepare(url))
         settings = {"DATABASE_URL": url, "REDIS_URL": valkey_url, "PALPITE_DATA": str(data)}
-        with _processes(url, valkey_url), _serving(settings) as api:
-            storms = asyncio.run(_play(url, made, api, boards))
-    return _figures(storms)
+        with _processes(url, valkey_url):
+            return [
+                figure for count in PROCESSES for figure in _figures(count, _run(url, made, settings, boards, count))
+            ]
 
 
-def _figures(storms: Sequence[Storm]) -> Sequence[Figure]:
+def _run(
+    url: str, made: MadeTournament, settings: dict[str, str], boards: Sequence[tuple[str, str]], count: int
+) -> Sequence[Storm]:
+    """Screens that are spread over so many API processes."""
+    with ExitStack() as running:
+        apis = [running.enter_context(_serving(settings)) for _ in range(count)]
+        return asyncio.run(_play(url, made, apis, boards))
+
+
+def _figures(processes: int, storms: Sequence[Storm]) -> Sequence[Figure]:
     shown = [storm.seconds for storm in storms]
     blocks = [storm.blocked for storm in storms]
     cpu = median(storm.cpu for storm in storms)
-    name = f"{MATCHES} goals to the last of {LEAGUES:,} league boards"
-    told = f"{', '.join(f'{seconds:.2f}' for seconds in shown)}; the API process computed {cpu:.2f} s"
+    by = "one API process" if processes == 1 else f"{processes} API processes"
+    name = f"{MATCHES} goals to the last of {LEAGUES:,} league boards, {by}"
+    told = f"{', '.join(f'{seconds:.2f}' for seconds in shown)}; {cpu:.2f} s of computing in them"
+    longest = f"longest block of an event loop, {by}"
     return [
         Figure(name, median(shown), SECONDS, "s", told),
-        Figure("longest block of its loop", max(blocks), BLOCKED, "ms of CPU", ", ".join(f"{ms:.0f}" for ms in blocks)),
+        Figure(longest, max(blocks), BLOCKED, "ms of CPU", ", ".join(f"{ms:.0f}" for ms in blocks)),
     ]
 
 
@@ -153,17 +167,23 @@ async def _prepare(url: str) -> tuple[MadeTournament, list[tuple[str, str]]]:
         await database.close()
 
 
-async def _play(url: str, made: MadeTournament, api: Watched, boards: Sequence[tuple[str, str]]) -> list[Storm]:
+async def _play(
+    url: str, made: MadeTournament, apis: Sequence[Watched], boards: Sequence[tuple[str, str]]
+) -> list[Storm]:
     database = PostgresDatabase.create(url)
     try:
         for match_id in made.matches:
             await in_play(database, made.id, match_id, 0, 0)
-        screens = [Screen(api.server.port, "/graphql", _asked(league), [token]) for league, token in boards]
+        screens = [
+            Screen(api.server.port, "/graphql", _asked(league), [token])
+            for api, (league, token) in zip(cycle(apis), boards, strict=False)
+        ]
         for begin in range(0, LEAGUES, 20):
             await asyncio.gather(*(screen.join(1) for screen in screens[begin : begin + 20]))
         await _until_still(screens)
-        api.longest()
-        storms = [await _storm(database, made, api, screens, goals) for goals in range(1, ROUNDS + 1)]
+        for api in apis:
+            api.longest()
+        storms = [await _storm(database, made, apis, screens, goals) for goals in range(1, ROUNDS + 1)]
         for screen in screens:
             screen.leave()
         return storms
@@ -172,9 +192,9 @@ async def _play(url: str, made: MadeTournament, api: Watched, boards: Sequence[t
 
 
 async def _storm(
-    database: PostgresDatabase, made: MadeTournament, api: Watched, screens: Sequence[Screen], goals: int
+    database: PostgresDatabase, made: MadeTournament, apis: Sequence[Watched], screens: Sequence[Screen], goals: int
 ) -> Storm:
-    versions, began = [screen.version for screen in screens], api.server.cpu()
+    versions, began = [screen.version for screen in screens], _computed(apis)
     for match_id in made.matches[:MATCHES]:
         await in_play(database, made.id, match_id, goals, 0)
     await _call_off(database, made.id, made.matches[-goals])
@@ -185,7 +205,11 @@ async def _storm(
             await asyncio.sleep(0.02)
     shown = max(screen.at for screen in screens)
     await _until_still(screens)
-    return Storm(shown - committed, api.server.cpu() - began, api.longest())
+    return Storm(shown - committed, _computed(apis) - began, max(api.longest() for api in apis))
+
+
+def _computed(apis: Sequence[Watched]) -> float:
+    return sum(api.server.cpu() for api in apis)
 
 
 async def _call_off(database: PostgresDatabase, tournament_id: TournamentId, match_id: MatchId) -> None:
