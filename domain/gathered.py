@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 K = TypeVar("K")
 V = TypeVar("V")
 
-_TURN = 4
+_TURN = 2
 """So many are answered in one turn of the event loop: what is done with each answer may take a millisecond."""
 
 
