@@ -52,9 +52,9 @@ def test_new_garbage_is_found_at_once_and_older_once_in_a_while() -> None:
 def test_where_much_comes_and_goes_older_garbage_is_found_sooner() -> None:
     sweep = Sweep(0.0)
     older = old_garbage()
-    for n in range(1_000):
-        kept = boards(10_000)
-        sweep.look(n / 1_000)
+    for n in range(10_000):
+        kept = boards(1_000)
+        sweep.look(n / 10_000)
         del kept
         if older() is None:
             break
