@@ -31,6 +31,14 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.enable()
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In which order, where there are workers."""
+    if hasattr(config, "workerinput"):
+        from tests.support.spread import mixed
+
+        items[:] = mixed(items)
+
+
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> "LoadScopeScheduling":
     """Which worker runs which test."""
     from tests.support.spread import Spread
@@ -54,7 +62,7 @@ async def database_url(postgres_server: "TestPostgres") -> AsyncIterator[str]:
     """The address of a migrated database that only this test uses."""
     url = await postgres_server.create_database()
     yield url
-    await postgres_server.drop_database(url)
+    postgres_server.leave_database(url)
 
 
 @pytest.fixture
@@ -62,7 +70,7 @@ async def empty_database_url(postgres_server: "TestPostgres") -> AsyncIterator[s
     """The address of a database without any table."""
     url = await postgres_server.create_database(migrated=False)
     yield url
-    await postgres_server.drop_database(url)
+    postgres_server.leave_database(url)
 
 
 @pytest.fixture

@@ -162,10 +162,10 @@ async def moving(
         yield
 
 
-async def until(condition: Callable[[], Awaitable[bool]], *, within: float = 20, patience: float = 0.0) -> None:
+async def until(condition: Callable[[], Awaitable[bool]], *, within: float = 20, patience: float = 0.02) -> None:
     """Wait until a condition holds; `patience` looks ever less often, by this share of what was waited already.
 
-    Who looks fifty times a second takes time from whom he waits for. What comes and goes would be missed, though.
+    Who looks fifty times a second takes time from whom he waits for. What comes and goes needs such a look, though.
     """
     began = monotonic()
     async with asyncio.timeout(within):

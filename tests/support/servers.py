@@ -44,6 +44,7 @@ class TestPostgres:
     def __init__(self, data: Path, *, durable: bool = False) -> None:
         self._server = EmbeddedPostgres(data, durable=durable)
         self._admin = ""
+        self._left: list[str] = []
 
     def start(self) -> None:
         """Start the server and migrate the template once."""
@@ -66,13 +67,17 @@ class TestPostgres:
         """A database of its own, migrated or empty; the answer is its address."""
         name = f"test_{uuid4().hex}"
         source = _TEMPLATE if migrated else "template0"
-        await self._execute(f'CREATE DATABASE "{name}" TEMPLATE "{source}" STRATEGY FILE_COPY')
+        left, self._left = self._left, []
+        await self._execute(*left, f'CREATE DATABASE "{name}" TEMPLATE "{source}" STRATEGY FILE_COPY')
         return self._address(name)
 
     async def drop_database(self, url: str) -> None:
         """Remove a database, whoever is connected."""
-        name = parse_database_url(url).url.database
-        await self._execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        await self._execute(_drop(url))
+
+    def leave_database(self, url: str) -> None:
+        """Have a database removed when the next one is made: with one connection less."""
+        self._left.append(_drop(url))
 
     async def log_statements(self, url: str) -> None:
         """Have the server write down what connections to a database, made from now on, have it execute."""
@@ -126,12 +131,17 @@ class TestPostgres:
         await self._execute(f'CREATE DATABASE "{_TEMPLATE}" TEMPLATE template0')
         await upgrade(self._address(_TEMPLATE))
 
-    async def _execute(self, statement: str) -> None:
+    async def _execute(self, *statements: str) -> None:
         connection = await asyncpg.connect(**parse_database_url(self._admin).raw_arguments())
         try:
-            await connection.execute(statement)
+            for statement in statements:
+                await connection.execute(statement)
         finally:
             await connection.close()
+
+
+def _drop(url: str) -> str:
+    return f'DROP DATABASE IF EXISTS "{parse_database_url(url).url.database}" WITH (FORCE)'
 
 
 @contextmanager

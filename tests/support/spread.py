@@ -3,16 +3,31 @@
 xdist's own `--dist loadgroup` puts the group into a test's id, which pytest 9.2 ignores: each worker starts everything.
 """
 
+from collections.abc import Sequence
+from operator import itemgetter
+
+import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 WHOLE = (
     "tests/e2e/pages/",
-    "tests/e2e/test_clients.py",
+    "tests/e2e/running/",
     "tests/e2e/test_image.py",
-    "tests/e2e/test_up_running.py",
     "tests/integration/test_cluster.py",
 )
 """Files and folders whose tests share an installation."""
+LONG = ("tests/e2e/", "tests/faults/")
+"""What waits for the greater part of its time."""
+EARLY = 0.8
+
+
+def mixed(items: Sequence[pytest.Item]) -> list[pytest.Item]:
+    """Long tests evenly among the others, which compute while those wait; at the end short ones, for all workers."""
+    long = [item for item in items if item.nodeid.startswith(LONG)]
+    short = [item for item in items if not item.nodeid.startswith(LONG)]
+    step = EARLY * len(short) / max(1, len(long))
+    placed = [(number * step, item) for number, item in enumerate(long)] + list(enumerate(short))
+    return [item for _, item in sorted(placed, key=itemgetter(0))]
 
 
 class Spread(LoadScopeScheduling):
