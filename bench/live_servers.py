@@ -20,7 +20,6 @@ from runtime.api import _config, _Server, open_api
 from runtime.memory import settled_memory
 from runtime.process import _runner
 from runtime.settings import Settings, load_settings
-from schema.transport.begun import begin
 from schema.transport.seated import head as head_of
 
 
@@ -100,7 +99,8 @@ class Bare:
     def answers(self, text: str, send: Any) -> Iterator[str]:
         if text.startswith("send "):
             for one, head in self.open.items():
-                begin(one({"type": "websocket.send", "text": head + self.event}))
+                # As `AsgiWire` sends; nobody here takes so little that it waits.
+                next(one({"type": "websocket.send", "text": head + self.event}).__await__(), None)
         elif text.startswith("event "):
             self.event = text[6:] + "}"
         elif '"subscribe"' in text:

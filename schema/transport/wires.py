@@ -14,6 +14,8 @@ EXTENSION = "palpite.wire"
 
 Message = tuple[bytes, ...]
 """One message: its head, and what many are sent, perhaps nothing."""
+_SENT = object()
+"""Instead of what a `send` waits for, when it did not wait. An exception would cost more, and so would `begin`."""
 
 
 class Gone(Exception):
@@ -54,6 +56,8 @@ class Wire(Protocol):
 class AsgiWire:
     """Sends by ASGI without a task for each message: `send` is run until it waits, which it seldom does."""
 
+    __slots__ = ("_pack", "_rest", "_send", "_task", "blocked_at", "is_open", "is_ready", "on_ready")
+
     def __init__(
         self,
         send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
@@ -79,12 +83,11 @@ class AsgiWire:
     def write_one(self, head: bytes, shared: bytes = b"") -> None:
         try:
             sending = self._send(self._pack(head, shared)).__await__()
-            waits_for = next(sending)
-        except StopIteration:  # nearly every message ends here; `begin` would cost as much again
-            return
+            waits_for = next(sending, _SENT)
         except Exception:  # noqa: BLE001 -- the peer is gone, which whoever receives will notice
             self.is_open = self.is_ready = False
-        else:
+            return
+        if waits_for is not _SENT:  # nearly every message is
             self.blocked_at, self.is_ready = monotonic(), False
             self._task = asyncio.create_task(self._finish(Begun(sending, waits_for)))
 
