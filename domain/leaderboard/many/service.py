@@ -6,7 +6,7 @@ facts are taken from the projection once a version, and who is in a league is ke
 
 import asyncio
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from domain.database import Database
 from domain.gathered import Gathered
@@ -25,6 +25,8 @@ from domain.leaderboard.store import snapshot
 
 _AT_ONCE = 64
 """So many boards are read by one statement: some milliseconds."""
+_COUNTED_AT_ONCE = 16
+"""Of so many boards what members had guessed is counted by one statement: of some hundred members."""
 _TURN = 4
 """So many are ranked in one turn of the event loop: two milliseconds when nothing is known of them."""
 
@@ -122,13 +124,13 @@ _Counted = tuple[tuple[tuple[TournamentId, int], ...], tuple[TournamentId, ...]]
 """Tournaments with the versions that are shown, and those of them in which the score after 90 minutes counts."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Question:
-    """How many a member had guessed: the same of any board that counts the same matches."""
+    """How many some members had guessed: the same of any board that counts the same matches."""
 
     counted: _Counted
-    member_id: MemberId
-    state: BoardState = field(compare=False)
+    member_ids: Collection[MemberId]
+    state: BoardState
 
 
 class ManyGuessed:
@@ -136,24 +138,23 @@ class ManyGuessed:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._counts: Gathered[_Question, int] = Gathered(self._read)
+        self._counts: Gathered[_Question, Mapping[MemberId, int]] = Gathered(self._read, most=_COUNTED_AT_ONCE)
 
     async def of(self, state: BoardState, member_ids: Collection[MemberId]) -> dict[MemberId, int]:
         """Of a present board that is no round's."""
         parts = tuple((part.tournament_id, part.settled_version) for part in state.counted)
-        counted = parts, tuple(state.count_regulation)
-        asked = {member_id: _Question(counted, member_id, state) for member_id in member_ids}
-        found = await self._counts.read(list(asked.values()))
-        return {member_id: found.get(question, 0) for member_id, question in asked.items()}
+        question = _Question((parts, tuple(state.count_regulation)), member_ids, state)
+        numbers = (await self._counts.read([question]))[question]
+        return {member_id: numbers.get(member_id, 0) for member_id in member_ids}
 
-    async def _read(self, asked: list[_Question]) -> Mapping[_Question, int]:
+    async def _read(self, asked: list[_Question]) -> Mapping[_Question, Mapping[MemberId, int]]:
         boards: dict[_Counted, list[_Question]] = {}
         for question in asked:
             boards.setdefault(question.counted, []).append(question)
-        found: dict[_Question, int] = {}
+        found: dict[_Question, Mapping[MemberId, int]] = {}
         async with self._database.read() as connection:
             for questions in boards.values():
-                member_ids = [question.member_id for question in questions]
+                member_ids = {member_id for question in questions for member_id in question.member_ids}
                 numbers = await fold.count_guessed(connection, questions[0].state, member_ids)
-                found |= {question: numbers.get(question.member_id, 0) for question in questions}
+                found |= dict.fromkeys(questions, numbers)
         return found
