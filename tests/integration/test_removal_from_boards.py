@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,17 +24,24 @@ from domain.leaderboard.service import Boards
 from domain.league.membership.service import leave
 from domain.member.erasure.service import delete_account
 from domain.member.erasure.work import erase_member
+from domain.member.model import FORMER_MEMBER
+from domain.scoring.model import ScoreBasis
 from domain.settlement.judged.store import keep_judged
 from domain.settlement.result.service import resettle
-from domain.settlement.tables import judged_guesses, member_scores
+from domain.settlement.rules import effect_digest
+from domain.settlement.store import read_scorelines
+from domain.settlement.tables import judged_guesses, member_scores, settlements
 from domain.tournament.model import TournamentMode
 from integrations.object_store.folder import FolderStore
 from integrations.valkey.projection import ValkeyProjection
 from live.events import Delta, Snapshot
+from runtime.migrate import downgrade, upgrade
+from tasks.relay import raise_boards_once
 from tests.support.boards import walk
 from tests.support.corrections import assert_proven
 from tests.support.crashes import CRASHES, Crash, crash_at
-from tests.support.erasure import KEEP, REMOVE, erase, left_to_do
+from tests.support.erasure import KEEP, REMOVE, delete, erase, left_to_do
+from tests.support.executions import until
 from tests.support.football import MadeTournament, make_league, make_members, make_tournament, pass_lock, put_guess
 from tests.support.live import api_process, follow, relay
 from tests.support.runs import run_now
@@ -73,7 +81,8 @@ class Season:
         ]
         for match_id in self.made.matches:
             for member_id, score in zip(self.members, GUESSES, strict=True):
-                await put_guess(self.database, self.made, match_id, member_id, *score)
+                is_alone = match_id == self.made.matches[0] and member_id == self.gone  # with this score
+                await put_guess(self.database, self.made, match_id, member_id, *((0, 4) if is_alone else score))
         corrected, turned, live, _ = self.made.matches
         await pass_lock(self.database, corrected, turned, live)
         await play(self.database, corrected, 2, 1)
@@ -179,8 +188,15 @@ async def test_the_proofs_hold_and_the_removal_is_a_version_of_its_own(season: S
     async with season.database.read() as connection:
         versions = text("SELECT kind, length(digest), settlement_id FROM score_versions ORDER BY version DESC LIMIT 1")
         assert tuple((await connection.execute(versions)).one()) == ("MEMBER_REMOVED", 64, None)
-        empty = text("SELECT count(*) FROM settlement_scorelines WHERE guesses < 1")
-        assert (await connection.execute(empty)).scalar_one() == 0
+        found = (await connection.execute(select(settlements))).all()
+        proofs = await read_scorelines(connection, [row.id for row in found])
+    assert len(found) == settled  # superseded ones too
+    for row in found:
+        lines = proofs[row.id]
+        assert row.effect_digest == effect_digest(row.match_id, row.revision, lines)
+        assert {sum(line.guesses for line in lines if line.basis is basis) for basis in ScoreBasis} == {row.guesses}
+        assert row.guesses == len(season.members) - 1
+        assert min(line.guesses for line in lines) == 1
 
     async def verify(run: Run) -> None:
         await verify_projection(run, season.projection)
@@ -191,6 +207,17 @@ async def test_the_proofs_hold_and_the_removal_is_a_version_of_its_own(season: S
     await accept(season.database, season.made.matches[0], 1, 1, cause="CORRECTION", source="OVERRIDE")
     await settle_queued(season.database)
     await assert_proven(season.database, season.made.id)
+
+
+async def test_a_removal_outlives_a_downgrade(season: Season, database_url: str) -> None:
+    await erase(season.database, season.gone, REMOVE, season.files)
+    await downgrade(database_url, "0012")
+    await upgrade(database_url)
+    assert await season.count() == [0] * len(OF_MEMBER)
+    await assert_proven(season.database, season.made.id)
+    async with season.database.read() as connection:
+        left = text("SELECT count(*) FROM executions WHERE operation = 'ERASE_MEMBER'")
+        assert (await connection.execute(left)).scalar_one() == 0
 
 
 async def test_who_keeps_the_guesses_is_paid_and_ranked_on(season: Season) -> None:
@@ -225,6 +252,28 @@ async def test_a_board_that_is_watched_moves_on_by_itself(season: Season, valkey
                 while not _tells_of_leaving(await anext(stream), season.gone):
                     pass
             await stream.aclose()  # type: ignore[attr-defined]
+
+
+async def test_a_board_that_is_watched_shows_the_name_of_former_members(season: Season, valkey_url: str) -> None:
+    async with api_process(season.database, valkey_url) as process:
+        keys = [BoardKey(tournament_id=season.made.id), BoardKey(season.leagues[0])]
+        streams = [follow(process, key) for key in keys]
+        for stream in streams:
+            assert (await anext(stream)).members[season.gone].nick_name == "Member 2"
+
+        await delete(season.database, season.gone, KEEP)
+        await until(partial(raise_boards_once, season.database))  # the relay does, a second later
+
+        for stream in streams:
+            async with asyncio.timeout(20):
+                while not _tells_of_another_name(await anext(stream), season.gone):
+                    pass
+            await stream.aclose()  # type: ignore[attr-defined]
+
+
+def _tells_of_another_name(event: object, gone: MemberId) -> bool:
+    named = event.members if isinstance(event, Delta | Snapshot) else {}
+    return gone in named and named[gone].nick_name == FORMER_MEMBER
 
 
 def _tells_of_leaving(event: object, gone: MemberId) -> bool:

@@ -28,6 +28,7 @@ from integrations.object_store.folder import FolderStore
 from integrations.valkey.projection import ValkeyProjection
 from live.boards import BoardFeed, Window
 from tests.support.boards import Places, places, ranked_at_version, ranked_by_sql, walk, walk_back
+from tests.support.erasure import KEEP, REMOVE, erase
 from tests.support.football import (
     MadeTournament,
     join,
@@ -51,8 +52,9 @@ STREAMED = 100
 class History:
     """Two tournaments, a league that plays both, and chance."""
 
-    def __init__(self, database: "PostgresDatabase", seed: int) -> None:
+    def __init__(self, database: "PostgresDatabase", seed: int, files: FolderStore) -> None:
         self.database = database
+        self.files = files
         self.chance = random.Random(seed)
         self.made: list[MadeTournament] = []
         self.members: list[MemberId] = []
@@ -76,9 +78,10 @@ class History:
         )
 
     async def step(self) -> None:
-        """A settlement, a correction, a void match, somebody who joins or leaves."""
+        """A settlement, a correction, a void match, somebody who joins, leaves, or deletes the account."""
+        joins = (self._join_tournament, self._join_league)
         happens = self.chance.choices(
-            (self._settle, self._void, self._join_tournament, self._join_league, self._leave_league), (10, 1, 2, 2, 2)
+            (self._settle, self._void, *joins, self._leave_league, self._erase), (10, 1, 2, 2, 2, 2)
         )[0]
         await happens()
 
@@ -115,6 +118,12 @@ class History:
         member_id = self.chance.choice(inside)
         await leave(self.database, member_id, self.league, "test")
         self.playing.discard(member_id)
+
+    async def _erase(self) -> None:
+        member_id = self.chance.choice(self.members[1:])
+        self.members.remove(member_id)
+        self.playing.discard(member_id)
+        await erase(self.database, member_id, self.chance.choice((KEEP, REMOVE)), self.files)
 
     def _made(self) -> MadeTournament:
         return self.chance.choice(self.made)
@@ -194,7 +203,8 @@ async def exported(
 async def test_page_own_row_neighbours_export_and_stream_show_one_ranking(
     database: "PostgresDatabase", valkey: Redis, tmp_path: Path, seed: int
 ) -> None:
-    history, files = History(database, seed), FolderStore(tmp_path)
+    files = FolderStore(tmp_path)
+    history = History(database, seed, files)
     await history.begin()
     projection = ValkeyProjection(valkey)
     sources = {

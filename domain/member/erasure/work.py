@@ -17,11 +17,11 @@ from domain.tournament.store import joined_ids
 
 
 async def erase_member(run: Run, files: ObjectStore) -> None:
-    """Remove the member's files and, if that was wished, the member from all boards, a tournament at a time."""
+    """Remove the member from all boards, if that was wished, a tournament at a time; then the member's files."""
     member_id = MemberId(UUID(run.execution.params[MEMBER]))
-    await _remove_files(run, member_id, files)
     if ErasureMode(run.execution.params[MODE]) is ErasureMode.REMOVE_FROM_BOARDS:
         await _remove_from_boards(run, member_id)
+    await _remove_files(run, member_id, files)
 
 
 async def _remove_from_boards(run: Run, member_id: MemberId) -> None:
@@ -33,8 +33,9 @@ async def _remove_from_boards(run: Run, member_id: MemberId) -> None:
     async with run.step("Leave boards", total=len(joined)) as step:
         for tournament_id in joined:
             async with run.begin() as connection:
-                await remove_member(connection, tournament_id, member_id)
-            step.updated += 1
+                was_there = await remove_member(connection, tournament_id, member_id)
+            step.updated += was_there
+            step.unchanged += not was_there
 
 
 async def _remove_files(run: Run, member_id: MemberId, files: ObjectStore) -> None:
