@@ -8,7 +8,7 @@ from time import monotonic, thread_time
 
 from tasks.loops import background
 
-_LOOK = 0.05
+_LOOK = 0.025
 _EVERY = 15.0
 """Seconds between two passes over all that is not left out; twenty sockets a second leave half a megabyte."""
 _MUCH = 0.02
