@@ -183,6 +183,7 @@ def _application(settings: Settings, parts: _Parts) -> Starlette:
     app.state.database = parts.database
     app.state.connections = parts.connections
     app.state.kept = KeptResponses(parts.contexts, parts.metrics, new_name)
+    app.state.blocked_seconds = settings.socket_blocked_seconds
     return app
 
 

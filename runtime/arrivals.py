@@ -1,9 +1,10 @@
-"""Owns how requests arrive: uvicorn's HTTP, with an end to heads and bodies that drip in, and to heads without measure.
+"""Owns how requests arrive: uvicorn's HTTP, with an end to what drips in, is without measure, or is read by nobody.
 
 It leans on attributes of uvicorn that are not promised; uvicorn is pinned, and tests/contract/test_arrivals.py checks
 them.
 """
 
+import socket
 from typing import TYPE_CHECKING, Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 _HEAD_BYTES = 320 * 1024
 """A query in the address may be as long as a body; the headers beside it are measured by `runtime.middleware`."""
+_UNSENT = 128 * 1024
+"""Bytes that the kernel holds unsent for a connection; as many again wait here at most, before a stream is paused."""
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -27,17 +30,32 @@ class HttpProtocol(HttpToolsProtocol):
     """From the connection, or the first byte of a request, to the end of its head."""
     body_seconds = 15.0
     """From there to its last byte. GraphQL answers a slow body before that; other addresses read none."""
+    blocked_seconds = 30.0
+    """How long a client may take nothing of an answer; closed in good order, it would be waited for without end."""
     _timer: "asyncio.TimerHandle | None" = None
+    _blocked: "asyncio.TimerHandle | None" = None
     _awaited: tuple[int, bool] | None = None
     _bytes = 0
 
     def connection_made(self, transport: "asyncio.BaseTransport") -> None:
         super().connection_made(transport)  # type: ignore[arg-type]
         self._timer = self.loop.call_later(self.head_seconds, self._drop)
+        connection = transport.get_extra_info("socket")
+        if connection is not None and hasattr(socket, "TCP_NOTSENT_LOWAT"):
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._wait_no_longer()
+        self._is_taken()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._blocked = self.loop.call_later(self.blocked_seconds, self._drop)
+
+    def resume_writing(self) -> None:
+        self._is_taken()
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -99,6 +117,11 @@ class HttpProtocol(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
         self._timer, self._awaited, self._bytes = None, None, 0
+
+    def _is_taken(self) -> None:
+        if self._blocked is not None:
+            self._blocked.cancel()
+            self._blocked = None
 
     def _drop(self) -> None:
         self.transport.abort()

@@ -68,7 +68,7 @@ class KeptResponses:
 
 
 class KeptProtocol(HttpProtocol):
-    """One connection. Its application holds `KeptResponses` as `state.kept`."""
+    """One connection. Its application holds `KeptResponses` as `state.kept`, and `state.blocked_seconds`."""
 
     _held: "tuple[RequestResponseCycle, Any] | None" = None
     """A request that is not begun yet, because it may be whole when the bytes at hand are read."""
@@ -77,6 +77,7 @@ class KeptProtocol(HttpProtocol):
     def __init__(self, config: Any, *args: Any, **named: Any) -> None:
         super().__init__(config, *args, **named)
         self._kept: KeptResponses = config.app.state.kept
+        self.blocked_seconds = config.app.state.blocked_seconds
 
     def data_received(self, data: bytes) -> None:
         self._is_reading = True
