@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
@@ -13,6 +14,7 @@ from rich.table import Table
 
 from domain.clock import utc_now
 from domain.errors import DomainError
+from domain.execution.model import Counts
 from runtime.database import PostgresDatabase
 from runtime.embedded.servers import servers_for_command
 from runtime.errors import SetupError
@@ -136,6 +138,8 @@ def as_text(value: object) -> str:
             return "yes" if value else "no"
         case datetime():
             return f"{value:%Y-%m-%d %H:%M:%S}Z"
+        case Counts():
+            return ", ".join(f"{name} {number}" for name, number in asdict(value).items() if number is not None)
         case dict() | list():
             return orjson.dumps(value, default=str).decode()
         case _:

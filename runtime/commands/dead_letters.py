@@ -36,7 +36,7 @@ def list_(*, all_: bool = False, json: bool = False) -> None:
     show_rows([_row(one) for one in found[:_MOST]], _COLUMNS, as_json=json, nothing="No open dead letter.")
 
 
-def show(dead_letter: str, *, json: bool = False) -> None:
+def show(dead_letter: str, /, *, json: bool = False) -> None:
     """Show one dead letter with its message and stack trace.
 
     Example: `palpite dead-letters show 0198c1a2-7b1e-7c3d-8f00-2b6a5d1c9e47`
@@ -52,7 +52,7 @@ def show(dead_letter: str, *, json: bool = False) -> None:
     show_one(_row(with_database(lambda database: _read(database, wanted))), as_json=json)
 
 
-def replay(dead_letter: str, *, reason: str) -> None:
+def replay(dead_letter: str, /, *, reason: str) -> None:
     """Run the work of a dead letter again, as a new execution.
 
     Example: `palpite dead-letters replay 0198c1a2-7b1e-7c3d-8f00-2b6a5d1c9e47 --reason "provider is back"`
@@ -71,7 +71,7 @@ def replay(dead_letter: str, *, reason: str) -> None:
     say(f"{execution.operation} {execution.id} is queued.")
 
 
-def discard(dead_letter: str, *, reason: str) -> None:
+def discard(dead_letter: str, /, *, reason: str) -> None:
     """Close a dead letter without running it again.
 
     Example: `palpite dead-letters discard 0198c1a2-7b1e-7c3d-8f00-2b6a5d1c9e47 --reason "superseded"`

@@ -3,6 +3,7 @@
 from typing import Annotated, Any
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from domain.execution import commands
 from domain.execution import service as executions
@@ -27,7 +28,7 @@ def list_(
     *,
     state: tuple[ExecutionState, ...] = (),
     operation: tuple[Operation, ...] = (),
-    limit: Annotated[int, Parameter(validator=lambda _, value: _require_limit(value))] = 25,
+    limit: Annotated[int, Parameter(validator=Number(gte=1, lte=1000))] = 25,
     json: bool = False,
 ) -> None:
     """List executions, latest first.
@@ -50,7 +51,7 @@ def list_(
     show_rows([_row(one) for one in found[:limit]], _COLUMNS, as_json=json, nothing="No execution.")
 
 
-def show(execution: str, *, json: bool = False) -> None:
+def show(execution: str, /, *, json: bool = False) -> None:
     """Show one execution with its steps.
 
     Example: `palpite executions show 0198c1a2-7b1e-7c3d-8f00-2b6a5d1c9e47 --json`
@@ -71,7 +72,7 @@ def show(execution: str, *, json: bool = False) -> None:
         show_rows(rows, columns, as_json=False, nothing="")
 
 
-def cancel(execution: str, *, reason: str) -> None:
+def cancel(execution: str, /, *, reason: str) -> None:
     """Cancel an execution: at once while it is queued, after its present step while it runs.
 
     Example: `palpite executions cancel 0198c1a2-7b1e-7c3d-8f00-2b6a5d1c9e47 --reason "stuck since ten"`
@@ -93,7 +94,7 @@ def cancel(execution: str, *, reason: str) -> None:
         say(f"{found.operation} {found.id} stops after its present step.")
 
 
-def retry(execution: str, *, reason: str) -> None:
+def retry(execution: str, /, *, reason: str) -> None:
     """Run the work of a failed or cancelled execution again, as a new execution.
 
     Example: `palpite executions retry 0198c1a2-7b1e-7c3d-8f00-2b6a5d1c9e47 --reason "the provider is back"`
@@ -118,11 +119,6 @@ async def _read(database: PostgresDatabase, execution_id: ExecutionId) -> tuple[
     if found is None:
         raise SetupError(f"There is no execution {execution_id}.")
     return found, (await executions.read_steps(database, [execution_id]))[execution_id]
-
-
-def _require_limit(value: int) -> None:
-    if not 1 <= value <= 1000:
-        raise ValueError("must be 1 to 1000")
 
 
 def _row(execution: Execution) -> Row:

@@ -13,7 +13,7 @@ from runtime.process import require_migrations
 from runtime.settings import load_settings
 
 
-def promote(email: str) -> None:
+def promote(email: str, /) -> None:
     """Make the member with this e-mail address a platform admin.
 
     Example: `palpite members promote ana@example.org`

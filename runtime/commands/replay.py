@@ -21,6 +21,7 @@ from schema.ids import encode
 
 def replay(
     season: str,
+    /,
     *,
     from_: Annotated[Path | None, Parameter(name="--from")] = None,
     starts_in: float = 10,

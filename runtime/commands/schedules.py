@@ -36,7 +36,7 @@ def list_(*, json: bool = False) -> None:
     show_rows(rows, _COLUMNS, as_json=json, nothing="No schedule: a running scheduler puts in the usual ones.")
 
 
-def pause(name: str, *, reason: str) -> None:
+def pause(name: str, /, *, reason: str) -> None:
     """Pause a schedule until it is resumed.
 
     Example: `palpite schedules pause poll-open-matches --reason "catching up"`
@@ -52,7 +52,7 @@ def pause(name: str, *, reason: str) -> None:
     say(f"{changed.name} is paused.")
 
 
-def resume(name: str, *, reason: str) -> None:
+def resume(name: str, /, *, reason: str) -> None:
     """Resume a paused schedule, from its next slot on.
 
     Example: `palpite schedules resume poll-open-matches --reason "caught up"`
@@ -68,7 +68,7 @@ def resume(name: str, *, reason: str) -> None:
     say(f"{changed.name} runs next at {changed.next_slot:%Y-%m-%d %H:%M}Z.")
 
 
-def run(name: str, *, reason: str) -> None:
+def run(name: str, /, *, reason: str) -> None:
     """Run a schedule's operation now, apart from its slots.
 
     Example: `palpite schedules run settle-pending --reason "matches are late"`

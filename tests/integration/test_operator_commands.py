@@ -65,11 +65,13 @@ async def test_executions_are_listed_and_shown(database: "PostgresDatabase", dat
     table = (await palpite(database_url, "executions", "list")).stdout
     listed = await answer(database_url, "executions", "list", "--state", "FAILED")
     shown = await answer(database_url, "executions", "show", encode("Execution", broken.id))
+    told = (await palpite(database_url, "executions", "show", str(broken.id))).stdout
     limited = await answer(database_url, "executions", "list", "--limit", "1")
 
     assert [line.split()[1] for line in table.splitlines()[1:]] == ["SETTLE_PENDING", "SYNC_CURRENT_ROUND"]
     assert [one["id"] for one in listed] == [str(broken.id)]
     assert (shown["id"], shown["error"], shown["steps"]) == (str(broken.id), "INTERNAL: It broke.", [])
+    assert "counts created 0, updated 0, unchanged 0, failed 0" in " ".join(told.split())
     assert [one["id"] for one in limited] == [str(broken.id)]
     assert str(waiting.id) in table
 

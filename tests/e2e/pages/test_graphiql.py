@@ -147,3 +147,16 @@ def _invite(address: str) -> str:
 
         league = send("createLeague", {"input": {"name": "Cup Night"}})["createLeague"]["league"]
         return send("createLeagueInvite", {"input": {"leagueId": league["id"]}})["createLeagueInvite"]["invite"]["url"]
+
+
+async def test_on_a_phone_the_answer_stands_below_the_editor(demo: RunningDemo) -> None:
+    async with watched_page(demo, viewport={"width": 390, "height": 844}) as watched:
+        page = watched.page
+        await open_graphiql(page, demo.address)
+        editor = await page.locator(".graphiql-editors").bounding_box()
+        answer = await page.locator(".graphiql-response").bounding_box()
+        assert editor is not None
+        assert answer is not None
+        assert answer["y"] >= editor["y"] + editor["height"]
+        assert min(editor["width"], answer["width"]) > 280
+        assert await page.evaluate("document.documentElement.scrollWidth") == 390
