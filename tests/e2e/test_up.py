@@ -5,7 +5,7 @@ import re
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import asyncpg
@@ -26,6 +26,8 @@ from tests.support.palpite import (
 )
 
 pytestmark = pytest.mark.timeout(180)
+
+NAMED = re.compile(r"^(up|db|serve|worker|scheduler) +\| .")
 
 
 @pytest.fixture
@@ -48,34 +50,55 @@ async def _database(data: Path, statement: str) -> object:
         await connection.close()
 
 
-async def test_it_serves_and_stops_within_five_seconds_and_keeps_its_data(data: Path) -> None:
-    named = re.compile(r"^(up|db|serve|worker|scheduler) +\| .")
-    with started_palpite("up", "--port", "0", "--data", str(data)) as palpite:
-        address = palpite.wait_until_ready()
-        assert re.fullmatch(r"http://127\.0\.0\.1:\d+", address)
-        assert get_json(f"{address}/healthz") == (200, {"status": "ok"})
-        assert get_json(f"{address}/readyz")[0] == 200
-        await _database(data, "CREATE TABLE kept AS SELECT 42 AS n")
-        family = palpite.family()
-        names = {process.cmdline()[-1] for process in family[1:] if process.cmdline()}
-        assert {"serve", "worker", "scheduler"} <= names
-        assert palpite.end(signal.SIGTERM, seconds=5) == 0
-        assert survivors(family, seconds=2) == []
+def _told(number: int) -> Callable[[RunningPalpite], None]:
+    def end(running: RunningPalpite) -> None:
+        assert running.end(number, seconds=5) == 0
+
+    return end
+
+
+def _killed_with_all(running: RunningPalpite) -> None:
+    kill_all(running.family())
+
+
+def _killed_alone(running: RunningPalpite) -> None:
+    running.process.kill()
+
+
+ENDS = [
+    _told(signal.SIGTERM),
+    _killed_with_all,
+    _told(signal.SIGINT),  # Ctrl-C
+    _told(signal.SIGHUP),  # the terminal is gone
+    # Only Linux tells a child that its parent was killed.
+    *([_killed_alone] if Path("/proc").exists() else []),
+]
+
+
+@pytest.mark.timeout(400)
+async def test_however_it_ends_nothing_lives_on_and_the_next_start_finds_its_data(data: Path) -> None:
+    """One folder for all ends, so that each start is also the one after another end."""
+    for number, end in enumerate(ENDS):
+        with started_palpite("up", "--port", "0", "--data", str(data)) as palpite:
+            address = palpite.wait_until_ready()
+            if number == 0:
+                await _database(data, "CREATE TABLE kept (n int)")
+                _require_all_there(palpite, address)
+            assert await _database(data, "SELECT count(*) FROM kept") == number
+            await _database(data, "INSERT INTO kept VALUES (42)")
+            family = palpite.family()
+            end(palpite)
+            assert survivors(family, seconds=10 if end is _killed_alone else 2) == []
         # Of each other line it is told which process wrote it.
-        assert [line for line in palpite.lines if not named.match(line) and not line.startswith("ready ")] == []
-
-    with started_palpite("up", "--port", "0", "--data", str(data)) as palpite:
-        palpite.wait_until_ready()
-        assert await _database(data, "SELECT n FROM kept") == 42
+        assert [line for line in palpite.lines if not NAMED.match(line) and not line.startswith("ready ")] == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP], ids=["ctrl-c", "terminal gone"])
-def test_it_stops_when_the_user_goes(running: RunningPalpite, number: int) -> None:
-    running.wait_until_ready()
-    family = running.family()
-
-    assert running.end(number, seconds=5) == 0
-    assert survivors(family, seconds=2) == []
+def _require_all_there(palpite: RunningPalpite, address: str) -> None:
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+", address)
+    assert get_json(f"{address}/healthz") == (200, {"status": "ok"})
+    assert get_json(f"{address}/readyz")[0] == 200
+    names = {process.cmdline()[-1] for process in palpite.family()[1:] if process.cmdline()}
+    assert {"serve", "worker", "scheduler"} <= names
 
 
 def test_it_stops_while_it_starts(running: RunningPalpite) -> None:
@@ -87,29 +110,6 @@ def test_it_stops_while_it_starts(running: RunningPalpite) -> None:
 
     assert running.end(signal.SIGTERM, seconds=5) == 0
     assert survivors(family, seconds=2) == []
-
-
-async def test_after_a_kill_of_everything_the_next_start_recovers(data: Path) -> None:
-    with started_palpite("up", "--port", "0", "--data", str(data)) as palpite:
-        palpite.wait_until_ready()
-        await _database(data, "CREATE TABLE kept AS SELECT 42 AS n")
-        kill_all(palpite.family())
-
-    with started_palpite("up", "--port", "0", "--data", str(data)) as palpite:
-        palpite.wait_until_ready()
-        assert await _database(data, "SELECT n FROM kept") == 42
-        family = palpite.family()
-        assert palpite.end(signal.SIGTERM, seconds=5) == 0
-        assert survivors(family, seconds=2) == []
-
-
-@pytest.mark.skipif(not Path("/proc").exists(), reason="only Linux tells a child that its parent was killed")
-def test_when_only_the_supervisor_is_killed_nothing_lives_on(running: RunningPalpite) -> None:
-    running.wait_until_ready()
-    family = running.family()
-    running.process.kill()
-
-    assert survivors(family, seconds=10) == []
 
 
 async def test_a_port_in_use_is_one_sentence(data: Path) -> None:

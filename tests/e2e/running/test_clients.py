@@ -3,7 +3,6 @@
 import asyncio
 import json
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +11,22 @@ from gql import GraphQLRequest, gql
 from gql.transport.exceptions import TransportClosed, TransportError, TransportQueryError
 
 from tests.support.gql_clients import Session, operation, over_http, over_socket, sign_up
-from tests.support.memory import data_in_memory
 from tests.support.palpite import RunningPalpite, run_palpite, started_palpite
+from tests.support.up import Up
 
 pytestmark = pytest.mark.timeout(240)
 
 PAIRS = [("Arsenal FC", "Everton FC", [2, 1]), ("Fulham FC", "Chelsea FC", [0, 0]), ("Leeds FC", "Stoke FC", [1, 3])]
 
 
-@pytest.fixture(scope="module")
-def data() -> Iterator[Path]:
-    with data_in_memory() as folder:
-        yield folder
+@pytest.fixture
+def data(up: Up) -> Path:
+    return up.data
 
 
-@pytest.fixture(scope="module")
-def server(data: Path) -> Iterator[str]:
-    with started_palpite("up", "--port", "0", "--data", str(data)) as palpite:
-        yield palpite.wait_until_ready()
+@pytest.fixture
+def server(up: Up) -> str:
+    return up.address
 
 
 @pytest.fixture(scope="module")

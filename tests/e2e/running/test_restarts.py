@@ -1,45 +1,14 @@
 """`palpite up` while it runs, one installation for all that is tried: what dies is back, the folder is not shared."""
 
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.support.memory import data_in_memory
-from tests.support.palpite import RunningPalpite, assert_one_line, get_json, run_palpite, started_palpite
+from tests.support.palpite import assert_one_line, get_json, run_palpite
+from tests.support.up import Up
 
 pytestmark = pytest.mark.timeout(180)
-
-
-@dataclass(frozen=True, slots=True)
-class Up:
-    """A running installation; `seconds` is what its start took."""
-
-    palpite: RunningPalpite
-    data: Path
-    address: str
-    seconds: float
-
-    def child(self, name: str) -> psutil.Process:
-        children = psutil.Process(self.palpite.process.pid).children()
-        return next(child for child in children if child.cmdline()[-1] == name)
-
-    def is_back(self, name: str, old: int) -> bool:
-        try:
-            return self.child(name).pid != old and get_json(f"{self.address}/readyz")[0] == 200
-        except (StopIteration, OSError, psutil.NoSuchProcess, IndexError):
-            return False
-
-
-@pytest.fixture(scope="module")
-def up() -> Iterator[Up]:
-    began = time.monotonic()
-    with data_in_memory() as data, started_palpite("up", "--port", "0", "--data", str(data)) as palpite:
-        address = palpite.wait_until_ready()
-        yield Up(palpite, data, address, time.monotonic() - began)
 
 
 def test_a_second_one_on_the_same_folder_is_refused(up: Up) -> None:
