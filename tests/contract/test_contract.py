@@ -139,6 +139,17 @@ def test_everything_is_described(ours: GraphQLSchema) -> None:
     assert silent == []
 
 
+def test_words_name_no_field_that_is_not_there(ours: GraphQLSchema, contract: GraphQLSchema) -> None:
+    planned = {name for kind in (contract.query_type, contract.mutation_type) if kind for name in kind.fields}
+    there = {part for place, _ in _descriptions(ours) for part in re.findall(r"\w+", place)}
+    named = {
+        (place, name) for place, words in _descriptions(ours) for name in re.findall(r"`([a-z]+[A-Z]\w*)`", words or "")
+    }
+
+    assert len(named) > 50
+    assert {(place, name) for place, name in named if name not in there | planned} == set()
+
+
 def test_the_committed_schema_is_what_the_code_says(ours: GraphQLSchema) -> None:
     assert SDL_FILE.read_text() == sdl(ours)
 
