@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from subprocess import PIPE
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
@@ -40,6 +40,7 @@ MANY, FEWER = 1_000_000, 100_000
 WEIGHTS = Weights(2, 1, 0, 0, 1)
 ROUNDS, CALLS = 40, 200
 REBUILDS = 5
+SLOW_COMMANDS = 10_000
 _PING = b"*1\r\n$4\r\nPING\r\n"
 LEAGUE, LEAGUES, JOINERS = 200, 300, 20
 # Half a season of somebody who is right now and then; only the rows matter, so no guess stands behind them.
@@ -163,8 +164,9 @@ class _Bench:
     async def rebuild(self, tournament_id: TournamentId) -> list[Figure]:
         """From the database to a board in place, against the sorted writes of its members alone.
 
-        In turn, beside another client that asks all the time, and of each the best counts: what else the machine does
-        only adds to it. The last board is written over, as it is when its version moves.
+        In turn, beside another client that asks all the time. Of times the best counts, for what else the machine does
+        only adds to it; of what keeps Valkey busy the longest. The last board is written over, as it is when its
+        version moves.
         """
         loaded = await load(self._database, tournament_id)
         assert loaded is not None
@@ -174,9 +176,10 @@ class _Bench:
             bare.append(await self._timed(lambda: self._bare(ranking)))
             whole.append(await self._timed(lambda: project(self._database, self._projection, tournament_id)))
             over.append(await self._timed(lambda: project(self._database, self._projection, tournament_id), cold=False))
-        seconds = [[took for took, _ in each] for each in (whole, bare)]
-        waits = [[wait for _, wait in each] for each in (whole, over)]
-        detail = f"{spread(waits[0])}, over a board {spread(waits[1])}"
+        blocked = max(run.blocked for run in (*whole, *over))
+        runs = {"cold": whole, "over a board": over, "bare writes": bare}
+        detail = "; ".join(f"{name}: {_longest(found)}" for name, found in runs.items())
+        seconds = [[run.took for run in found] for found in (whole, bare)]
         return [
             Figure(
                 f"cold rebuild, {len(ranking):,} members",
@@ -184,18 +187,23 @@ class _Bench:
                 1.5,
                 detail=f"{spread(seconds[0])} against {spread(seconds[1])}",
             ),
-            Figure("longest wait of another client meanwhile", max(map(min, waits)) * 1000, 10.0, "ms", detail),
+            Figure("longest that Valkey serves nobody else meanwhile", blocked * 1000, 10.0, "ms", detail),
         ]
 
-    async def _timed(self, write: Callable[[], Awaitable[object]], *, cold: bool = True) -> tuple[float, float]:
-        """Seconds that it takes, and the longest that another client waits meanwhile."""
+    async def _timed(self, write: Callable[[], Awaitable[object]], *, cold: bool = True) -> "_Run":
         if cold:
             await self._valkey.flushall()
+        await self._valkey.config_set("slowlog-log-slower-than", 1_000)
+        await self._valkey.config_set("slowlog-max-len", SLOW_COMMANDS)
+        await self._valkey.slowlog_reset()
+        await self._valkey.config_resetstat()
         async with _Pinging(self._url) as pinging:
             began = time.perf_counter()
             await write()
             took = time.perf_counter() - began
-        return took, max(pinging.waits)
+        turns = await self._valkey.info("debug")
+        slow = [command["duration"] for command in await self._valkey.slowlog_get(SLOW_COMMANDS)]
+        return _Run(took, turns["eventloop_duration_max"] / 1e6, max(slow, default=0) / 1e6, max(pinging.waits))
 
     def league(self, loaded: Loaded | None) -> list[Figure]:
         """Ranking some members from the facts that a process holds: on a new version, with joiners, and at first."""
@@ -247,6 +255,24 @@ class _Bench:
             await asyncio.sleep(0.05)
         found: int = (await self._valkey.info("memory"))["used_memory_dataset"]
         return found
+
+
+class _Run(NamedTuple):
+    """What was measured of one run, in seconds."""
+
+    took: float
+    blocked: float
+    """The longest turn of Valkey's event loop, by its own clock: all that it does before it looks at clients again."""
+    command: float
+    """The longest command, by the same clock; 0 when none took a millisecond."""
+    wait: float
+    """The longest that another client waited: what Valkey did, and until both of them had a processor."""
+
+
+def _longest(runs: Sequence[_Run]) -> str:
+    """Of some runs, the median and the most of each."""
+    found = zip(("turn", "command", "wait of a client"), list(zip(*runs, strict=True))[1:], strict=True)
+    return ", ".join(f"{name} {median(each) * 1000:.1f} [{max(each) * 1000:.1f}]" for name, each in found)
 
 
 class _Pinging:
