@@ -151,10 +151,10 @@ async def raise_versions(connection: "AsyncConnection", member_id: MemberId) -> 
 async def erase_memberships(connection: "AsyncConnection", member_id: MemberId) -> None:
     """Have a member be in no league, nor have been in one: boards of all moments go on without, and are told so."""
     member = league_members.c
-    is_left = and_(member.member_id == member_id, member.left_cause.is_distinct_from(LeftCause.ERASED))
-    await _raise_all(connection, select(leagues.c.id).where(exists().where(member.league_id == leagues.c.id, is_left)))
+    is_its = and_(member.member_id == member_id, member.left_cause.is_distinct_from(LeftCause.ERASED))
+    await _raise_all(connection, select(leagues.c.id).where(exists().where(member.league_id == leagues.c.id, is_its)))
     left_at = func.coalesce(member.left_at, func.greatest(member.joined_at, func.clock_timestamp()))
-    ended = update(league_members).where(is_left)
+    ended = update(league_members).where(is_its)
     await connection.execute(ended.values(left_at=left_at, left_cause=LeftCause.ERASED))
 
 

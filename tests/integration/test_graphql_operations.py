@@ -86,6 +86,8 @@ WRITES: dict[str, tuple[str | None, Variables, int]] = {
     "createLeague": ("eve", lambda world: {"name": "Family", "tournamentIds": [world.tournament_id]}, 18),
     "createLeagueInvite": ("ana", lambda world: {"leagueId": world.league_id}, 6),
     "createRuleset": ("root", lambda _: _ruleset(), 5),
+    # Of one league and one tournament.
+    "deleteAccount": ("bob", lambda _: {"erasure": "REMOVE_FROM_BOARDS", "confirmNickName": "Bob"}, 17),
     "exportLeaderboard": ("eve", lambda world: {"board": {"tournamentId": world.tournament_id}}, 6),
     "joinLeague": ("eve", lambda _: {"code": CODE.lower()}, 22),
     "joinTournament": ("eve", lambda world: {"tournamentId": world.tournament_id}, 11),
