@@ -11,7 +11,7 @@ from uuid import UUID
 
 import httpx2
 import pytest
-from sqlalchemy import func, update
+from sqlalchemy import func, select, update
 
 from domain.audit import service as audit
 from domain.audit.model import Act
@@ -22,6 +22,7 @@ from domain.execution.retention import service as retention
 from domain.execution.run import Run
 from domain.execution.tables import executions
 from domain.ids import ExecutionId, MemberId
+from domain.leaderboard.board import OpenBoard
 from domain.leaderboard.export.rules import CsvWriter, ExportedRow, JsonWriter
 from domain.leaderboard.export.service import PAGE, BoardGone, export_leaderboard
 from domain.leaderboard.model import RankedRow
@@ -296,14 +297,24 @@ async def test_boards_and_moments_that_there_are_not(world: World) -> None:
         assert (await connection.execute(statement)).all() == []
 
 
-async def test_who_has_left_the_league_meanwhile_gets_no_file(world: World) -> None:
-    export_id = await asked(await world.client(world.bob), {"leagueId": world.league_id})
-    async with world.api.database.begin() as connection:
-        leaves = update(league_members).where(league_members.c.member_id == world.bob)
-        await connection.execute(leaves.values(left_at=func.clock_timestamp(), left_cause="LEFT"))
+class LeavingBoards(Boards):
+    """Bob leaves the league when a board of it is opened."""
 
-    with pytest.raises(BoardGone):
-        await write(world, export_id)
+    async def open(self, *args: Any, **named: Any) -> OpenBoard | None:
+        async with self._database.begin() as connection:
+            bob = select(members.c.id).where(members.c.nick_name == "Bob").scalar_subquery()
+            leaves = update(league_members).where(league_members.c.member_id == bob)
+            await connection.execute(leaves.values(left_at=func.clock_timestamp(), left_cause="LEFT"))
+        return await super().open(*args, **named)
+
+
+async def test_who_has_left_the_league_meanwhile_gets_no_file(world: World) -> None:
+    """Though it was only while the file was written."""
+    export_id = await asked(await world.client(world.bob), {"leagueId": world.league_id})
+    boards, files = LeavingBoards(world.api.database, None, utc_now), files_of(world)
+
+    with pytest.raises(BoardGone, match="no longer in the league"):
+        await work(world.api.database, lambda run: export_leaderboard(run, boards, files), export_id)
     assert await files_of(world).get(file_key(export_id, 1, "csv")) is None
 
 

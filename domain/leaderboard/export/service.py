@@ -47,18 +47,18 @@ async def export_leaderboard(run: Run, boards: Boards, files: ObjectStore) -> No
     """Write one state of a board, page by page, then keep the file."""
     wanted = Wanted.of_params(run.execution.params)
     async with run.step("Write rows") as step:
-        await _require_right(run.database, wanted)
         board = await boards.open(wanted.key, as_of=wanted.as_of, settled_only=wanted.settled_only)
         if board is None:
             raise BoardGone("The board does not exist any more.")
         content = await _written(run.database, board, wanted, step)
+        await _require_right(run.database, wanted)
     async with run.step("Keep the file"):
         key = file_key(run.execution.id, run.execution.fence, wanted.format.lower())
         await files.put(key, content, content_type=CONTENT_TYPES[wanted.format])
 
 
 async def _require_right(database: Database, wanted: Wanted) -> None:
-    """It may have ended since the file was asked for."""
+    """It may have ended since the file was asked for, or while it was written."""
     league_id = wanted.key.league_id
     if league_id is not None and league_id not in await leagues.roles(database, wanted.member_id, [league_id]):
         raise BoardGone("The member is no longer in the league.")
