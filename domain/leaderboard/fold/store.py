@@ -61,7 +61,7 @@ _COUNTS = ", ".join(f"CAST(count(*) FILTER (WHERE paying.{fact}) AS integer) AS 
 _SUMS = ", ".join(f"coalesce(sums.{fact}, 0) + coalesce(kept.{fact}, 0)" for fact in FACTS)
 _PAYING = """
 SELECT settlements.id AS settlement_id, settlements.match_id, line.home, line.away, {line_facts} {key}
-FROM settlements
+FROM settlements {joins}
 JOIN settlement_scorelines AS line ON line.settlement_id = settlements.id AND line.basis = '{basis}'
 WHERE settlements.tournament_id = '{tournament_id}' AND {was_active} AND ({pays}) AND {whose} settlements.keeps_guesses
 """
@@ -108,8 +108,9 @@ _OF_CHANGED = "AND guess.match_id = ANY(ARRAY(SELECT match_id FROM paying))"
 _OF_RANKED = "AND guess.member_id IN (SELECT member_id FROM ranked)"
 _OF_ROUND = """AND {match} = ANY(ARRAY(
     SELECT id FROM matches WHERE tournament_id = '{tournament_id}' AND round_id = '{round_id}'))"""
-_STOP_KEY = """, (SELECT rounds.position FROM matches JOIN rounds ON rounds.id = matches.round_id
-    WHERE matches.id = settlements.match_id) AS position,
+# By joins: a subquery would be run for each scoreline, for a third of the time of it all.
+_WITH_ROUNDS = "JOIN matches ON matches.id = settlements.match_id JOIN rounds ON rounds.id = matches.round_id"
+_STOP_KEY = """, rounds.position,
     width_bucket(settlements.version - 1, {places}) AS first_place,
     coalesce(width_bucket(settlements.superseded_version - 1, {places}), {count}) AS end_place"""
 
@@ -175,10 +176,12 @@ def facts_over_time(
     places = f"CAST(ARRAY[{', '.join(map(str, versions))}] AS bigint[])"
     key = _STOP_KEY.format(places=places, count=len(versions))
     was_active = f"settlements.version <= {versions[-1]}"
-    paying = _paying(tournament_id, basis, was_active, key)
+    paying, paying_kept = (
+        _paying(tournament_id, basis, was_active, key, whose, _WITH_ROUNDS) for whose in (_PRESENT, _CHANGED)
+    )
     columns = "paying.position, paying.first_place, paying.end_place,"
     paid = _PAID.format(tournament_id=tournament_id, which=_OF_RANKED, key=columns, counts=_COUNTS)
-    kept = _kept(_paying(tournament_id, basis, was_active, key, whose=_CHANGED), _OF_RANKED, columns)
+    kept = _kept(paying_kept, _OF_RANKED, columns)
     # Both parts ask for the members as if each stood alone: the planner then knows how few they are.
     asked = f"ranked AS NOT MATERIALIZED ({_literal(ranked)}), paying AS MATERIALIZED ({paying})"
     return f"WITH {asked} {paid} UNION ALL {kept}"
@@ -189,11 +192,16 @@ _PRESENT, _CHANGED = "NOT", ""
 
 
 def _paying(
-    tournament_id: TournamentId, basis: ScoreBasis, was_active: str, key: str = "", whose: str = _PRESENT
+    tournament_id: TournamentId,
+    basis: ScoreBasis,
+    was_active: str,
+    key: str = "",
+    whose: str = _PRESENT,
+    joins: str = "",
 ) -> str:
     """The scorelines that paid anything, with the facts that they paid."""
     values = {"tournament_id": tournament_id, "basis": basis, "was_active": was_active, "key": key, "whose": whose}
-    return _PAYING.format(**values, line_facts=_LINE_FACTS, pays=_PAYS)
+    return _PAYING.format(**values, joins=joins, line_facts=_LINE_FACTS, pays=_PAYS)
 
 
 def _kept(paying: str, which: str, key: str = "", counts: str = _COUNTS) -> str:

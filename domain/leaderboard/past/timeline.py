@@ -1,8 +1,9 @@
 """How members of a league stood after each round, from one fold over all of a tournament's versions."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +13,9 @@ from domain.leaderboard.facts import read_copy, weigh
 from domain.leaderboard.model import PastRound
 from domain.leaderboard.ranking import Ranking
 from domain.scoring.model import Facts, Weights
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 KEY_COLUMNS = 3
 """Of a row of `facts_over_time`, before its facts."""
@@ -73,8 +77,7 @@ def build(
     facts, of_rounds = _facts(ids, stops, copied)
     scores = [weigh(of_stop, weights) for of_stop in facts]
     ranks = np.zeros((len(stops), len(ids)), dtype=np.int64)
-    for n, stop in enumerate(stops):
-        ranked = np.isin(ids, to_ids(list(_members(memberships, stop.at))))
+    for n, ranked in enumerate(_ranked(ids, stops, memberships)):
         ranks[n, ranked] = Ranking.of(ids[ranked], scores[n][ranked]).ranks()
     return Timeline(
         version=version,
@@ -90,26 +93,39 @@ def _facts(ids: Ids, stops: Sequence[Stop], copied: bytes) -> tuple[Integers, In
     """Facts of all rounds at each stop, and of the stop's round at the last one: (stops, members, facts) both."""
     members, values = read_copy(copied, KEY_COLUMNS + len(Facts._fields))
     (positions, first, end), facts = values[:, :KEY_COLUMNS].T, values[:, KEY_COLUMNS:]
-    places = np.searchsorted(ids, members)
-    change = np.zeros((len(stops) + 1, len(ids), len(Facts._fields)), dtype=np.int64)
-    np.add.at(change, (first, places), facts)
-    np.subtract.at(change, (end, places), facts)
-    of_rounds = np.zeros((len(stops), len(ids), len(Facts._fields)), dtype=np.int64)
-    for n, stop in enumerate(stops):
-        is_its = (positions == stop.position) & (end == len(stops))
-        np.add.at(of_rounds[n], places[is_its], facts[is_its])
-    return np.cumsum(change, axis=0)[:-1], of_rounds
+    places, shape = np.searchsorted(ids, members), (len(stops) + 1, len(ids))
+    change = _sums(first, places, facts, shape) - _sums(end, places, facts, shape)
+    by_position = np.argsort([stop.position for stop in stops])
+    ascending = np.array([stop.position for stop in stops])[by_position]
+    at = np.minimum(np.searchsorted(ascending, positions), len(stops) - 1)
+    is_present = (ascending[at] == positions) & (end == len(stops))
+    of_rounds = _sums(by_position[at[is_present]], places[is_present], facts[is_present], shape)
+    return np.cumsum(change, axis=0)[:-1], of_rounds[:-1]
+
+
+def _sums(stops: "NDArray[np.intp]", places: "NDArray[np.intp]", facts: Integers, shape: tuple[int, int]) -> Integers:
+    """Facts added up where they belong, of shape (stops, members, facts)."""
+    cells = stops * shape[1] + places
+    sums = [np.bincount(cells, fact, shape[0] * shape[1]) for fact in facts.T]
+    return np.stack(sums, axis=1).astype(np.int64).reshape(*shape, len(Facts._fields))
+
+
+def _ranked(ids: Ids, stops: Sequence[Stop], memberships: Sequence[Membership]) -> "Iterator[NDArray[np.bool_]]":
+    """Of each stop, which members are ranked: who was in the league then."""
+    places = np.searchsorted(ids, np.array([member_id.bytes for member_id, _, _ in memberships], dtype="S16"))
+    for stop in stops:
+        ranked = np.zeros(len(ids), dtype=np.bool_)
+        ranked[places[[_was_in(membership, stop.at) for membership in memberships]]] = True
+        yield ranked
 
 
 def _points(scores: Sequence[Integers], shape: tuple[int, ...]) -> Integers:
     return np.array([of_stop[:, 0] for of_stop in scores], dtype=np.int64).reshape(shape)
 
 
-def _members(memberships: Sequence[Membership], at: datetime | None) -> set[MemberId]:
+def _was_in(membership: Membership, at: datetime | None) -> bool:
+    """None: today."""
+    _, joined_at, left_at = membership
     if at is None:
-        return {member_id for member_id, _, left_at in memberships if left_at is None}
-    return {
-        member_id
-        for member_id, joined_at, left_at in memberships
-        if joined_at <= at and (left_at is None or left_at > at)
-    }
+        return left_at is None
+    return joined_at <= at and (left_at is None or left_at > at)
