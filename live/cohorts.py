@@ -152,11 +152,14 @@ class Cohort(Generic[K, S, N, D]):
     async def _give(self, payloads: Sequence[bytes], behind: Reader[K, S, N, D]) -> None:
         """Who takes nothing is left where all stood before."""
         in_step, sinks = self._in_step, list(self._in_step)
+        payload, *more = payloads
         for begin in range(0, len(sinks), _SLICE):
             if begin:
                 await asyncio.sleep(0)
             for sink in sinks[begin : begin + _SLICE]:
-                if sink in in_step and not sink.put(payloads):
+                if (direct := sink.direct) is not None and not more:  # nearly every message goes this way
+                    direct(payload)
+                elif sink in in_step and not sink.put(payloads):
                     self._set_apart(in_step[sink], behind)
 
     async def _serve_alone(self, woken: list[Seat[K, S, N, D]]) -> int:

@@ -1,6 +1,6 @@
 """Owns one client of a cohort, and what takes its events."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Generic, Protocol
 
 from live.feeds import D, K, N, S
@@ -10,6 +10,14 @@ from live.rights import Right
 
 class Sink(Protocol):
     """Takes what one subscription is sent. Its calls return at once and never raise."""
+
+    @property
+    def direct(self) -> Callable[[bytes], None] | None:
+        """Sends one payload, with nothing between this and the socket; None when `put` is to be asked, or it is over.
+
+        Of thousands each is looked at for every event.
+        """
+        ...
 
     @property
     def is_ready(self) -> bool:

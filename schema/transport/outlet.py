@@ -14,22 +14,24 @@ class Follower(Protocol):
         """More may be sent."""
         ...
 
+    def lend(self, wire: Wire | None) -> None:
+        """The way out is its own until it is told otherwise: nothing waits to go before what it brings."""
+        ...
+
 
 class Outlet:
     """One connection's. What it holds is bounded: it takes nothing of streams while the peer takes nothing."""
 
-    __slots__ = ("_followers", "_gathered", "_is_posted", "_post", "_ready", "_wire", "direct")
+    __slots__ = ("_followers", "_gathered", "_is_posted", "_post", "_ready", "_wire")
 
     def __init__(self, wire: Wire, post: "Post") -> None:
-        self.direct: Wire | None = None
-        """The way out for the only stream, while nothing waits to go before what it brings."""
         self._wire = wire
         self._post = post
         self._gathered: list[tuple[Follower | None, Message]] = []
         self._followers: set[Follower] = set()
         self._is_posted = False
         self._ready: asyncio.Event | None = None
-        wire.on_ready = self._on_ready
+        wire.on_change = self._on_change
 
     @property
     def is_ready(self) -> bool:
@@ -60,8 +62,8 @@ class Outlet:
         """
         if not self._wire.is_ready:
             return False
-        if self.direct is not None:
-            self.direct.write(messages)
+        if self._is_direct:
+            self._wire.write(messages)
             return True
         for message in messages:
             self._gathered.append((follower, message))
@@ -108,13 +110,22 @@ class Outlet:
 
     def forget(self) -> None:
         """The connection is over: outlet and wire, which know each other, would wait for the garbage collector."""
-        self._wire.on_ready = nobody_waits
+        self._wire.on_change = nobody_waits
+
+    @property
+    def _is_direct(self) -> bool:
+        """Whether there is one stream only, and nothing waits."""
+        return len(self._followers) == 1 and not self._gathered
 
     def _settle(self) -> None:
-        self.direct = self._wire if len(self._followers) == 1 and not self._gathered else None
+        wire = self._wire if self._is_direct and self._wire.is_ready else None
+        for follower in self._followers:
+            follower.lend(wire)
 
-    def _on_ready(self) -> None:
+    def _on_change(self) -> None:
         self.flush()
+        if not self._wire.is_ready and self._wire.is_open:
+            return
         if self._ready is not None:
             self._ready.set()
             self._ready = None

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from schema.context import ApiContext
     from schema.transport.outlet import Outlet
     from schema.transport.subscriptions import SharedStream
+    from schema.transport.wires import Line, Wire
 
 
 class Owner(Protocol):
@@ -28,7 +29,7 @@ class Owner(Protocol):
 class Seated:
     """A `live.seats.Sink`."""
 
-    __slots__ = ("_head", "_id", "_joining", "_outlet", "_owner", "_seat", "request_id")
+    __slots__ = ("_head", "_id", "_joining", "_outlet", "_owner", "_seat", "direct", "request_id")
 
     def __init__(self, owner: Owner, outlet: "Outlet", operation_id: str, request_id: str) -> None:
         self.request_id = request_id
@@ -36,6 +37,7 @@ class Seated:
         self._outlet = outlet
         self._id = operation_id
         self._head = head(operation_id)
+        self.direct: Line | None = None
         self._joining: asyncio.Task[None] | None = None
         self._seat: Seat[Any, Any, Any, Any] | None = None
 
@@ -59,18 +61,16 @@ class Seated:
         return self._outlet.is_ready
 
     def put(self, payloads: Sequence[bytes]) -> bool:
-        wire = self._outlet.direct
-        if wire is None or len(payloads) > 1:
-            return self._outlet.put(self, [(self._head, payload) for payload in payloads])
-        if wire.is_ready:  # nearly every message goes this way
-            wire.write_one(self._head, payloads[0])
-            return True
-        return False
+        return self._outlet.put(self, [(self._head, payload) for payload in payloads])
+
+    def lend(self, wire: "Wire | None") -> None:
+        """From the outlet."""
+        self.direct = None if wire is None else wire.line(self._head)
 
     def end(self, problem: Exception | None) -> None:
         self._seat = None
         self._outlet.flush()
-        self._outlet.leave(self)
+        self._leave_outlet()
         self._owner.end(self._id, self, problem)
 
     def wake(self) -> None:
@@ -80,12 +80,16 @@ class Seated:
 
     def leave(self) -> None:
         """The client wants no more, or is gone."""
-        self._outlet.leave(self)
+        self._leave_outlet()
         if self._joining is not None:
             self._joining.cancel()
         if self._seat is not None:
             self._seat.leave()
             self._seat = None
+
+    def _leave_outlet(self) -> None:
+        self._outlet.leave(self)
+        self.direct = None
 
     async def _go_on(self, joining: Begun[None]) -> None:
         try:

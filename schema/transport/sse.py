@@ -24,7 +24,7 @@ from schema.transport.engine import Engine, Operation
 from schema.transport.faults import Kind, RequestRefused
 from schema.transport.http import Answer, HttpEndpoint, accepted, allowed, media_type
 from schema.transport.outlet import Outlet
-from schema.transport.wires import AsgiWire, Gone, Message
+from schema.transport.wires import AsgiWire, Gone, Line, Message, Wire
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -83,6 +83,8 @@ class EventStream(Response):
         self._connections = connections
         self._context = context
         self._asked = asked
+        self.direct: Line | None = None
+        """None always: each event is framed by `put`."""
         self._ended = asyncio.Event()
         self._outlet: Outlet | None = None
         self._seat: Seat[Any, Any, Any, Any] | None = None
@@ -154,6 +156,9 @@ class EventStream(Response):
         """From the outlet: the client takes messages again."""
         if self._seat is not None:
             self._seat.wake()
+
+    def lend(self, wire: Wire | None) -> None:
+        """From the outlet, for who has a line of its own."""
 
     async def _comment_until_over(self, outlet: Outlet, work: "list[asyncio.Task[None]]") -> None:
         over = asyncio.create_task(self._ended.wait())

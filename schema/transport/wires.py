@@ -5,6 +5,7 @@ The server lends it under `EXTENSION` in the scope's extensions: an object that 
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from functools import partial
 from time import monotonic
 from typing import Any, Protocol
 
@@ -18,6 +19,10 @@ _SENT = object()
 """Instead of what a `send` waits for, when it did not wait. An exception would cost more, and so would `begin`."""
 
 
+Line = Callable[[bytes], None]
+"""Sends a message that ends so."""
+
+
 class Gone(Exception):
     """The connection is closed, or being closed."""
 
@@ -25,8 +30,8 @@ class Gone(Exception):
 class Wire(Protocol):
     """One connection's way out."""
 
-    on_ready: Callable[[], None]
-    """Called when it takes messages again, or never will."""
+    on_change: Callable[[], None]
+    """Called when `is_ready` has changed, and when it never will again."""
     is_ready: bool
     """Whether messages may be written: it is open, and what was written has mostly left."""
 
@@ -44,8 +49,8 @@ class Wire(Protocol):
         """Send these, in this order, in one write if possible. Only when ready; it returns at once and never raises."""
         ...
 
-    def write_one(self, head: bytes, shared: bytes = b"") -> None:
-        """The same for one message."""
+    def line(self, head: bytes) -> Line:
+        """What sends one message at a time that begins so; each time as `write` does."""
         ...
 
     def cut(self, code: int, reason: str) -> None:
@@ -56,7 +61,7 @@ class Wire(Protocol):
 class AsgiWire:
     """Sends by ASGI without a task for each message: `send` is run until it waits, which it seldom does."""
 
-    __slots__ = ("_pack", "_rest", "_send", "_task", "blocked_at", "is_open", "is_ready", "on_ready")
+    __slots__ = ("_pack", "_rest", "_send", "_task", "blocked_at", "is_open", "is_ready", "on_change")
 
     def __init__(
         self,
@@ -64,7 +69,7 @@ class AsgiWire:
         pack: Callable[[bytes, bytes], MutableMapping[str, Any]],
     ) -> None:
         """`send` is the server's own: what stands between costs each message. `pack` makes a message's ASGI event."""
-        self.on_ready: Callable[[], None] = nobody_waits
+        self.on_change: Callable[[], None] = nobody_waits
         self.blocked_at: float | None = None
         self.is_open = self.is_ready = True
         self._send = send
@@ -80,19 +85,26 @@ class AsgiWire:
                 self._rest = messages[number:]
                 return
 
+    def line(self, head: bytes) -> Line:
+        return partial(self.write_one, head)
+
     def write_one(self, head: bytes, shared: bytes = b"") -> None:
+        """One message."""
         try:
             sending = self._send(self._pack(head, shared)).__await__()
             waits_for = next(sending, _SENT)
         except Exception:  # noqa: BLE001 -- the peer is gone, which whoever receives will notice
             self.is_open = self.is_ready = False
+            self.on_change()
             return
         if waits_for is not _SENT:  # nearly every message is
             self.blocked_at, self.is_ready = monotonic(), False
+            self.on_change()
             self._task = asyncio.create_task(self._finish(Begun(sending, waits_for)))
 
     def cut(self, code: int, reason: str) -> None:  # noqa: ARG002 -- nothing more can be said by ASGI
         self.is_open = self.is_ready = False
+        self.on_change()
         if self._task is not None:
             self._task.cancel()
 
@@ -106,7 +118,7 @@ class AsgiWire:
         finally:
             self._task, self._rest = None, ()
             self.blocked_at, self.is_ready = None, self.is_open
-            self.on_ready()
+            self.on_change()
 
 
 class Texts:

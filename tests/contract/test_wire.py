@@ -15,7 +15,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from runtime.websockets import WebSocketProtocol
-from schema.transport.wires import AsgiWire, Gone
+from schema.transport.wires import AsgiWire, Gone, Wire
 from tests.support.wires import Counting, Server, client, serving
 
 PROTOCOLS = [WebSocketProtocol, "websockets-sansio"]
@@ -46,9 +46,13 @@ class Follower:
 
     def __init__(self) -> None:
         self.woken = asyncio.Event()
+        self.wire: Wire | None = None
 
     def wake(self) -> None:
         self.woken.set()
+
+    def lend(self, wire: Wire | None) -> None:
+        self.wire = wire
 
 
 async def test_the_protocol_lends_its_transport_and_no_other_does() -> None:

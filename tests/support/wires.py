@@ -16,7 +16,7 @@ from runtime.websockets import WebSocketProtocol
 from schema.transport.channel import Channel, Disconnected
 from schema.transport.outlet import Outlet, Post
 from schema.transport.sockets import wire_of
-from schema.transport.wires import Message, Texts, Wire
+from schema.transport.wires import Line, Message, Texts, Wire
 
 
 class Counting(WebSocketProtocol):
@@ -28,9 +28,14 @@ class Counting(WebSocketProtocol):
         Counting.writes += len(messages) > 1
         super().write(messages)
 
-    def write_one(self, head: bytes, shared: bytes = b"") -> None:
-        Counting.writes += 1
-        super().write_one(head, shared)
+    def line(self, head: bytes) -> Line:
+        send = super().line(head)
+
+        def counted(shared: bytes) -> None:
+            Counting.writes += 1
+            send(shared)
+
+        return counted
 
 
 @dataclass

@@ -77,13 +77,15 @@ async def test_a_wire_sends_by_either(make: Make) -> None:
         sent.append(event["text"])
         return make(future)
 
-    wire, ready = AsgiWire(send, Texts().pack), asyncio.Event()
-    wire.on_ready = ready.set
+    wire, changed = AsgiWire(send, Texts().pack), asyncio.Event()
+    wire.on_change = changed.set
     wire.write([(b"a",), (b"b", b"c")])
     assert (sent, wire.is_ready) == (["a", "bc"], True)
     future = asyncio.get_running_loop().create_future()
     wire.write([(b"d",), (b"e",)])
     assert (sent[2:], wire.is_ready) == (["d"], False)
+    assert changed.is_set()
+    changed.clear()
     future.set_result(None)
-    await asyncio.wait_for(ready.wait(), 5)
+    await asyncio.wait_for(changed.wait(), 5)
     assert (sent[2:], wire.is_ready) == (["d", "e"], True)

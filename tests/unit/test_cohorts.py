@@ -1,7 +1,7 @@
 """Shared execution on a source that the test turns by hand: one rendering for all, and each client its own pace."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -21,11 +21,17 @@ SOURCE = ResyncReason.SOURCE_RESTORED
 class Client:
     """Takes what it is given; it can stop taking."""
 
+    is_direct = False
+
     def __init__(self) -> None:
         self.got: list[bytes] = []
         self.is_ready = True
         self.ended: list[Exception | None] = []
         self.seat: Seat[Any, Any, Any, Any] | None = None
+
+    @property
+    def direct(self) -> Callable[[bytes], None] | None:
+        return self.got.append if self.is_direct and self.is_ready and not self.ended else None
 
     def put(self, payloads: Sequence[bytes]) -> bool:
         assert not self.ended
@@ -46,6 +52,12 @@ class Client:
         expected = [repr(event).encode() for event in events]
         await until(lambda: len(self.got) >= len(expected))
         assert self.got == expected
+
+
+@pytest.fixture(autouse=True, params=[False, True], ids=["put", "direct"])
+def _way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients whose way out is their own are sent the same."""
+    monkeypatch.setattr(Client, "is_direct", request.param)
 
 
 class Room:
