@@ -125,4 +125,4 @@ async def _labels(database: PostgresDatabase, wanted: TournamentId | None) -> di
     found = await read_tournaments(database, asked)
     if wanted is not None and wanted not in found:
         raise SetupError("There is no such tournament.")
-    return {tournament_id: found[tournament_id].label for tournament_id in asked}
+    return {tournament_id: f"{found[tournament_id].label} {found[tournament_id].season}" for tournament_id in asked}

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Literal
 
 from rich.console import Console
 
-from runtime.browser import open_browser, until
 from runtime.errors import SetupError
 from runtime.settings import Settings, load_settings
 
@@ -70,6 +69,8 @@ def _address(process: "subprocess.Popen[str]") -> str:
 
 
 async def _take(settings: Settings, url: str, to: Path) -> None:
+    from runtime.browser import open_browser  # of the development set: other commands must load without it
+
     async with open_browser(settings.data, settings.browser) as browser:
         await _live(await _page(browser, _WIDE, "light"), url, to / "live.png")
         await _live(await _page(browser, _PHONE, "dark"), url, to / "live-dark-phone.png")
@@ -85,6 +86,8 @@ async def _page(browser: "Browser", size: tuple[int, int], scheme: Literal["dark
 
 
 async def _live(page: "Page", url: str, file: Path) -> None:
+    from runtime.browser import until
+
     await page.goto(f"{url}/live")
     await until(page, _PLAYED, seconds=_PATIENCE)
     await until(page, _AT_REST, seconds=_PATIENCE)

@@ -44,9 +44,9 @@ async def test_what_is_missing_is_told_written_and_then_the_same(
 
     assert (nothing.returncode, nothing.stdout.strip()) == (0, "No tournament is in play.")
     assert missing.returncode == 1
-    assert missing.stdout.split() == ["TOURNAMENT", "WHERE", "PROBLEM", "One", "PROJECTION", "is", "missing"]
+    assert missing.stdout.split() == ["TOURNAMENT", "WHERE", "PROBLEM", "One", "2026/27", "PROJECTION", "is", "missing"]
     version = (await read_tournaments(database, [one]))[one].board_version
-    assert json.loads(written.stdout) == [{"tournamentId": str(one), "tournament": "One", "version": version}]
+    assert json.loads(written.stdout) == [{"tournamentId": str(one), "tournament": "One 2026/27", "version": version}]
     assert (same.returncode, same.stdout.strip()) == (0, "1 tournaments, all the same.")
 
 
@@ -66,10 +66,10 @@ async def test_scores_and_projection_are_told_apart(
 
     assert (told.returncode, rebuilt.returncode, after.returncode) == (1, 0, 0)
     found = {row["tournament"]: row["problems"] for row in json.loads(told.stdout)}
-    assert [problem["where"] for problem in found["Bad"]] == ["LEDGER", "SCORES", "PROJECTION"]
-    assert str(member_id) in found["Bad"][1]["problem"]
-    assert found["Good"] == [{"where": "PROJECTION", "problem": "differs in facts"}]
-    assert json.loads(after.stdout) == [{"tournamentId": str(good), "tournament": "Good", "problems": []}]
+    assert [problem["where"] for problem in found["Bad 2026/27"]] == ["LEDGER", "SCORES", "PROJECTION"]
+    assert str(member_id) in found["Bad 2026/27"][1]["problem"]
+    assert found["Good 2026/27"] == [{"where": "PROJECTION", "problem": "differs in facts"}]
+    assert json.loads(after.stdout) == [{"tournamentId": str(good), "tournament": "Good 2026/27", "problems": []}]
 
 
 async def test_what_cannot_be_done_is_one_line_with_exit_code_2(database_url: str, valkey_url: str) -> None:

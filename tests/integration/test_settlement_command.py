@@ -25,7 +25,7 @@ async def test_what_is_equal_is_said_with_exit_code_0(database: "PostgresDatabas
 
     assert (nothing.returncode, nothing.stdout.strip()) == (0, "Nothing has been settled yet.")
     assert equal.returncode == 0, equal.stderr
-    assert equal.stdout.startswith("One: 1 matches, 1 members, equal. Digest ")
+    assert equal.stdout.startswith("One 2026/27: 1 matches, 1 members, equal. Digest ")
 
 
 async def test_differences_are_listed_with_exit_code_1(database: "PostgresDatabase", database_url: str) -> None:
@@ -38,13 +38,13 @@ async def test_differences_are_listed_with_exit_code_1(database: "PostgresDataba
     one = await verify(database_url, "--tournament", encode("Tournament", good), "--json")
 
     assert (table.returncode, told.returncode, one.returncode) == (1, 1, 0)
-    assert "Bad: 1 matches, 1 members, 1 differences." in table.stdout
+    assert "Bad 2026/27: 1 matches, 1 members, 1 differences." in table.stdout
     assert "WORKED OUT ANEW" in " ".join(table.stdout.split())
     summaries = {found["tournament"]: found for found in json.loads(told.stdout)}
-    assert summaries["Good"]["isEqual"]
-    assert summaries["Good"]["differences"] == []
-    assert summaries["Bad"]["recordedDigest"] != summaries["Bad"]["recomputedDigest"]
-    assert summaries["Bad"]["differences"] == [
+    assert summaries["Good 2026/27"]["isEqual"]
+    assert summaries["Good 2026/27"]["differences"] == []
+    assert summaries["Bad 2026/27"]["recordedDigest"] != summaries["Bad 2026/27"]["recomputedDigest"]
+    assert summaries["Bad 2026/27"]["differences"] == [
         {
             "kind": "MEMBER",
             "id": str(member_id),
@@ -54,7 +54,7 @@ async def test_differences_are_listed_with_exit_code_1(database: "PostgresDataba
             "recomputed": "outcome 1, goal difference 1, home goals 1, away goals 1, exact 1",
         }
     ]
-    assert [found["tournament"] for found in json.loads(one.stdout)] == ["Good"]
+    assert [found["tournament"] for found in json.loads(one.stdout)] == ["Good 2026/27"]
 
 
 async def test_what_cannot_be_asked_is_one_line_with_exit_code_2(database_url: str) -> None:

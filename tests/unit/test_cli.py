@@ -80,6 +80,15 @@ def test_help_lists_every_command_with_what_it_does() -> None:
         assert re.search(rf"^│ {name} +\w", lists[tuple(group)], re.MULTILINE)
 
 
+def test_an_unknown_command_is_said_to_be_so_without_the_development_set() -> None:
+    program = "import sys; sys.modules['brotli'] = None; from runtime.cli import main; main()"
+    command = [sys.executable, "-c", program, "nope"]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 2
+    assert 'Unknown command "nope"' in done.stdout + done.stderr
+
+
 def test_wrong_use_is_exit_code_2_with_a_hint() -> None:
     done = run_palpite("up", "--prt", "1")
 

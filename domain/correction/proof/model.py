@@ -64,6 +64,7 @@ class Verification:
 
     tournament_id: TournamentId
     label: str
+    """The tournament's, with its season."""
     matches: int
     members: int
     recorded_digest: str

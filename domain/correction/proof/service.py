@@ -63,7 +63,7 @@ async def verify(
     members = await asyncio.to_thread(comparison.differences, before, after)
     return Verification(
         tournament_id=tournament.id,
-        label=tournament.label,
+        label=f"{tournament.label} {tournament.season}",
         matches=len(recorded),
         members=await asyncio.to_thread(comparison.count_members, after),
         recorded_digest=await asyncio.to_thread(comparison.scores_digest, before),
