@@ -2,6 +2,7 @@
 
 import ast
 import sys
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import NoReturn
@@ -76,11 +77,15 @@ def build_app() -> App:
 
 
 def _add(app: App, name: str, *, module: str) -> None:
-    """Its page is the docstring of its function, which is read without loading what the function needs."""
+    function = _functions(module)[name.replace("-", "_")]
+    app.command(f"runtime.commands.{module}:{function.name}", name=name, help=ast.get_docstring(function))
+
+
+@cache
+def _functions(module: str) -> dict[str, ast.FunctionDef]:
+    """By name; their docstrings are the pages of commands, and are read without loading what the functions need."""
     tree = ast.parse((_FOLDER / f"{module}.py").read_text(encoding="utf-8"))
-    functions = {node.name.strip("_"): node for node in tree.body if isinstance(node, ast.FunctionDef)}
-    found = functions[name.replace("-", "_")]
-    app.command(f"runtime.commands.{module}:{found.name}", name=name, help=ast.get_docstring(found))
+    return {node.name.strip("_"): node for node in tree.body if isinstance(node, ast.FunctionDef)}
 
 
 if __name__ == "__main__":
