@@ -6,6 +6,7 @@ from collections.abc import AsyncIterable, Collection, Mapping
 from dataclasses import dataclass
 from inspect import isawaitable
 from typing import Any, cast
+from weakref import WeakSet
 
 import orjson
 from graphql import (
@@ -27,6 +28,7 @@ from graphql.execution.values import get_variable_values
 from domain.errors import Unavailable
 from schema import ids
 from schema.context import ApiContext
+from schema.shared import ErrorCode
 from schema.sharing import shown_tournament
 from schema.transport.answers import Query
 from schema.transport.cost import Plan, cost_of, plan_of
@@ -79,6 +81,8 @@ class Engine:
         self.errors = ErrorWriter(is_outage, limits.errors)
         self._schema = schema
         self._known: OrderedDict[str, Prepared] = OrderedDict()
+        self._followed: WeakSet[Selections] = WeakSet()
+        """Those of the documents that streams hold on to."""
 
     def prepare(self, request: GraphQLRequest, allowed: Collection[OperationType]) -> Operation:
         """Check a request against all limits and the schema.
@@ -91,7 +95,9 @@ class Engine:
         if node.operation not in allowed:
             kind = Kind.METHOD if node.operation is OperationType.MUTATION else Kind.DOCUMENT
             raise refused(kind, _not_here(node.operation))
-        inputs = dict(request.variables)
+        # What the document does not ask would make streams unequal, and be held as long as they last.
+        asked = [definition.variable.name.value for definition in node.variable_definitions or ()]
+        inputs = {name: request.variables[name] for name in asked if name in request.variables}
         values = get_variable_values(self._schema, node.variable_definitions or (), inputs, hide_suggestions=True)
         if isinstance(values, list):
             raise RequestRefused(Kind.DOCUMENT, values)
@@ -102,7 +108,7 @@ class Engine:
                 f"An answer may have at most {most} objects, this one could have {cost}: ask for smaller pages."
             )
         sharing = prepared.sharing[node.name.value if node.name else None]
-        query = _query(request, node, sharing, cost) if sharing is not None else None
+        query = _query(request.operation_name, inputs, node, sharing, cost) if sharing is not None else None
         return Operation(
             prepared.document, request.operation_name, node, inputs, cost, prepared.selections, sharing, query
         )
@@ -126,6 +132,7 @@ class Engine:
         Raises:
             RequestRefused: it cannot begin.
         """
+        self._follow(operation.selections)
         executor = self.executor(operation, context)
         source = create_source_event_stream(executor)
         if not isinstance(source, ExecutionResult | AsyncIterable):
@@ -133,6 +140,14 @@ class Engine:
         if isinstance(source, ExecutionResult):
             raise RequestRefused(Kind.DOCUMENT, source.errors or [])
         return Begun(self, operation, context, executor, source)
+
+    def _follow(self, document: Selections) -> None:
+        """A stream holds on to its document, 330 kB of the largest: strangers could have gigabytes of them held."""
+        if document not in self._followed and len(self._followed) >= self.limits.documents_followed:
+            most = self.limits.documents_followed
+            message = f"A server follows at most {most} different documents; try again later."
+            raise refused(Kind.DOCUMENT, message, ErrorCode.LIMIT_REACHED)
+        self._followed.add(document)
 
     def executor(self, operation: Operation, context: ApiContext) -> NativeExecutor:
         """What executes an operation in a context.
@@ -204,15 +219,17 @@ class Engine:
         return prepared.operations[name], prepared.plans[name]
 
 
-def _query(request: GraphQLRequest, node: OperationDefinitionNode, sharing: Sharing, cost: int) -> Query | None:
+def _query(
+    name: str | None, variables: Mapping[str, Any], node: OperationDefinitionNode, sharing: Sharing, cost: int
+) -> Query | None:
     """What the answer to a query of one tournament is kept by."""
-    shown = shown_tournament(node, request.variables) if node.operation is OperationType.QUERY else None
+    shown = shown_tournament(node, variables) if node.operation is OperationType.QUERY else None
     tournament_id = ids.tournament_id(shown) if shown is not None else None
     if tournament_id is None:
         return None
     # All of the variables: only streams are equal whatever `after` says.
-    variables = orjson.dumps(request.variables, option=orjson.OPT_SORT_KEYS)
-    return Query((sharing.document, request.operation_name, variables), tournament_id, cost)
+    written = orjson.dumps(variables, option=orjson.OPT_SORT_KEYS)
+    return Query((sharing.document, name, written), tournament_id, cost)
 
 
 def _parts(operation: Operation, context: ApiContext) -> Parts | None:

@@ -28,8 +28,12 @@ class Limits:
     cost: int = 10_000
     errors: int = 10
     documents_kept: int = 256
+    documents_followed: int = 500
+    """Different ones of all the streams of a process."""
     body_seconds: float = 10.0
     request_seconds: float = 10.0
     operations_a_socket: int = 20
+    operation_id: int = 4_096
+    """Characters: it goes before each message of its stream."""
     connections_a_member: int = 10
     """Websockets and event streams of one process together."""

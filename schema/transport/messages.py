@@ -67,14 +67,16 @@ def read_message(text: str, limits: Limits) -> Message:
             _payload(value)
             return Pong()
         case "subscribe":
-            return _subscribe(value)
+            return _subscribe(value, limits)
         case "complete":
             return Complete(_id(value))
     raise BadMessage("Unknown type of message")
 
 
-def _subscribe(value: dict[str, Any]) -> Subscribe:
+def _subscribe(value: dict[str, Any], limits: Limits) -> Subscribe:
     operation_id = _id(value)
+    if len(operation_id) > limits.operation_id:
+        raise BadMessage(f"`id` may have at most {limits.operation_id} characters")
     try:
         return Subscribe(operation_id, read_request(value.get("payload")))
     except RequestRefused as problem:

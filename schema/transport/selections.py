@@ -32,6 +32,8 @@ class Known:
 
 _MOST_WAYS = 16
 """So many ways for conditions to fall are remembered."""
+_MOST_FIELDS = 512
+"""So many fields: the nodes of one are as many ways together as conditions fall."""
 
 
 class Selections:
@@ -61,6 +63,7 @@ class Selections:
         """Variables of an operation that nothing below these nodes asks."""
         key = (id(operation), *map(id, nodes))
         if key not in self._spare:
+            _make_room(self._spare)
             fragments = [node for node in self._document.definitions if isinstance(node, FragmentDefinitionNode)]
             declared = {node.variable.name.value for node in operation.variable_definitions or ()}
             self._spare[key] = frozenset(declared - variables_of([*nodes, *fragments]))
@@ -70,5 +73,11 @@ class Selections:
         """Whether nodes of one field are shareable, with all below them."""
         key = (kind.name, *map(id, nodes))
         if key not in self._shareable:
+            _make_room(self._shareable)
             self._shareable[key] = is_part_shareable(self._schema, self._document, kind, nodes)
         return self._shareable[key]
+
+
+def _make_room(fields: dict[tuple[object, ...], Any]) -> None:
+    if len(fields) >= _MOST_FIELDS:
+        fields.clear()

@@ -1,17 +1,24 @@
 """The limits of a request: each is met just so, refused one further, and hostile documents cost next to nothing."""
 
+import asyncio
+import gc
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
-from graphql import GraphQLSchema, OperationType
+from graphql import FieldNode, GraphQLObjectType, GraphQLSchema, OperationDefinitionNode, OperationType, parse
 from graphql import build_schema as read_sdl
 
 from schema.build import build_schema
+from schema.context import ApiContext
 from schema.transport.engine import Engine
 from schema.transport.faults import RequestRefused
 from schema.transport.limits import Limits
 from schema.transport.requests import GraphQLRequest
+from schema.transport.selections import Selections
+from schema.transport.subscriptions import Begun
 
 NODES = "tournaments(first: {first}) {{ edges {{ node {{ id }} }} }}"
 # A schema with a circle, for documents that go deep.
@@ -138,3 +145,47 @@ def test_only_so_many_documents_are_remembered(engine: Engine) -> None:
         assert _code(engine, f"{{ a{number}: __typename }}") == "OK"
 
     assert len(engine._known) == Limits().documents_kept
+
+
+def test_variables_that_the_document_does_not_ask_are_not_kept(engine: Engine) -> None:
+    request = GraphQLRequest("query ($x: [[[Int]]]) { c(x: $x) }", {"x": [], "junk": "x" * 60_000}, None)
+    assert engine.prepare(request, [OperationType.QUERY]).variables == {"x": []}
+
+
+def test_what_is_known_of_fields_is_bounded_however_conditions_fall(ours: GraphQLSchema) -> None:
+    document = parse("{ " + "tournaments { totalCount } " * 11 + "}")
+    selections = Selections(ours, document)
+    (operation,) = cast("tuple[OperationDefinitionNode]", document.definitions)
+    nodes = cast("tuple[FieldNode, ...]", operation.selection_set.selections)
+    query = cast("GraphQLObjectType", ours.query_type)
+    for way in range(1, 2**11):
+        chosen = [node for place, node in enumerate(nodes) if way >> place & 1]
+        selections.are_shareable(query, chosen)
+        assert selections.spare(operation, chosen) == frozenset()
+    assert len(selections._shareable) <= 512
+    assert len(selections._spare) <= 512
+
+
+async def test_streams_hold_so_many_documents_and_others_that_hold_the_same_begin() -> None:
+    schema = read_sdl("type Query { a: Int } type Subscription { b: Int }")
+    cast("GraphQLObjectType", schema.subscription_type).fields["b"].subscribe = _endless
+    engine = Engine(schema, Limits(documents_kept=1, documents_followed=3), lambda _: False)
+    context = cast("ApiContext", SimpleNamespace(answers=None))
+
+    async def follow(number: int) -> Begun:
+        document = GraphQLRequest(f"subscription S{number} {{ b }}", {}, None)
+        return await engine.begin(engine.prepare(document, [OperationType.SUBSCRIPTION]), context)
+
+    streams = [await follow(number) for number in range(3)]
+    streams.append(await follow(2))
+    with pytest.raises(RequestRefused) as refusal:
+        await follow(3)
+    assert (refusal.value.errors[0].extensions or {})["code"] == "LIMIT_REACHED"
+    del refusal, streams[0]
+    gc.collect()
+    await follow(3)
+
+
+async def _endless(_root: object, _info: object) -> AsyncIterator[None]:
+    await asyncio.Event().wait()
+    yield

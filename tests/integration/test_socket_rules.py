@@ -103,6 +103,7 @@ async def test_what_it_does_not_know_is_4400_with_a_reason(address: str) -> None
         *('{"type":"connection_ack"}', '{"type":"Ping"}', '{"type":null}', '{"id":"1"}', "{" * 500, "\x00"),
         *('{"type":"complete","id":null}', '{"type":"complete","id":17}', '{"type":"complete","id":{}}'),
         '{"type":"' + "ü" * 300 + '"}',
+        '{"type":"subscribe","id":"' + "x" * 4_097 + '","payload":{"query":"{ __typename }"}}',
         '{"type":"subscribe","id":"1","payload":{"query":"' + "{ü" * 300 + '","variables":"ü"}}',
     ]
     for message in unknown:
