@@ -161,7 +161,6 @@ async def test_files_of_the_member_go_and_what_waits_to_be_written_is_cancelled(
 
     assert errors(await ask(await world.client(world.bob), "Bob")) == []
     await the_rest(api)
-    await files.delete(keys[world.bob])  # once more is harmless, as for a second try
 
     assert await files.get(keys[world.bob]) is None
     assert await files.get(keys[world.ana]) is not None
