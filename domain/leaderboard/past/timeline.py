@@ -72,7 +72,10 @@ def empty(version: int) -> Timeline:
 def build(
     version: int, stops: Sequence[Stop], memberships: Sequence[Membership], copied: bytes, weights: Weights
 ) -> Timeline:
-    """A timeline of rows as `facts_over_time` gives them, in binary COPY format, at the versions of the stops."""
+    """A timeline of rows as `facts_over_time` gives them, in binary COPY format, at the versions of the stops.
+
+    Stops come in the order of their positions.
+    """
     ids = to_ids(list({member_id for member_id, _, _ in memberships}))
     facts, of_rounds = _facts(ids, stops, copied)
     scores = [weigh(of_stop, weights) for of_stop in facts]
@@ -95,11 +98,10 @@ def _facts(ids: Ids, stops: Sequence[Stop], copied: bytes) -> tuple[Integers, In
     (positions, first, end), facts = values[:, :KEY_COLUMNS].T, values[:, KEY_COLUMNS:]
     places, shape = np.searchsorted(ids, members), (len(stops) + 1, len(ids))
     change = _sums(first, places, facts, shape) - _sums(end, places, facts, shape)
-    by_position = np.argsort([stop.position for stop in stops])
-    ascending = np.array([stop.position for stop in stops])[by_position]
-    at = np.minimum(np.searchsorted(ascending, positions), len(stops) - 1)
-    is_present = (ascending[at] == positions) & (end == len(stops))
-    of_rounds = _sums(by_position[at[is_present]], places[is_present], facts[is_present], shape)
+    of_stops = np.array([stop.position for stop in stops])
+    at = np.minimum(np.searchsorted(of_stops, positions), len(stops) - 1)
+    is_its = (of_stops[at] == positions) & (end == len(stops))
+    of_rounds = _sums(at[is_its], places[is_its], facts[is_its], shape)
     return np.cumsum(change, axis=0)[:-1], of_rounds[:-1]
 
 
