@@ -171,6 +171,21 @@ def test_a_word_of_less_weight_replaces_nothing_and_the_same_word_neither(one: N
     assert replaces(latest, replace(one, cause="REPLAY"))
 
 
+@given(said)
+def test_results_say_the_same_whose_kind_and_parts_are_equal_and_void_ones_have_no_parts(found: NewResult) -> None:
+    latest = accepted(found)
+    elsewhere = Goals(9, 9)
+    others = [
+        replace(found, regulation=elsewhere),
+        replace(found, after_extra_time=elsewhere),
+        replace(found, shoot_out=elsewhere),
+    ]
+
+    assert not replaces(latest, found)
+    assert {says_the_same(latest, other) for other in others} == {found.kind is ResultKind.VOID}
+    assert [kind for kind in ResultKind if says_the_same(latest, replace(found, kind=kind))] == [found.kind]
+
+
 @given(said, guesses)
 def test_teams_that_change_sides_take_their_goals_along(found: NewResult, given: dict[Goals, int]) -> None:
     assert turned(turned(found)) == found
