@@ -1,7 +1,6 @@
 """Stages a board: the bytes are made beside the event loop and sent in pieces, so that the server serves others too."""
 
 import asyncio
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -35,12 +34,6 @@ if TYPE_CHECKING:
 STAGED_SECONDS = 300
 """How long what a projector left half-written stays."""
 _PIECE = 1 << 20
-_IN_FLIGHT = 8_192
-"""Bytes that a local socket takes at once, twice as many by the kernel's count.
-
-What waits there the server does in one turn, 50 kB otherwise, and serves nobody else meanwhile: 4 ms of computing
-instead of 8 while its table grows.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +92,6 @@ class _Wire:
     def __init__(self, connection: "AbstractConnection", patience: Patience) -> None:
         self._connection = connection
         self._patience = patience
-        _take_little(connection)
 
     async def add(self, name: str, board: "Ranking") -> None:
         """A block is made while the server stores the two before, so that it never waits for one."""
@@ -137,11 +129,3 @@ class _Wire:
 
 def _next(blocks: "Iterator[tuple[bytes, int]]") -> "asyncio.Task[tuple[bytes, int] | None]":
     return asyncio.create_task(asyncio.to_thread(next, blocks, None))
-
-
-def _take_little(connection: "AbstractConnection") -> None:
-    """See `_IN_FLIGHT`. Over a network it would be slow."""
-    writer: Any = connection._writer  # noqa: SLF001 - the client has no setting for it
-    local = writer.get_extra_info("socket")
-    if local.family == socket.AF_UNIX:
-        local.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _IN_FLIGHT)
