@@ -2,9 +2,9 @@
 
 import asyncio
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from domain.leaderboard.sheet import Top, numbers_of_top
 from integrations.valkey.groups import Groups, decode
 from integrations.valkey.layout import ID_SIZE, LIVE_ENTRY, key, to_later_table, to_stamp, to_table
 from integrations.valkey.patience import Patience, raise_unless_refused
-from integrations.valkey.scripts import FIND_LIVE
+from integrations.valkey.scripts import FIND_LIVE, TOPS
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -108,6 +108,7 @@ class BoardReader:
     def __init__(self, client: "Redis", patience: Patience) -> None:
         self._client = client
         self._patience = patience
+        self._tops = client.register_script(TOPS)
         self._groups: VersionCache[_Kept] = VersionCache(_KEPT_GROUPS, lambda kept: kept.cost)
 
     async def newest(self, tournament_id: TournamentId, epoch: str, version: int) -> Stamp | None:
@@ -115,10 +116,9 @@ class BoardReader:
         kept = self._groups.latest((epoch, tournament_id))
         if kept is not None and kept.version == version and kept.settled is not None:
             return kept.stamp
-        name = key(tournament_id, "stamp")
-        stamped, *answers, behind = await self._ask([("GET", name), *_tops(tournament_id), ("GET", name)])
+        stamped, *answers = await self._top(tournament_id)
         stamp = to_stamp(stamped)
-        if stamp is None or behind != stamped or not await self._were_answered(tournament_id, answers):
+        if stamp is None or not await self._were_answered(tournament_id, answers):
             return None
         kept = await self._groups.get(
             (stamp.epoch, tournament_id), stamp.board_version, lambda: self._keep(tournament_id, stamp, answers)
@@ -214,11 +214,25 @@ class BoardReader:
         return await self._is_sound(tournament_id, not any(isinstance(answer, Exception) for answer in answers))
 
     async def _fetch(self, tournament_id: TournamentId, stamp: Stamp) -> _Kept:
-        answers = await self.read(tournament_id, stamp, _tops(tournament_id))
-        return _Kept(stamp, None, None) if answers is None else await self._keep(tournament_id, stamp, answers)
+        stamped, *answers = await self._top(tournament_id)
+        if to_stamp(stamped) == stamp and await self._were_answered(tournament_id, answers):
+            return await self._keep(tournament_id, stamp, answers)
+        return _Kept(stamp, None, None)
+
+    async def _top(self, tournament_id: TournamentId) -> list[Any]:
+        """The stamp, and all that tells of the first places: groups and entries by settled points, and with live ones.
+
+        One answer costs the client less than one for each part.
+        """
+        async with self._patience.exchange():
+            names = ("stamp", "distinct", "order", "live_distinct", "live_order")
+            last = (_TOP * ID_SIZE - 1, _TOP * LIVE_ENTRY.itemsize - 1)
+            answering = self._tops(keys=[key(tournament_id, name) for name in names], args=last)
+            answers: list[Any] = await cast("Awaitable[list[Any]]", answering)
+        return answers
 
     async def _keep(self, tournament_id: TournamentId, stamp: Stamp, answers: Sequence[Any]) -> _Kept:
-        """What `_tops` found at a stamp."""
+        """What `_top` found at a stamp."""
         distinct, top, live_distinct, live_top = answers
         settled = decode(distinct or b"", stamp.members)
         live = decode(live_distinct or b"", stamp.members) if stamp.live else None
@@ -273,17 +287,6 @@ class BoardReader:
         if not is_whole:
             await self.drop(tournament_id)
         return is_whole
-
-
-def _tops(tournament_id: TournamentId) -> list[Command]:
-    """What tells all about the first places of a board: groups and entries by settled points, and with live ones."""
-    commands: list[Command] = []
-    for groups, order, size in (("distinct", "order", ID_SIZE), ("live_distinct", "live_order", LIVE_ENTRY.itemsize)):
-        commands += [
-            ("GET", key(tournament_id, groups)),
-            ("GETRANGE", key(tournament_id, order), 0, _TOP * size - 1),
-        ]
-    return commands
 
 
 def _cut(ids: bytes) -> list[bytes]:

@@ -53,6 +53,18 @@ redis.call('SET', KEYS[1], ARGV[1])
 return 1
 """
 
+TOPS = """
+-- What the first places of a board are read with, at one moment.
+-- KEYS: stamp, distinct, order, live_distinct, live_order
+-- ARGV: the last byte to fetch of each order
+-- Answers what each holds, of one that is of another type the error.
+return {
+    redis.pcall('GET', KEYS[1]),
+    redis.pcall('GET', KEYS[2]), redis.pcall('GETRANGE', KEYS[3], 0, ARGV[1]),
+    redis.pcall('GET', KEYS[4]), redis.pcall('GETRANGE', KEYS[5], 0, ARGV[2]),
+}
+"""
+
 FIND_LIVE = """
 -- Where a member is on a board with provisional points.
 -- KEYS: master_scores, live_places
