@@ -202,8 +202,7 @@ async def test_a_projection_that_drifted_is_told_and_rebuilt(
 async def test_a_projection_that_is_behind_is_brought_up_to_date(
     database: "PostgresDatabase", projection: ValkeyProjection, tournament: MadeTournament, audit: Audit
 ) -> None:
-    async with database.begin() as connection:
-        await raise_versions(connection, tournament.id, board=True)
+    await board_moves(database, tournament.id)
 
     assert steps_of(await audit(tournament.id))["Projections"] == (1, 0, 0)
 
@@ -213,28 +212,38 @@ async def test_a_projection_that_is_behind_is_brought_up_to_date(
 
 
 class BusyProjection(ValkeyProjection):
-    """One whose projector catches up when somebody has found the board behind."""
+    """One whose projector catches up when somebody has found the board behind, but that it has moved on by then."""
 
-    def __init__(self, client: Redis, database: "PostgresDatabase") -> None:
+    def __init__(self, client: Redis, database: "PostgresDatabase", goals: int) -> None:
+        """`goals`: how often the board moves on."""
         super().__init__(client)
         self._database = database
+        self._goals = goals
 
     async def differences(self, tournament_id: TournamentId, table: ScoreTable, ranking: Ranking) -> list[str] | None:
         found = await super().differences(tournament_id, table, ranking)
         if found is None:
             await project(self._database, self, tournament_id)
+            if self._goals:
+                self._goals -= 1
+                await board_moves(self._database, tournament_id)
         return found
 
 
+@pytest.mark.parametrize("goals", [0, 5])
 async def test_a_projector_that_is_at_work_is_waited_for(
-    database: "PostgresDatabase", valkey: Redis, tournament: MadeTournament
+    database: "PostgresDatabase", valkey: Redis, tournament: MadeTournament, goals: int
 ) -> None:
-    async with database.begin() as connection:
-        await raise_versions(connection, tournament.id, board=True)
+    await board_moves(database, tournament.id)
 
-    run = await Audit(database, BusyProjection(valkey, database))(tournament.id)
+    run = await Audit(database, BusyProjection(valkey, database, goals))(tournament.id)
 
     assert steps_of(run)["Projections"] == (0, 1, 0)
+
+
+async def board_moves(database: "PostgresDatabase", tournament_id: TournamentId) -> None:
+    async with database.begin() as connection:
+        await raise_versions(connection, tournament_id, board=True)
 
 
 async def test_who_watches_a_board_hears_that_it_was_repaired(

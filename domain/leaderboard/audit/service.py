@@ -15,14 +15,16 @@ from domain.leaderboard.audit.model import LEDGER_STEP, Breach, Check, Invariant
 from domain.leaderboard.loading import load
 from domain.leaderboard.ports import Projection
 from domain.leaderboard.projector import project
+from domain.leaderboard.score_table import Stamp
 from domain.settlement.store import points_ledger
 
 _log = logging.getLogger(__name__)
 
 MOVES_WITHIN = timedelta(minutes=15)
 """A result is settled, and an execution that is due is taken up, well within it."""
-# A projector that is at work has caught up by then.
+# A projector that is at work moves on between two of so many looks; while boards move fast it may be behind for long.
 _LOOKS, _PAUSE_SECONDS = 4, 0.5
+_MOST_LOOKS = 60
 
 
 async def verify_projection(run: Run, projection: Projection) -> None:
@@ -107,7 +109,8 @@ async def _check_projection(run: Run, step: Step, projection: Projection, tourna
 
 async def _drift(database: Database, projection: Projection, tournament_id: TournamentId) -> str | None:
     """What is wrong with a projection; None when it shows the database as it is."""
-    for look in range(_LOOKS):
+    seen: list[Stamp | None] = []
+    while len(seen) < _MOST_LOOKS:
         loaded = await load(database, tournament_id)
         if loaded is None:
             return None
@@ -115,9 +118,11 @@ async def _drift(database: Database, projection: Projection, tournament_id: Tour
         differences = await projection.differences(tournament_id, table, ranking)
         if differences is not None:
             return f"differs in {', '.join(differences)}" if differences else None
-        if look < _LOOKS - 1:
-            await asyncio.sleep(_PAUSE_SECONDS)
-    stamp = (await projection.stamps([tournament_id])).get(tournament_id)
+        stamp = (await projection.stamps([tournament_id])).get(tournament_id)
+        seen.append(stamp)
+        if seen[-_LOOKS:] == [stamp] * _LOOKS:
+            break
+        await asyncio.sleep(_PAUSE_SECONDS)
     if stamp is None:
         return "is missing"
     return f"shows version {stamp.board_version} where {table.stamp.board_version} is present"
