@@ -8,7 +8,12 @@ from time import monotonic, thread_time
 
 from tasks.loops import background
 
-_LOOK = 0.025
+_LOOK, _PAUSE = 0.025, 0.2
+"""Seconds between two looks while much comes and goes, and else: an idle process is woken seldom."""
+_BUSY = 0.001
+"""Seconds of computing. A pass over what is new that takes longer has found much."""
+_NEW = 2_000
+"""More objects than there were: the collector goes through what is new by itself, before the next look."""
 _EVERY = 15.0
 """Seconds between two passes over all that is not left out; twenty sockets a second leave half a megabyte."""
 _MUCH = 0.02
@@ -18,8 +23,6 @@ _LONG = 0.01
 Where clients come and go there is less at a time, and their garbage is found."""
 _SHARE = 1 / 5_000
 """Of the time, at most so much computing for passes over all, each of which holds the event loop: they are rare."""
-_NEVER = 20_000
-"""The collector's own passes, and only where so much is new between two looks."""
 
 
 @asynccontextmanager
@@ -30,14 +33,14 @@ async def settled_memory() -> AsyncIterator[None]:
     itself it held the loop for 40 to 80 ms while a thousand boards moved, and found no garbage.
     """
     sweep = Sweep(monotonic())
-    gc.set_threshold(_NEVER, 1_000, 1_000)
+    gc.set_threshold(_NEW, 1_000, 1_000)
     async with background(_run(sweep)):
         yield
 
 
 async def _run(sweep: "Sweep") -> None:
     while True:
-        await asyncio.sleep(_LOOK)
+        await asyncio.sleep(_LOOK if sweep.is_busy else _PAUSE)
         sweep.look(monotonic())
 
 
@@ -50,6 +53,9 @@ class Sweep:
 
     def __init__(self, now: float) -> None:
         """`now`: seconds by the clock that `look` is told too."""
+        self.is_busy = False
+        """Whether much was new when it was looked last."""
+        self._passes = 0
         self._swept_at = self._whole_at = now
         self._whole = self._each = self._young = 0.0
         """What passes took: the last over all, each object's share of it, and those over what is new since a sweep."""
@@ -58,7 +64,10 @@ class Sweep:
 
     def look(self, now: float) -> None:
         """Go through what is new, and through more if it is time for that."""
-        self._young += _pass(0)
+        has_passed = gc.get_stats()[0]["collections"] > self._passes
+        took = _pass(0)
+        self.is_busy, self._passes = has_passed or took > _BUSY, gc.get_stats()[0]["collections"]
+        self._young += took
         if self._young < _MUCH and now - self._swept_at < _EVERY:
             return
         self._swept_at, self._young = now, 0.0
