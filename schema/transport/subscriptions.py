@@ -121,12 +121,19 @@ class Begun:
         self._source = source
 
     async def answers(self) -> AsyncGenerator[dict[str, Any], None]:
-        """One answer for each event, executed for this client. What ends the stream is raised."""
+        """One answer for each event, executed for this client. What ends the stream is raised.
+
+        What could not be read is made good later of what is followed; of others it would be lost, so it ends them.
+        """
+        is_made_good = isinstance(self._source, Followed)
         events = cast("AsyncGenerator[Any, None]", aiter(self._source))
         results = map_source_to_response_event(self._executor, events)
         try:
             async for result in results:
-                yield self._engine.answer(result, self._context)
+                answer = self._engine.answer(result, self._context)
+                if not is_made_good:
+                    _require_read(answer)
+                yield answer
         finally:
             await results.aclose()
             await events.aclose()
@@ -191,8 +198,7 @@ class Rendering:
             return orjson.dumps({"data": data}) + b"}"
         context.renew_loaders()
         answer = self._engine.answer(await self._executed(executor, shaped), context)
-        if any(error["extensions"]["code"] == ErrorCode.UNAVAILABLE for error in answer.get("errors", ())):
-            raise Unavailable("What an event shows cannot be read at the moment.")
+        _require_read(answer)
         return orjson.dumps(answer) + b"}"
 
     async def _executed(self, executor: NativeExecutor, shaped: Any) -> ExecutionResult:
@@ -208,3 +214,9 @@ class Rendering:
         facts = RequestFacts(id=asked.request.id, address="", user_agent=None)
         context = ApiContext(services=asked.services, request=facts, viewer=None, hub=asked.hub)
         return context, self._engine.executor(self._operation, context)
+
+
+def _require_read(answer: Mapping[str, Any]) -> None:
+    """Raise Unavailable for an event whose answer could not be read whole."""
+    if any(error["extensions"]["code"] == ErrorCode.UNAVAILABLE for error in answer.get("errors", ())):
+        raise Unavailable("What an event shows cannot be read at the moment.")

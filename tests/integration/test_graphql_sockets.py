@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 import pytest
-from sqlalchemy import func
+from sqlalchemy import func, text
 from websockets.exceptions import InvalidStatus
 
 from domain.execution.model import Operation, Target
@@ -289,6 +289,24 @@ async def test_executions_are_followed_by_admins_until_they_are_over(address: st
 
     assert (first["id"], first["state"], first["reason"]) == (queued["id"], "QUEUED", "to follow")
     assert _outcome(unknown) == "NOT_FOUND"
+
+
+async def test_a_change_of_an_execution_that_cannot_be_read_is_not_passed_over(address: str, api: Api) -> None:
+    world = await make_world(api)
+    token = await begin_session(api, world.root)
+    target = Target(world.tournament.id, None, world.tournament.matches[-1])
+    made = await queue(api.database, operation=Operation.SETTLE_MATCH, target=target)
+    name = id_of("Execution", made.execution.id)
+    async with open_stream(address, token) as stream:
+        async with api.database.begin() as connection:
+            await connection.execute(text("LOCK TABLE teams"))  # those of the match
+            await stream.subscribe("1", read_operation("executionUpdates"), ids=[name])
+            refused = await stream.receive(30)
+        await stream.subscribe("2", read_operation("executionUpdates"), ids=[name])
+        shown = (await stream.data())["executionUpdates"]
+
+    assert (refused["type"], _outcome(refused)) == ("error", "UNAVAILABLE")
+    assert shown["id"] == name
 
 
 async def test_a_hundred_executions_are_followed_by_name_and_not_one_more(address: str, api: Api) -> None:
