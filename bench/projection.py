@@ -203,6 +203,7 @@ class _Bench:
             took = time.perf_counter() - began
         turns = await self._valkey.info("debug")
         slow = [command["duration"] for command in await self._valkey.slowlog_get(SLOW_COMMANDS)]
+        await self._valkey.slowlog_reset()  # it holds megabytes, which are no board's
         return _Run(took, turns["eventloop_duration_max"] / 1e6, max(slow, default=0) / 1e6, max(pinging.waits))
 
     def league(self, loaded: Loaded | None) -> list[Figure]:
