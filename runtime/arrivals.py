@@ -4,13 +4,12 @@ It leans on attributes of uvicorn that are not promised; uvicorn is pinned, and 
 them.
 """
 
-import socket
 from typing import TYPE_CHECKING, Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from runtime.handshake import Handshake, plain_handshake
-from runtime.websockets import WebSocketProtocol
+from runtime.websockets import WebSocketProtocol, hold_unsent
 
 if TYPE_CHECKING:
     import asyncio
@@ -40,9 +39,7 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: "asyncio.BaseTransport") -> None:
         super().connection_made(transport)  # type: ignore[arg-type]
         self._timer = self.loop.call_later(self.head_seconds, self._drop)
-        connection = transport.get_extra_info("socket")
-        if connection is not None and hasattr(socket, "TCP_NOTSENT_LOWAT"):
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT)
+        hold_unsent(transport, _UNSENT)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)

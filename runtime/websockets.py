@@ -69,6 +69,13 @@ class Inbox:
         return self._messages.pop(0)
 
 
+def hold_unsent(transport: asyncio.BaseTransport, most: int) -> None:
+    """Have the kernel hold at most so many bytes unsent for a connection, where it can be told so."""
+    connection = transport.get_extra_info("socket")
+    if connection is not None and hasattr(socket, "TCP_NOTSENT_LOWAT"):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, most)
+
+
 class WebSocketProtocol(WebSocketsSansIOProtocol):
     """One websocket; a `schema.transport.wires.Wire`."""
 
@@ -91,9 +98,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.on_change = nobody_waits
         super().connection_made(transport)
         self.transport.set_write_buffer_limits(high=_BUFFERED)
-        connection = transport.get_extra_info("socket")
-        if connection is not None and hasattr(socket, "TCP_NOTSENT_LOWAT"):
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT)
+        hold_unsent(transport, _UNSENT)
 
     def begin(self, handshake: Handshake) -> None:
         """What `handle_connect` does, for a request that nobody need read again."""

@@ -112,7 +112,7 @@ async def test_the_short_way_answers_like_the_long_one(place: Place) -> None:
     line = await place.line()
     short = await line.ask(place.whole("x-request-id: mine"))
     assert len(place.taken) == 1
-    # A variable that nothing uses makes it another request, which is not known by its bytes.
+    # Empty `extensions` make it another request, which is not known by its bytes.
     head, body = place.request("x-request-id: mine")
     other = orjson.dumps({**orjson.loads(body), "extensions": {}})
     head = head.replace(b"content-length: %d" % len(body), b"content-length: %d" % len(other))
