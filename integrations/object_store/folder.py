@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 import secrets
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,10 +59,14 @@ class FolderStore:
             return None
 
     def _delete(self, key: str) -> None:
-        """The folder goes with its last file. Should a writer want it just then, the key is put again, or fails."""
+        """With the drafts of writers that were killed. The folder goes with its last file.
+
+        Should a writer want it just then, the key is put again, or fails.
+        """
         path = self._path(key)
         try:
-            path.unlink()
+            for file in (*path.parent.glob(f".{escape(path.name)}.*"), path):
+                file.unlink(missing_ok=True)
             path.parent.rmdir()
         except (FileNotFoundError, NotADirectoryError):
             return

@@ -1,6 +1,8 @@
 """What every object store does, and what S3 does beyond that."""
 
 import asyncio
+import signal
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -13,6 +15,7 @@ from integrations.object_store.folder import FolderStore
 from integrations.object_store.s3 import Bucket, open_s3
 from runtime.ports import free_port
 from tests.support.executions import until
+from tests.support.palpite import REPOSITORY
 from tests.support.s3 import ENVIRONMENT, make_bucket, running_moto, running_nanio
 
 KEY = "reports/one/1.json"
@@ -104,6 +107,28 @@ async def test_nothing_is_left_beside_the_files(store: ObjectStore, tmp_path: Pa
 
     files = await asyncio.to_thread(lambda: [path.name for path in tmp_path.rglob("*") if path.is_file()])
     assert files == ["1.json"]
+
+
+KILLED = """
+import os, pathlib, sys
+from integrations.object_store.folder import FolderStore
+os.fsync = lambda _: os.kill(os.getpid(), 9)
+FolderStore(pathlib.Path(sys.argv[1]))._put(sys.argv[2], b"of a member")
+"""
+
+
+@pytest.mark.parametrize("store", ["folder"], indirect=True)
+async def test_what_a_killed_writer_left_goes_with_the_file(store: ObjectStore, tmp_path: Path) -> None:
+    root = tmp_path / "files"
+    killed = await asyncio.create_subprocess_exec(sys.executable, "-c", KILLED, str(root), KEY, cwd=REPOSITORY)
+    assert await killed.wait() == -signal.SIGKILL
+    (left,) = await asyncio.to_thread(lambda: [path for path in root.rglob("*") if path.is_file()])
+    assert left.parent == (root / KEY).parent
+
+    await store.put(KEY, b"by the next try", content_type=JSON)
+    await store.delete(KEY)
+
+    assert not left.parent.exists()
 
 
 async def test_keys_stay_inside(store: ObjectStore) -> None:

@@ -16,7 +16,9 @@ from domain.execution.model import Operation
 from domain.execution.tables import executions
 from domain.guess.tables import guess_revisions, tournament_members
 from domain.ids import ExecutionId, MemberId
-from domain.leaderboard.export.service import export_leaderboard
+from domain.leaderboard.export.model import ExportFormat, Wanted
+from domain.leaderboard.export.service import export_leaderboard, request_export
+from domain.leaderboard.model import BoardKey
 from domain.leaderboard.service import Boards
 from domain.league import service as leagues
 from domain.league.membership import service as memberships
@@ -33,9 +35,10 @@ from integrations.object_store.folder import FolderStore
 from tests.support.api import PASSWORD, Api, open_stream, served
 from tests.support.api_world import CODE, begin_session, make_world
 from tests.support.erasure import KEEP, REMOVE, delete, erase, left_to_do
+from tests.support.executions import read_one, until
 from tests.support.football import make_league, make_member, make_members, make_tournament
 from tests.support.graphql_client import GraphQLClient, id_of
-from tests.support.settlement import work
+from tests.support.settlement import claim, finish, work
 
 if TYPE_CHECKING:
     from runtime.database import PostgresDatabase
@@ -176,6 +179,27 @@ async def test_files_of_the_member_go_and_what_waits_to_be_written_is_cancelled(
             (world.bob, "csv", "COMPLETED"),
             (world.bob, "json", "CANCELLED"),
         }
+
+
+async def test_a_file_that_is_being_written_goes_with_its_member_and_none_is_begun(api: Api) -> None:
+    world = await make_world(api)
+    files, boards = FolderStore(api.settings.data / "files"), Boards(api.database, None, utc_now)
+    wanted = Wanted(world.bob, BoardKey(None, world.tournament.id), None, True, ExportFormat.CSV)
+    export = await request_export(api.database, wanted, request_id="test")
+    run = await claim(api.database, export.id)
+    assert errors(await ask(await world.client(world.bob), "Bob")) == []
+
+    async def is_cancelled() -> bool:
+        return (await read_one(api.database, export.id)).cancel_requested_at is not None
+
+    erasing = asyncio.create_task(the_rest(api))
+    await until(is_cancelled)
+    await export_leaderboard(run, boards, files)  # by a worker that has not heard of it
+    await finish(run)
+    await erasing
+    assert await files.get(file_key(export.id, 1, "csv")) is None
+    with pytest.raises(Unauthenticated):  # whose request had been let in before
+        await request_export(api.database, wanted, request_id="test")
 
 
 # ---------------------------------------------------------------- who is refused

@@ -89,7 +89,7 @@ WRITES: dict[str, tuple[str | None, Variables, int]] = {
     "createRuleset": ("root", lambda _: _ruleset(), 5),
     # Of one league and one tournament.
     "deleteAccount": ("bob", lambda _: {"erasure": "REMOVE_FROM_BOARDS", "confirmNickName": "Bob"}, 17),
-    "exportLeaderboard": ("eve", lambda world: {"board": {"tournamentId": world.tournament_id}}, 6),
+    "exportLeaderboard": ("eve", lambda world: {"board": {"tournamentId": world.tournament_id}}, 7),
     "joinLeague": ("eve", lambda _: {"code": CODE.lower()}, 22),
     "joinTournament": ("eve", lambda world: {"tournamentId": world.tournament_id}, 11),
     "runOperation": ("root", lambda _: {"operation": {"settlePending": {}}, "reason": "to be sure"}, 6),

@@ -17,6 +17,7 @@ from domain.leaderboard.model import RankedRow
 from domain.leaderboard.ranking import Ranking
 from domain.leaderboard.service import Boards
 from domain.league import service as leagues
+from domain.member import store as member_store
 from domain.member.service import read_members
 
 PAGE = 1_000
@@ -32,11 +33,13 @@ async def request_export(database: Database, wanted: Wanted, *, request_id: str)
     """Queue the writing of a file; the answer is an equal one that is under way, if any.
 
     The board exists, has had the moment, and the member may see it.
+    Raises Unauthenticated when the account has been deleted meanwhile: nobody would remove the file with it.
     """
     command = Command(
         Operation.EXPORT_LEADERBOARD, Target(wanted.key.tournament_id, wanted.key.round_id), wanted.params()
     )
     async with database.begin() as connection:
+        await member_store.lock_member(connection, wanted.member_id)
         accepted = await accept(
             connection, command, trigger=ExecutionTrigger.MEMBER, request_id=request_id, actor_id=wanted.member_id
         )

@@ -1,5 +1,6 @@
 """What a worker does once an account is deleted. Each step finds what is left to do: it may be begun at any point."""
 
+import asyncio
 from uuid import UUID
 
 from domain.execution import jobs
@@ -14,6 +15,8 @@ from domain.member.erasure import store
 from domain.member.erasure.model import MEMBER, MODE, ErasureMode
 from domain.settlement.removal.service import remove_member
 from domain.tournament.store import joined_ids
+
+_LOOK_AGAIN_SECONDS = 0.2
 
 
 async def erase_member(run: Run, files: ObjectStore) -> None:
@@ -39,17 +42,27 @@ async def _remove_from_boards(run: Run, member_id: MemberId) -> None:
 
 
 async def _remove_files(run: Run, member_id: MemberId, files: ObjectStore) -> None:
-    """Files that were made for the member; one that is being written just now goes when its time is over."""
+    """Files that were made for the member. One that is being written is kept by its worker before that one obeys."""
     async with run.step("Remove files") as step:
-        async with run.begin() as connection:
-            exports = await store.exports_for_update(connection, member_id)
-            for export in exports:
-                if export.state in LIVE and export.cancel_requested_at is None:
-                    await jobs.tell(connection, await executions.write_cancel(connection, export))
+        exports = await _cancelled(run, member_id)
+        while any(export.state in LIVE for export in exports):
+            await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+            exports = await _cancelled(run, member_id)
         step.total = len(exports)
         for export in exports:
             await _remove_file(export, files)
             step.updated += 1
+
+
+async def _cancelled(run: Run, member_id: MemberId) -> list[Execution]:
+    """All that makes files for the member. What waits is not begun any more, and what is under way is to end."""
+    async with run.begin() as connection:
+        exports = await store.exports_for_update(connection, member_id)
+        for place, export in enumerate(exports):
+            if export.state in LIVE and export.cancel_requested_at is None:
+                exports[place] = await executions.write_cancel(connection, export)
+                await jobs.tell(connection, exports[place])
+    return exports
 
 
 async def _remove_file(export: Execution, files: ObjectStore) -> None:
