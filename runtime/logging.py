@@ -4,6 +4,7 @@ Everything goes through it, also what uvicorn, taskiq, alembic and other librari
 """
 
 import logging
+import re
 import sys
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
@@ -26,6 +27,10 @@ _SECRET_WORDS = (
     "database_url",
     "redis_url",
     "broker_url",
+)
+# What the database and its driver add to an error: rows and arguments as they are, e-mails and guesses among them.
+_VALUES = re.compile(
+    r"(DETAIL:|query argument \$\d+:|input syntax for type [\w ]+:).+?(?=\n\n|\n\[SQL|\nHINT|\Z)", re.DOTALL
 )
 # Their info lines repeat what ours say, or name every statement and message.
 _QUIET = ("sqlalchemy", "alembic.runtime.plugins", "taskiq", "asyncio", "uvicorn.access", "uvicorn.error")
@@ -93,6 +98,14 @@ def hide_secrets(_: object, __: str, event: MutableMapping[str, Any]) -> Mapping
     return event
 
 
+def hide_values(_: object, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+    """Of an error say what happened, and not to which values."""
+    for key in ("exception", "error", "reason"):
+        if isinstance(found := event.get(key), str):
+            event[key] = _VALUES.sub(r"\1 ***", found)
+    return event
+
+
 def _shared_processors() -> list[structlog.typing.Processor]:
     return [
         structlog.contextvars.merge_contextvars,
@@ -112,6 +125,7 @@ def _final_processors(*, as_json: bool, colours: bool) -> list[structlog.typing.
     return [
         clean,
         structlog.processors.format_exc_info,
+        hide_values,
         structlog.processors.EventRenamer("message"),
         _in_order,
         structlog.processors.JSONRenderer(ensure_ascii=False),

@@ -143,11 +143,17 @@ class Engine:
 
     def _follow(self, document: Selections) -> None:
         """A stream holds on to its document, 330 kB of the largest: strangers could have gigabytes of them held."""
-        if document not in self._followed and len(self._followed) >= self.limits.documents_followed:
+        if document not in self._followed and self._is_full():
             most = self.limits.documents_followed
             message = f"A server follows at most {most} different documents; try again later."
             raise refused(Kind.DOCUMENT, message, ErrorCode.LIMIT_REACHED)
         self._followed.add(document)
+
+    def _is_full(self) -> bool:
+        """Whether streams hold all that they may. Of what they let go, nothing is remembered then."""
+        if len(self._followed) >= self.limits.documents_followed:
+            self._known.clear()
+        return len(self._followed) >= self.limits.documents_followed
 
     def executor(self, operation: Operation, context: ApiContext) -> NativeExecutor:
         """What executes an operation in a context.

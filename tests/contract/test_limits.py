@@ -167,23 +167,34 @@ def test_what_is_known_of_fields_is_bounded_however_conditions_fall(ours: GraphQ
 
 
 async def test_streams_hold_so_many_documents_and_others_that_hold_the_same_begin() -> None:
-    schema = read_sdl("type Query { a: Int } type Subscription { b: Int }")
-    cast("GraphQLObjectType", schema.subscription_type).fields["b"].subscribe = _endless
-    engine = Engine(schema, Limits(documents_kept=1, documents_followed=3), lambda _: False)
-    context = cast("ApiContext", SimpleNamespace(answers=None))
-
-    async def follow(number: int) -> Begun:
-        document = GraphQLRequest(f"subscription S{number} {{ b }}", {}, None)
-        return await engine.begin(engine.prepare(document, [OperationType.SUBSCRIPTION]), context)
-
-    streams = [await follow(number) for number in range(3)]
-    streams.append(await follow(2))
+    engine = _engine_of_streams(Limits(documents_kept=1, documents_followed=3))
+    streams = [await _follow(engine, number) for number in range(3)]
+    streams.append(await _follow(engine, 2))
     with pytest.raises(RequestRefused) as refusal:
-        await follow(3)
+        await _follow(engine, 3)
     assert (refusal.value.errors[0].extensions or {})["code"] == "LIMIT_REACHED"
     del refusal, streams[0]
     gc.collect()
-    await follow(3)
+    await _follow(engine, 3)
+
+
+async def test_documents_that_no_stream_holds_any_more_are_in_nobodys_way() -> None:
+    engine = _engine_of_streams(Limits(documents_kept=9, documents_followed=3))
+    for number in range(9):
+        await _follow(engine, number)
+        gc.collect()
+
+
+def _engine_of_streams(limits: Limits) -> Engine:
+    schema = read_sdl("type Query { a: Int } type Subscription { b: Int }")
+    cast("GraphQLObjectType", schema.subscription_type).fields["b"].subscribe = _endless
+    return Engine(schema, limits, lambda _: False)
+
+
+async def _follow(engine: Engine, number: int) -> Begun:
+    document = GraphQLRequest(f"subscription S{number} {{ b }}", {}, None)
+    context = cast("ApiContext", SimpleNamespace(answers=None))
+    return await engine.begin(engine.prepare(document, [OperationType.SUBSCRIPTION]), context)
 
 
 async def _endless(_root: object, _info: object) -> AsyncIterator[None]:

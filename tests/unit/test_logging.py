@@ -7,7 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 import structlog
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
+from runtime.database import PostgresDatabase
 from runtime.logging import configure_logging, log_context
 from runtime.settings import load_settings
 
@@ -103,6 +106,29 @@ def test_an_exception_stays_on_its_line(output: io.StringIO) -> None:
 
     (line,) = _lines(output)
     assert str(line["exception"]).endswith("ValueError: invalid literal for int() with base 10: 'broken'")
+
+
+BAD = [
+    ("INSERT INTO members (id, nick_name, email) VALUES (gen_random_uuid(), 'A', :value)", "a secret\nof two lines"),
+    ("SELECT CAST(:value AS integer)", "a secret"),
+    ("SELECT CAST(:value AS integer)", 1_234_567_890_123),
+]
+
+
+async def test_no_value_comes_out_with_an_error(output: io.StringIO, database: PostgresDatabase) -> None:
+    configure_logging(load_settings(log_format="json"), "api", output)
+    for statement, value in BAD:
+        with pytest.raises(DBAPIError) as found:
+            async with database.begin() as connection:
+                await connection.execute(text(statement), {"value": value})
+        structlog.get_logger().error("failed", error=repr(found.value), exc_info=found.value)
+
+    for line in _lines(output):
+        assert str(line["exception"]).count("***") >= 2  # the driver's error, and what became of it
+        assert str(line["error"]).count("***") == 1
+        assert "[SQL: " in str(line["exception"])
+    for value in ("secret", "two lines", "1234567890123"):
+        assert value not in output.getvalue()
 
 
 def test_lines_for_a_person_are_text(output: io.StringIO) -> None:
