@@ -9,7 +9,7 @@ from domain.ids import MatchId, TournamentId
 from domain.match.model import Goals, ResultKind
 from domain.settlement.rules import NewResult
 from resolvers.context import Context
-from resolvers.pages import Cursors, Page, cut, instant, number, page_size
+from resolvers.pages import Cursors, Page, cut, instant, page_size, small_number
 from resolvers.permissions import allow, anyone, platform_admin
 
 
@@ -77,7 +77,7 @@ async def page_of_tournament(
 ) -> Page[Correction]:
     """The log of a tournament, latest first."""
     cursors = Cursors("tournament.corrections", tournament_id)
-    place = cursors.read(after, instant, _match_id, number) if after is not None else None
+    place = cursors.read(after, instant, _match_id, small_number) if after is not None else None
     rows = await corrections.page(context.database, tournament_id, first=page_size(first), after=place)
     return cut(
         rows,

@@ -4,7 +4,7 @@ import base64
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any, Generic, TypeVar
 
@@ -75,8 +75,8 @@ class Cursors:
 
 
 def words(value: str) -> str:
-    """Reads a part that is text."""
-    if "\0" in value or not isinstance(value, str):
+    """Reads a part that is text, as the database takes it: without halves of characters."""
+    if b"\0" in value.encode():
         raise ValueError(value)
     return value
 
@@ -97,12 +97,20 @@ def number(value: str) -> int:
     return found
 
 
+def small_number(value: str) -> int:
+    """Reads a part that is a number which the database keeps in 32 bits."""
+    found = number(value)
+    if found >= 2**31:
+        raise ValueError(value)
+    return found
+
+
 def instant(value: str) -> datetime:
     """Reads a part that is an instant."""
     found = datetime.fromisoformat(value)
     if found.tzinfo is None:
         raise ValueError(value)
-    return found
+    return found.astimezone(UTC)  # the database has no year 0
 
 
 def instant_or_none(value: str | None) -> datetime | None:

@@ -339,12 +339,14 @@ async def test_cursors_are_of_their_board_moment_and_direction(world: World) -> 
         "",
         "nonsense",
         "x" * 3000,
-        _written("leaderboard.rows", world, ["1", "2"]),
-        _written("leaderboard.rows", world, ["-1", "2", world.ana.hex]),
-        _written("leaderboard.rows", world, ["1", str(2**60), world.ana.hex]),
-        _written("leaderboard.rows", world, ["1", "2", "nobody"]),
-        _written("matches", world, ["1", "2", world.ana.hex]),
+        _forged(cursor, ["1", "2"]),
+        _forged(cursor, ["-1", "2", world.ana.hex]),
+        _forged(cursor, ["1", str(2**60), world.ana.hex]),
+        _forged(cursor, ["1", "2", "nobody"]),
+        _forged(cursor, ["1", "2", world.ana.hex], mark="0" * 16),
     ]
+    well_formed = await _rows(client, world, after=_forged(cursor, ["1", "2", world.ana.hex]))
+    assert well_formed["boardMoved"] is True
     foreign = [
         *({"after": text} for text in (*forged, of_past, of_round)),
         *({"before": text} for text in (*forged, of_past, of_round)),
@@ -410,9 +412,10 @@ async def test_an_outdated_cursor_goes_on_and_says_so_but_not_on_a_past_board(wo
     assert _positions(of_past) + _positions(still) == [1, 2, 3, 4, 5, 6]
 
 
-def _written(name: str, world: World, values: list[str]) -> str:
-    mark = [name, None, str(world.tournament.id), None, None, "False", None]
-    text = json.dumps([mark, values], separators=(",", ":")).encode()
+def _forged(cursor: str, values: list[str], mark: str | None = None) -> str:
+    """A cursor of the same list, unless `mark` says of which, with other values."""
+    own, _ = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    text = json.dumps([mark or own, values], separators=(",", ":")).encode()
     return base64.urlsafe_b64encode(text).decode().rstrip("=")
 
 
