@@ -1,5 +1,5 @@
-"""A relay between websocket clients and the API that loses deltas, cuts connections, refuses, and notes where clients
-resume."""
+"""A relay between websocket clients and the API that loses deltas, cuts connections or lets them fall silent, refuses,
+and notes where clients resume."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -24,21 +24,27 @@ class LossyRelay:
         self.lost: list[dict[str, Any]] = []
         """Deltas that no client was given."""
         self._address = address
-        self._loses = self._refuses = False
+        self._loses = False
+        self._refusal: str | None = None
         self._open: set[ServerConnection] = set()
+        self._silent: set[ServerConnection] = set()
 
     def lose_one(self) -> None:
         """Lose the next delta."""
         self._loses = True
 
-    def refuse_one(self) -> None:
-        """Answer the next subscription as a server does that cannot read at the moment."""
-        self._refuses = True
+    def refuse_one(self, code: str) -> None:
+        """Answer the next subscription with an error."""
+        self._refusal = code
 
     def cut(self) -> None:
         """Drop all connections, without a farewell."""
         for connection in self._open:
             connection.transport.abort()
+
+    def hush(self) -> None:
+        """Keep all connections, and carry nothing on them any more."""
+        self._silent |= self._open
 
     async def handle(self, client: ServerConnection) -> None:
         """One client, until either side is gone."""
@@ -55,11 +61,13 @@ class LossyRelay:
         with suppress(ConnectionClosed):
             async for text in client:
                 message = orjson.loads(text)
+                if client in self._silent:
+                    continue
                 if message["type"] == "subscribe":
                     self.resumed.append(message["payload"]["variables"].get("after"))
-                    if self._refuses:
-                        self._refuses = False
-                        await client.send(_unavailable(message["id"]))
+                    if self._refusal is not None:
+                        await client.send(_error(message["id"], self._refusal))
+                        self._refusal = None
                         continue
                 await server.send(text)
 
@@ -67,6 +75,8 @@ class LossyRelay:
         with suppress(ConnectionClosed):
             async for text in server:
                 message = orjson.loads(text)
+                if client in self._silent:
+                    continue
                 if message["type"] == "next":
                     event = message["payload"]["data"]["leaderboardUpdates"]
                     if self._loses and event["__typename"] == "LeaderboardDelta":
@@ -76,8 +86,8 @@ class LossyRelay:
                 await client.send(text)
 
 
-def _unavailable(operation_id: str) -> str:
-    errors = [{"message": "Not now.", "extensions": {"code": "UNAVAILABLE"}}]
+def _error(operation_id: str, code: str) -> str:
+    errors = [{"message": "Not now.", "extensions": {"code": code}}]
     return orjson.dumps({"id": operation_id, "type": "error", "payload": errors}).decode()
 
 
