@@ -247,9 +247,9 @@ class _Bench:
     async def _bare(self, ranking: Ranking) -> None:
         """The sorted writes of a board's members, pipelined, and nothing else."""
         async with connection_for(self._valkey, "bare") as connection:
-            for data, answers in zadd_blocks("bare", ranking.ids, ranking.packed, 600):
-                await connection.send_packed_command(data)
-                for _ in range(answers):
+            for block in zadd_blocks("bare", ranking.ids, ranking.packed, 600):
+                await connection.send_packed_command(b"".join(command.data for command in block))
+                for _ in range(sum(command.answers for command in block)):
                     await connection.read_response()
 
     async def _memory(self) -> int:

@@ -46,14 +46,19 @@ def connect(url: str, *, timeout: float = 3.0, connections: int = 50) -> "Redis"
 
 @asynccontextmanager
 async def connection_for(client: "Valkey", key: str) -> "AsyncIterator[AbstractConnection]":
-    """A connection of its own to the server that holds a key; closed after an error, for answers may wait in it."""
+    """A connection of its own to the server that holds a key; closed after an error, for answers may wait in it.
+
+    It waits for as long as its user does: with a timeout of its own each command would cost a task.
+    """
     connection, give_back = await _take(client, key)
+    seconds, connection.socket_timeout = connection.socket_timeout, None
     try:
         yield connection
     except BaseException:
         await connection.disconnect(nowait=True)
         raise
     finally:
+        connection.socket_timeout = seconds
         await give_back()
 
 

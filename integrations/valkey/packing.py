@@ -3,8 +3,8 @@
 The client packs arguments one by one in Python, which costs more than the server needs to store them.
 """
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -23,19 +23,28 @@ _ENTRY = np.dtype(
 )
 
 
+class Command(NamedTuple):
+    """Something that is sent in one piece."""
+
+    data: bytes
+    answers: int
+    """How many it gets."""
+
+
 def zadd_blocks(
     name: str, members: "NDArray[np.bytes_]", packed: "NDArray[np.int64]", seconds: int
-) -> Iterator[tuple[bytes, int]]:
+) -> Iterator[Sequence[Command]]:
     """Commands that make a sorted set of members of 16 bytes with the scores minus `packed`, gone after `seconds`.
 
     Members come in their order, and are written from the last to the first: the server puts each before all others, and
-    saves a tenth by it. Each block comes with how many answers it gets, and takes some milliseconds to make.
+    saves a tenth by it. Each block takes some milliseconds to make.
     """
     key, members, packed = name.encode(), members[::-1], packed[::-1]
     first = slice(0, MEMBERS_A_COMMAND)
     if len(members):
         # In one step: what is cut off behind it does not stay for ever.
-        yield _transaction(_block(key, _entries(members[first], packed[first]))[0], _expire(key, seconds)), 4
+        (begin,) = _block(key, _entries(members[first], packed[first]))
+        yield [Command(_transaction(begin.data, _expire(key, seconds)), 4)]
     for start in range(MEMBERS_A_COMMAND, len(members), MEMBERS_A_BLOCK):
         part = slice(start, start + MEMBERS_A_BLOCK)
         yield _block(key, _entries(members[part], packed[part]))
@@ -63,16 +72,17 @@ def _entries(members: "NDArray[np.bytes_]", packed: "NDArray[np.int64]") -> "NDA
     return entries
 
 
-def _block(name: bytes, entries: "NDArray[np.void]") -> tuple[bytes, int]:
-    """Every command of a block but the last one is equally long, so they are laid out in one piece."""
+def _block(name: bytes, entries: "NDArray[np.void]") -> Sequence[Command]:
+    """Every command of a block but the last one is equally long, so they are laid out together."""
     whole = len(entries) // MEMBERS_A_COMMAND
     head = np.frombuffer(_head(name, MEMBERS_A_COMMAND), dtype=np.uint8)
     body = entries[: whole * MEMBERS_A_COMMAND].view(np.uint8).reshape(whole, MEMBERS_A_COMMAND * _ENTRY.itemsize)
-    block = np.concatenate((np.broadcast_to(head, (whole, len(head))), body), axis=1).tobytes()
+    laid = np.concatenate((np.broadcast_to(head, (whole, len(head))), body), axis=1)
+    commands = [Command(command.tobytes(), 1) for command in laid]
     rest = entries[whole * MEMBERS_A_COMMAND :]
     if len(rest):
-        block += _head(name, len(rest)) + rest.tobytes()
-    return block, whole + bool(len(rest))
+        commands.append(Command(_head(name, len(rest)) + rest.tobytes(), 1))
+    return commands
 
 
 def _head(name: bytes, members: int) -> bytes:

@@ -1,6 +1,7 @@
 """Stages a board: the bytes are made beside the event loop and sent in pieces, so that the server serves others too."""
 
 import asyncio
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -23,17 +24,21 @@ from integrations.valkey.packing import zadd_blocks
 from integrations.valkey.patience import Patience
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from redis.asyncio import Redis
     from redis.asyncio.connection import AbstractConnection
 
     from domain.leaderboard.ranking import Ranking
     from domain.leaderboard.score_table import Stamp
+    from integrations.valkey.packing import Command
 
 STAGED_SECONDS = 300
 """How long what a projector left half-written stays."""
 _PIECE = 1 << 20
+_UNDER_WAY = 2
+"""Commands that are sent and not answered: one is executed while the next waits for it. In one turn of its loop the
+server takes all that has come, and serves nobody else meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,17 +99,21 @@ class _Wire:
         self._patience = patience
 
     async def add(self, name: str, board: "Ranking") -> None:
-        """A block is made while the server stores the two before, so that it never waits for one."""
+        """A block is made while the one before is written, so that the server never waits for one."""
         blocks = zadd_blocks(name, board.ids, board.packed, STAGED_SECONDS)
         making = _next(blocks)
-        unanswered = 0
+        unanswered: deque[int] = deque()
         while (block := await making) is not None:
             making = _next(blocks)
-            data, commands = block
-            await self._send(data)
-            await self._answers(unanswered)
-            unanswered = commands
-        await self._answers(unanswered)
+            await self._patience.in_time(self._add(block, unanswered))
+        await self._patience.in_time(self._read_answers(sum(unanswered)))
+
+    async def _add(self, block: "Sequence[Command]", unanswered: deque[int]) -> None:
+        for command in block:
+            if len(unanswered) == _UNDER_WAY:
+                await self._read_answers(unanswered.popleft())
+            await self._connection.send_packed_command(command.data, check_health=False)
+            unanswered.append(command.answers)
 
     async def store(self, name: str, value: bytes) -> None:
         head = b"*5\r\n$3\r\nSET\r\n$%d\r\n%b\r\n$%d\r\n" % (len(name), name.encode(), len(value))
@@ -112,13 +121,10 @@ class _Wire:
         for start in range(0, len(value), _PIECE):
             await self._send(value[start : start + _PIECE])
         await self._send(b"\r\n$2\r\nEX\r\n$%d\r\n%d\r\n" % (len(str(STAGED_SECONDS)), STAGED_SECONDS))
-        await self._answers(1)
+        await self._patience.in_time(self._read_answers(1))
 
     async def _send(self, data: bytes) -> None:
         await self._patience.in_time(self._connection.send_packed_command(data, check_health=False))
-
-    async def _answers(self, count: int) -> None:
-        await self._patience.in_time(self._read_answers(count))
 
     async def _read_answers(self, count: int) -> None:
         for _ in range(count):
@@ -127,5 +133,5 @@ class _Wire:
                 raise refused[0]
 
 
-def _next(blocks: "Iterator[tuple[bytes, int]]") -> "asyncio.Task[tuple[bytes, int] | None]":
+def _next(blocks: "Iterator[Sequence[Command]]") -> "asyncio.Task[Sequence[Command] | None]":
     return asyncio.create_task(asyncio.to_thread(next, blocks, None))
