@@ -23,7 +23,7 @@ pytestmark = pytest.mark.timeout(700)
 MEMBERS = 60
 """Fewer than a demo has: to invent their guesses takes longer than to play."""
 SEASON = "2022/worldcup"
-"""With extra time; a league, which is six times as long, is played by `bench.replay`, and before the tests of pages."""
+"""With extra time; a league, which is six times as long, is played by `bench.replay`."""
 FILE = Path(__file__).parents[2] / "integrations" / "openfootball" / "seasons" / f"{SEASON}.json"
 
 

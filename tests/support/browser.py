@@ -13,6 +13,9 @@ from runtime.settings import load_settings
 from tests.support.memory import data_in_memory
 from tests.support.palpite import RunningPalpite, started_palpite
 
+PLAY = ("--season", "2022/worldcup", "--members", "60")
+"""Fewer matches and members than a demo has: to invent guesses and read results takes longer than to look at pages."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunningDemo:
@@ -33,7 +36,7 @@ async def running_demo() -> AsyncIterator[RunningDemo]:
     expect.set_options(timeout=30_000)  # ms; a busy machine is no fault of the page
     with (
         data_in_memory() as data,
-        started_palpite("demo", "--members", "60", "--port", "0", "--data", str(data)) as palpite,
+        started_palpite("demo", *PLAY, "--port", "0", "--data", str(data)) as palpite,
     ):
         line = palpite.wait_for_line(lambda line: "Live board" in line, seconds=300)
         async with open_browser(settings.data, settings.browser) as browser:

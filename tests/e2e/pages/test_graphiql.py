@@ -57,7 +57,7 @@ async def test_a_query_and_a_subscription_run_and_nothing_leaves_the_machine(dem
         await open_graphiql(page, demo.address)
         assert await page.locator(".graphiql-tab-button").all_inner_texts() == EXAMPLES
         await run(page, "LiveBoard")
-        await expect_answer(page, '"label": "English Premier League"', '"settledMatches"')
+        await expect_answer(page, '"label": "World Cup"', '"settledMatches"')
         await run(page, "LeaderboardUpdates")
         await expect_answer(page, '"__typename": "LeaderboardSnapshot"')
         await expect_answer(page, '"__typename": "LeaderboardDelta"')  # the season goes on

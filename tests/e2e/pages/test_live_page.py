@@ -90,7 +90,7 @@ async def test_results_and_counts_come_in_beside_the_board(demo: RunningDemo) ->
     async with watched_page(demo) as watched:
         page = watched.page
         await open_live(page, demo.address)
-        assert "English Premier League" in await page.title()
+        assert "World Cup" in await page.title()
         settled = int((await page.locator(".progress p").inner_text()).split()[0])
         await until(page, f"document.querySelector('progress').value > {settled}", seconds=60)
         results = page.get_by_role("region", name="Last results").locator(".score")
