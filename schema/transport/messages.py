@@ -1,11 +1,11 @@
 """The messages of graphql-transport-ws: what a client may send, checked to the letter."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from schema.transport.faults import RequestRefused
 from schema.transport.limits import Limits
-from schema.transport.requests import GraphQLRequest, read_json, read_request
+from schema.transport.requests import GraphQLRequest, check_json, parse_json, read_request
 
 PROTOCOL = "graphql-transport-ws"
 
@@ -31,6 +31,8 @@ class Pong:
 class Subscribe:
     id: str
     request: GraphQLRequest
+    refusal: RequestRefused | None = None
+    """What is wrong with its values: nothing that breaks the protocol."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +53,19 @@ def read_message(text: str, limits: Limits) -> Message:
     Raises:
         BadMessage: it is none.
     """
+    raw = text.encode("utf-8", "surrogatepass")
     try:
-        value = read_json(text.encode("utf-8", "surrogatepass"), limits)
+        value = parse_json(raw)
     except RequestRefused as problem:
         raise BadMessage(str(problem)[:100]) from problem
     if not isinstance(value, dict):
         raise BadMessage("A message must be a JSON object")
+    try:
+        check_json(raw, value, limits)
+    except RequestRefused as problem:
+        if value.get("type") != "subscribe":
+            raise BadMessage(str(problem)[:100]) from problem
+        return replace(_subscribe(value, limits), refusal=problem)
     match value.get("type"):
         case "connection_init":
             payload = _payload(value)

@@ -25,13 +25,31 @@ def read_json(raw: bytes, limits: Limits) -> object:
     Raises:
         RequestRefused: not JSON in UTF-8, nested too deeply, or with numbers that no JSON has.
     """
+    value = parse_json(raw)
+    check_json(raw, value, limits)
+    return value
+
+
+def parse_json(raw: bytes) -> object:
+    """A JSON value, whatever is in it.
+
+    Raises:
+        RequestRefused: not JSON in UTF-8, or with numbers that no JSON has.
+    """
     try:
-        value = orjson.loads(raw)
+        return orjson.loads(raw)
     except orjson.JSONDecodeError as problem:
         raise refused(Kind.MALFORMED, "This is not JSON in UTF-8.") from problem
+
+
+def check_json(raw: bytes, value: object, limits: Limits) -> None:
+    """Whether a value is such as may go on from here; `raw` is its text.
+
+    Raises:
+        RequestRefused: nested too deeply, or with lists that are too long or text that nothing holds.
+    """
     if not _is_harmless(raw, limits):
         _check_values(value, limits)
-    return value
 
 
 def read_request(value: object) -> GraphQLRequest:

@@ -196,9 +196,10 @@ class Socket:
         await self._outlet.ready()  # else refusals would be held without end for a client that takes nothing
         if message.id in self._operations:
             raise Closing(Close.ID_IN_USE, f"Subscriber for {message.id} already exists")
-        if len(self._operations) >= self._engine.limits.operations_a_socket:
-            most = self._engine.limits.operations_a_socket
+        refusal, most = message.refusal, self._engine.limits.operations_a_socket
+        if len(self._operations) >= most:
             refusal = refused(Kind.DOCUMENT, f"A socket may have at most {most} operations.", ErrorCode.LIMIT_REACHED)
+        if refusal is not None:
             await self._send(self._ending(message.id, refusal, self._next_request_id()))
             return
         known = self._streams.find(message.request)

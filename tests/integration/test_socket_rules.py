@@ -218,6 +218,9 @@ async def test_an_operation_that_cannot_begin_is_one_error_and_the_others_go_on(
         {"query": "subscription { a: __typename b: __typename }"},
         {"query": "fragment F on Query { __typename }"},
         {"query": BOARDS, "variables": {"board": {}}},
+        {"query": BOARDS, "variables": {"board": {"tournamentId": "\0"}}},
+        {"query": BOARDS, "variables": {"board": [{}] * 251}},
+        {"query": BOARDS, "extensions": {"deep": orjson.loads("[" * 65 + "]" * 65)}},
     ]
     async with open_socket(address) as connection:
         stream = await following(connection, world)
