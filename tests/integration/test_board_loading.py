@@ -19,7 +19,14 @@ from domain.scoring.tables import FACTS
 from domain.settlement.tables import member_scores
 from domain.tournament.store import raise_versions
 from integrations.valkey.projection import ValkeyProjection
-from tests.support.football import MadeTournament, join, make_members, make_tournament, pass_lock, put_guess
+from tests.support.football import (
+    MadeTournament,
+    join,
+    make_members,
+    make_tournament,
+    pass_lock,
+    put_guesses,
+)
 from tests.support.settlement import in_play, play
 
 if TYPE_CHECKING:
@@ -72,9 +79,8 @@ class Evening:
 async def evening(database: "PostgresDatabase", valkey: Redis) -> Evening:
     made = await make_tournament(database, matches=3)
     members = await make_members(database, 12, joins=[made])
-    for match_id in made.matches:
-        for number, member_id in enumerate(members):
-            await put_guess(database, made, match_id, member_id, number % 4, number % 3)
+    given = [(match_id, each, n % 4, n % 3) for match_id in made.matches for n, each in enumerate(members)]
+    await put_guesses(database, made, given)
     await pass_lock(database, *made.matches)
     await in_play(database, made.id, made.matches[2], 0, 1)
     return Evening(database, valkey, made, members, BoardLoader(database))

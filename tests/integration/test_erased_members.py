@@ -29,7 +29,14 @@ from integrations.valkey.projection import ValkeyProjection
 from live.boards import BoardFeed, Window
 from tests.support.boards import places, ranked_at_version, ranked_by_sql, walk
 from tests.support.erasure import KEEP, REMOVE, erase
-from tests.support.football import MadeTournament, make_league, make_members, make_tournament, pass_lock, put_guess
+from tests.support.football import (
+    MadeTournament,
+    make_league,
+    make_members,
+    make_tournament,
+    pass_lock,
+    put_guesses,
+)
 from tests.support.settlement import database_now, play, work
 
 if TYPE_CHECKING:
@@ -55,9 +62,12 @@ class Game:
         self.members = await make_members(self.database, 5, joins=[self.made])
         founder, *others = self.members[:4]
         self.league = await make_league(self.database, "Office", founder, members=others, plays=[self.made])
-        for match_id in self.made.matches:
-            for member_id, score in zip(self.members, SCORES, strict=True):
-                await put_guess(self.database, self.made, match_id, member_id, *score)
+        given = [
+            (match_id, member_id, *score)
+            for match_id in self.made.matches
+            for member_id, score in zip(self.members, SCORES, strict=True)
+        ]
+        await put_guesses(self.database, self.made, given)
         await pass_lock(self.database, *self.made.matches)
         for round_id, match_id in zip(self.made.rounds, self.made.matches, strict=True):
             await self._begin_round(round_id)

@@ -13,7 +13,14 @@ from integrations.valkey.layout import key
 from integrations.valkey.leagues import league_key
 from integrations.valkey.projection import ValkeyProjection
 from tests.support.boards import places, ranked_by_sql, walk
-from tests.support.football import MadeTournament, make_league, make_members, make_tournament, pass_lock, put_guess
+from tests.support.football import (
+    MadeTournament,
+    make_league,
+    make_members,
+    make_tournament,
+    pass_lock,
+    put_guesses,
+)
 from tests.support.settlement import play
 
 if TYPE_CHECKING:
@@ -53,9 +60,8 @@ class Played:
 async def played(database: "PostgresDatabase", valkey: Redis) -> Played:
     made = await make_tournament(database, matches=2)
     members = await make_members(database, 12, joins=[made])
-    for n, member_id in enumerate(members):
-        await put_guess(database, made, made.matches[0], member_id, n % 3, n % 2)
-        await put_guess(database, made, made.matches[1], member_id, n % 2, n % 3)
+    await put_guesses(database, made, [(made.matches[0], each, n % 3, n % 2) for n, each in enumerate(members)])
+    await put_guesses(database, made, [(made.matches[1], each, n % 2, n % 3) for n, each in enumerate(members)])
     await pass_lock(database, *made.matches)
     await play(database, made.matches[0], 2, 1)
     league = await make_league(database, "Six", members[0], members=members[3:8], viewers=members[9:], plays=[made])

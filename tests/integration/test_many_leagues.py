@@ -36,7 +36,7 @@ from tests.support.football import (
     make_members,
     make_tournament,
     pass_lock,
-    put_guess,
+    put_guesses,
 )
 from tests.support.live import until
 from tests.support.settlement import in_play, play
@@ -75,9 +75,12 @@ async def played(database: "PostgresDatabase", valkey: Redis) -> Played:
     made = [await make_tournament(database, matches=3, ruleset=ruleset) for ruleset in ("exact-bonus", "kicktipp")]
     ids = await make_members(database, 12, joins=made)
     for one in made:
-        for number, match_id in enumerate(one.matches):
-            for n, member_id in enumerate(ids):
-                await put_guess(database, one, match_id, member_id, (n + number) % 3, n % 2)
+        given = [
+            (match_id, member_id, (n + number) % 3, n % 2)
+            for number, match_id in enumerate(one.matches)
+            for n, member_id in enumerate(ids)
+        ]
+        await put_guesses(database, one, given)
         await pass_lock(database, *one.matches)
         await play(database, one.matches[0], 2, 1)
         await in_play(database, one.id, one.matches[1], 1, 0)

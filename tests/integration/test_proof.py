@@ -38,7 +38,7 @@ from tests.support.corrections import (
     spoil_member,
     try_replay,
 )
-from tests.support.football import MadeTournament, make_members, make_tournament, pass_lock, put_guess
+from tests.support.football import MadeTournament, make_members, make_tournament, pass_lock, put_guesses
 from tests.support.settlement import accept, expected_facts, play, settle_queued, void
 
 SCORES = [(2, 1), (1, 0), (0, 0), (1, 2)]
@@ -54,13 +54,16 @@ async def admin(database: PostgresDatabase) -> MemberId:
     return await make_admin(database)
 
 
+async def guess_all(database: PostgresDatabase, tournament: MadeTournament, members: list[MemberId]) -> None:
+    given = [(each, member_id, *SCORES[n]) for each in tournament.matches for n, member_id in enumerate(members)]
+    await put_guesses(database, tournament, given)
+
+
 @pytest.fixture
 async def members(database: PostgresDatabase, tournament: MadeTournament) -> list[MemberId]:
     """Six members; four of them have guessed all matches, of which two are settled."""
     found = await make_members(database, 6, joins=[tournament])
-    for match_id in tournament.matches:
-        for member_id, (home, away) in zip(found, SCORES, strict=False):
-            await put_guess(database, tournament, match_id, member_id, home, away)
+    await guess_all(database, tournament, found[:4])
     await pass_lock(database, *tournament.matches)
     await play(database, tournament.matches[0], 2, 1)
     await play(database, tournament.matches[1], 1, 1)
@@ -431,9 +434,7 @@ class History:
         self._admin = self._admin or await make_admin(database)
         made = await make_tournament(database, matches=3, mode=TournamentMode.REGULAR_SEASON_AND_KNOCKOUT)
         members = await make_members(database, 5, joins=[made])
-        for match_id in made.matches:
-            for number, member_id in enumerate(members[:4]):
-                await put_guess(database, made, match_id, member_id, *SCORES[number])
+        await guess_all(database, made, members[:4])
         await pass_lock(database, *made.matches)
         return Play(database, made, members, self._admin)
 

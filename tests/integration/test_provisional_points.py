@@ -28,7 +28,7 @@ from tests.support.football import (
     make_members,
     make_tournament,
     pass_lock,
-    put_guess,
+    put_guesses,
 )
 from tests.support.settlement import accept, in_play, play, settle_queued, void
 from tests.support.statements import recorded_statements
@@ -66,10 +66,13 @@ async def season(
     made = await make_tournament(database, matches=6, rounds=2, ruleset="kicktipp", mode=mode)
     found = await make_members(database, 14, joins=[made])
     league_id = await league_under(database, made, found[::2], basis)
-    for match_id in made.matches:
-        for member_id in found:
-            if chance.random() < 0.8:
-                await put_guess(database, made, match_id, member_id, chance.randrange(3), chance.randrange(3))
+    given = [
+        (match_id, member_id, chance.randrange(3), chance.randrange(3))
+        for match_id in made.matches
+        for member_id in found
+        if chance.random() < 0.8
+    ]
+    await put_guesses(database, made, given)
     await pass_lock(database, *made.matches[:5])
     await play(database, made.matches[0], 1, 0)
     await play(database, made.matches[1], 1, 1)

@@ -42,7 +42,14 @@ from tests.support.corrections import assert_proven
 from tests.support.crashes import CRASHES, Crash, crash_at
 from tests.support.erasure import KEEP, REMOVE, delete, erase, left_to_do
 from tests.support.executions import until
-from tests.support.football import MadeTournament, make_league, make_members, make_tournament, pass_lock, put_guess
+from tests.support.football import (
+    MadeTournament,
+    make_league,
+    make_members,
+    make_tournament,
+    pass_lock,
+    put_guesses,
+)
 from tests.support.live import api_process, follow, relay
 from tests.support.runs import run_now
 from tests.support.settlement import accept, claim, finish, in_play, play, settle_queued
@@ -79,10 +86,13 @@ class Season:
             await make_league(self.database, name, ana, members=members, plays=[self.made])
             for name, members in (("Office", others[:4]), ("Family", others[1:5]))
         ]
-        for match_id in self.made.matches:
-            for member_id, score in zip(self.members, GUESSES, strict=True):
-                is_alone = match_id == self.made.matches[0] and member_id == self.gone  # with this score
-                await put_guess(self.database, self.made, match_id, member_id, *((0, 4) if is_alone else score))
+        given = {
+            (match_id, member_id): score
+            for match_id in self.made.matches
+            for member_id, score in zip(self.members, GUESSES, strict=True)
+        }
+        given[self.made.matches[0], self.gone] = (0, 4)  # which nobody else guesses
+        await put_guesses(self.database, self.made, [(*of, *score) for of, score in given.items()])
         corrected, turned, live, _ = self.made.matches
         await pass_lock(self.database, corrected, turned, live)
         await play(self.database, corrected, 2, 1)

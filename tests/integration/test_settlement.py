@@ -20,7 +20,15 @@ from domain.settlement.tables import idempotency_keys, member_scores, score_vers
 from domain.tournament.model import TournamentMode
 from domain.tournament.tables import tournaments
 from runtime.database import PostgresDatabase
-from tests.support.football import MadeTournament, make_members, make_tournament, pass_lock, put_guess, set_match
+from tests.support.football import (
+    MadeTournament,
+    make_members,
+    make_tournament,
+    pass_lock,
+    put_guess,
+    put_guesses,
+    set_match,
+)
 from tests.support.settlement import (
     accept,
     assert_balanced,
@@ -45,8 +53,8 @@ async def tournament(database: PostgresDatabase) -> MadeTournament:
 async def members(database: PostgresDatabase, tournament: MadeTournament) -> list[MemberId]:
     """Ten members; eight of them guess the first match, each another score."""
     found = await make_members(database, 10, joins=[tournament])
-    for member_id, (home, away) in zip(found, GUESSES, strict=False):
-        await put_guess(database, tournament, tournament.matches[0], member_id, home, away)
+    given = [(tournament.matches[0], member_id, *goals) for member_id, goals in zip(found, GUESSES, strict=False)]
+    await put_guesses(database, tournament, given)
     await pass_lock(database, *tournament.matches)
     return found
 
@@ -325,9 +333,8 @@ async def test_matches_of_one_tournament_settle_at_once_without_a_gap(
     database: PostgresDatabase, tournament: MadeTournament
 ) -> None:
     members = await make_members(database, 6, joins=[tournament])
-    for match_id in tournament.matches:
-        for n, member_id in enumerate(members):
-            await put_guess(database, tournament, match_id, member_id, n % 3, n % 2)
+    given = [(each, member, n % 3, n % 2) for each in tournament.matches for n, member in enumerate(members)]
+    await put_guesses(database, tournament, given)
     await pass_lock(database, *tournament.matches)
     for match_id in tournament.matches:
         await accept(database, match_id, 1, 1)
@@ -414,8 +421,8 @@ async def test_a_guesser_without_a_row_is_never_left_out_in_silence(
 async def knockout(database: PostgresDatabase) -> tuple[MadeTournament, list[MemberId]]:
     made = await make_tournament(database, matches=2, mode=TournamentMode.KNOCKOUT)
     found = await make_members(database, len(GUESSES), joins=[made])
-    for member_id, (home, away) in zip(found, GUESSES, strict=True):
-        await put_guess(database, made, made.matches[0], member_id, home, away)
+    given = [(made.matches[0], member_id, *goals) for member_id, goals in zip(found, GUESSES, strict=True)]
+    await put_guesses(database, made, given)
     await pass_lock(database, *made.matches)
     return made, found
 
@@ -587,10 +594,13 @@ async def test_random_histories_end_in_the_latest_results(database: PostgresData
     made = await make_tournament(database, matches=6, mode=TournamentMode.REGULAR_SEASON_AND_KNOCKOUT)
     found = await make_members(database, 12, joins=[made])
     chance = random.Random(7)
-    for match_id in made.matches:
-        for member_id in found:
-            if chance.random() < 0.8:
-                await put_guess(database, made, match_id, member_id, chance.randrange(4), chance.randrange(4))
+    given = [
+        (match_id, member_id, chance.randrange(4), chance.randrange(4))
+        for match_id in made.matches
+        for member_id in found
+        if chance.random() < 0.8
+    ]
+    await put_guesses(database, made, given)
     await pass_lock(database, *made.matches)
 
     last: dict[MatchId, Goals] = {}
@@ -619,8 +629,8 @@ async def test_settling_a_match_takes_as_many_statements_whatever_the_number_of_
     counts = []
     for number in (3, 60):
         made = await make_tournament(database, matches=1)
-        for n, member_id in enumerate(await make_members(database, number, joins=[made])):
-            await put_guess(database, made, made.matches[0], member_id, n % 5, n % 4)
+        members = await make_members(database, number, joins=[made])
+        await put_guesses(database, made, [(made.matches[0], each, n % 5, n % 4) for n, each in enumerate(members)])
         await pass_lock(database, *made.matches)
         await accept(database, made.matches[0], 1, 1)
         counts.append(await _statements(database, made.matches[0]))

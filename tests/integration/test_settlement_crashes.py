@@ -30,7 +30,14 @@ from runtime.database import PostgresDatabase
 from tests.support.boards import places, projected, ranked_by_sql
 from tests.support.corrections import assert_proven, make_admin, order, result, try_out
 from tests.support.crashes import CRASHES, Crash, crash_at
-from tests.support.football import MadeTournament, join, make_members, make_tournament, pass_lock, put_guess
+from tests.support.football import (
+    MadeTournament,
+    join,
+    make_members,
+    make_tournament,
+    pass_lock,
+    put_guesses,
+)
 from tests.support.ingester import OPEN, Ingester, match_of
 from tests.support.openfootball import a_match, map_matches
 from tests.support.oracles import game_rows
@@ -79,9 +86,10 @@ async def made(database: PostgresDatabase) -> MadeTournament:
 async def members(database: PostgresDatabase, made: MadeTournament) -> list[MemberId]:
     """Five members; four of them have guessed both matches, which have begun."""
     found = await make_members(database, 5, joins=[made])
-    for match_id in made.matches:
-        for member_id, goals in zip(found, SCORES, strict=False):
-            await put_guess(database, made, match_id, member_id, *goals)
+    guessed = list(zip(found, SCORES, strict=False))
+    await put_guesses(
+        database, made, [(each, member_id, *goals) for each in made.matches for member_id, goals in guessed]
+    )
     await pass_lock(database, *made.matches)
     return found
 

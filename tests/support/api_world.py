@@ -22,7 +22,7 @@ from tests.support.football import (
     make_members,
     make_tournament,
     pass_lock,
-    put_guess,
+    put_guesses,
     set_match,
 )
 from tests.support.graphql_client import GraphQLClient, id_of
@@ -104,15 +104,15 @@ async def _invite(database: Database, league: LeagueId, founder: MemberId) -> No
 
 
 async def _guess(database: Database, world: World, others: list[MemberId]) -> None:
-    tournament = world.tournament
-    await put_guess(database, tournament, world.settled, world.ana, 2, 1)
-    await put_guess(database, tournament, world.settled, world.bob, 1, 0)
-    await put_guess(database, tournament, world.locked, world.ana, 0, 0)
-    await put_guess(database, tournament, world.locked, world.bob, 3, 2)
-    await put_guess(database, tournament, world.open, world.bob, 5, 5)
-    for member_id in others:
-        await put_guess(database, tournament, world.settled, member_id, 0, 1)
-        await put_guess(database, tournament, world.locked, member_id, 0, 1)
+    given = [
+        (world.settled, world.ana, 2, 1),
+        (world.settled, world.bob, 1, 0),
+        (world.locked, world.ana, 0, 0),
+        (world.locked, world.bob, 3, 2),
+        (world.open, world.bob, 5, 5),
+        *((match_id, member_id, 0, 1) for member_id in others for match_id in (world.settled, world.locked)),
+    ]
+    await put_guesses(database, world.tournament, given)
 
 
 async def begin_session(api: Api, member_id: MemberId, *, days: float = 1) -> str:

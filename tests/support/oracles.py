@@ -76,12 +76,13 @@ GAME = (
     "audit_log",
     "outbox",
 )
+_ROWS = " UNION ALL ".join(f"SELECT '{name}', one::text FROM {name} AS one" for name in GAME)
 
 
 async def game_rows(database: "PostgresDatabase") -> dict[str, list[str]]:
     """Every row of the game, by table: what a crash may not have changed."""
+    found: dict[str, list[str]] = {name: [] for name in GAME}
     async with database.read() as connection:
-        return {
-            name: sorted((await connection.execute(text(f"SELECT one::text FROM {name} AS one"))).scalars())
-            for name in GAME
-        }
+        for name, row in await connection.execute(text(_ROWS)):
+            found[name].append(row)
+    return {name: sorted(rows) for name, rows in found.items()}
