@@ -97,43 +97,42 @@ async def test_a_field_error_is_200_with_data_for_everybody(client: GraphQLClien
     assert part.errors[0]["path"] == ["admin"]
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"",
-        b"{",
-        b'"text"',
-        b"17",
-        b"null",
-        b"true",
-        b"[]",
-        b'[{"query":"{ __typename }"}]',
-        b"{}",
-        b'{"query":null}',
-        b'{"query":""}',
-        b'{"query":17}',
-        b'{"query":"{ __typename }","variables":[]}',
-        b'{"query":"{ __typename }","variables":"x"}',
-        b'{"query":"{ __typename }","operationName":17}',
-        b'{"query":"{ __typename }","extensions":[]}',
-        b'{"query":"\xff"}',
-        b'{"query":"\\ud800"}',
-        b'{"query":"{ __typename }","variables":{"a":NaN}}',
-        b'{"query":"{ __typename }","variables":{"a":Infinity}}',
-        b'{"query":"{ __typename }","variables":{"a":' + b"1" * 5_000 + b"}}",
-        b'{"query":"{ __typename }","variables":{"a":"\\u0000"}}',
-        b'{"query":"{ __typename }","variables":{"\\u0000":1}}',
-        b'{"query":"{ __typename }","variables":{"a":' + b"[" * 100 + b"]" * 100 + b"}}",
-        b"[" * 60_000,
-        b"\x1f\x8b\x08\x00",
-    ],
-    ids=range(26),
-)
-async def test_what_is_no_request_is_refused_with_400(body: bytes, client: GraphQLClient) -> None:
-    answer = await client.post(body)
+NO_REQUESTS = [
+    b"",
+    b"{",
+    b'"text"',
+    b"17",
+    b"null",
+    b"true",
+    b"[]",
+    b'[{"query":"{ __typename }"}]',
+    b"{}",
+    b'{"query":null}',
+    b'{"query":""}',
+    b'{"query":17}',
+    b'{"query":"{ __typename }","variables":[]}',
+    b'{"query":"{ __typename }","variables":"x"}',
+    b'{"query":"{ __typename }","operationName":17}',
+    b'{"query":"{ __typename }","extensions":[]}',
+    b'{"query":"\xff"}',
+    b'{"query":"\\ud800"}',
+    b'{"query":"{ __typename }","variables":{"a":NaN}}',
+    b'{"query":"{ __typename }","variables":{"a":Infinity}}',
+    b'{"query":"{ __typename }","variables":{"a":' + b"1" * 5_000 + b"}}",
+    b'{"query":"{ __typename }","variables":{"a":"\\u0000"}}',
+    b'{"query":"{ __typename }","variables":{"\\u0000":1}}',
+    b'{"query":"{ __typename }","variables":{"a":' + b"[" * 100 + b"]" * 100 + b"}}",
+    b"[" * 60_000,
+    b"\x1f\x8b\x08\x00",
+]
 
-    assert (answer.status, answer.codes) == (400, ["INVALID_INPUT"])
-    assert "data" not in answer.body
+
+async def test_what_is_no_request_is_refused_with_400(client: GraphQLClient) -> None:
+    for body in NO_REQUESTS:
+        answer = await client.post(body)
+
+        assert (answer.status, answer.codes) == (400, ["INVALID_INPUT"]), body[:80]
+        assert "data" not in answer.body
 
 
 async def test_nul_in_a_document_is_refused(client: GraphQLClient) -> None:

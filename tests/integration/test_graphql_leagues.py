@@ -161,29 +161,23 @@ async def test_invites_are_listed_for_whom_may_invite(world: World) -> None:
         assert (await ana.operation("leagueInvites", **values)).codes == ["INVALID_INPUT"]
 
 
-@pytest.mark.parametrize(
-    ("name", "values", "field"),
-    [
+async def test_an_id_of_something_else_is_not_found(world: World) -> None:
+    ana, league, nowhere = await world.client(world.ana), world.league_id, id_of("Tournament", NOWHERE)
+    for name, values, field in (
         ("updateLeague", {"leagueId": "nonsense"}, "leagueId"),
-        ("deleteLeague", {"leagueId": id_of("Tournament", NOWHERE)}, "leagueId"),
+        ("deleteLeague", {"leagueId": nowhere}, "leagueId"),
         ("leaveLeague", {"leagueId": id_of("League")}, "leagueId"),
-        ("transferLeague", {"leagueId": "LEAGUE", "memberId": id_of("League", NOWHERE)}, "memberId"),
-        ("transferLeague", {"leagueId": "LEAGUE", "memberId": id_of("Member", NOWHERE)}, "memberId"),
+        ("transferLeague", {"leagueId": league, "memberId": id_of("League", NOWHERE)}, "memberId"),
+        ("transferLeague", {"leagueId": league, "memberId": id_of("Member", NOWHERE)}, "memberId"),
         ("removeLeagueMember", {"membershipId": id_of("LeagueMembership", NOWHERE)}, "membershipId"),
         ("changeLeagueRole", {"membershipId": "nonsense", "role": "ADMIN"}, "membershipId"),
         ("revokeLeagueInvite", {"inviteId": "nonsense"}, "inviteId"),
-        ("addLeagueTournament", {"leagueId": "LEAGUE", "tournamentId": "nonsense"}, "tournamentId"),
-        ("addLeagueTournament", {"leagueId": "LEAGUE", "tournamentId": id_of("Tournament", NOWHERE)}, "tournamentId"),
-        ("addLeagueTournament", {"leagueId": "LEAGUE", "tournamentId": "OTHER", "rulesetId": "x"}, "rulesetId"),
+        ("addLeagueTournament", {"leagueId": league, "tournamentId": "nonsense"}, "tournamentId"),
+        ("addLeagueTournament", {"leagueId": league, "tournamentId": nowhere}, "tournamentId"),
+        ("addLeagueTournament", {"leagueId": league, "tournamentId": nowhere, "rulesetId": "x"}, "rulesetId"),
         ("removeLeagueTournament", {"leagueTournamentId": "nonsense"}, "leagueTournamentId"),
-    ],
-)
-async def test_an_id_of_something_else_is_not_found(
-    world: World, name: str, values: dict[str, str], field: str
-) -> None:
-    ids = {"LEAGUE": world.league_id, "OTHER": id_of("Tournament", NOWHERE)}
-    payload = await run(await world.client(world.ana), name, **{key: ids.get(v, v) for key, v in values.items()})
-    assert errors(payload) == [("NOT_FOUND", [field])]
+    ):
+        assert errors(await run(ana, name, **values)) == [("NOT_FOUND", [field])], (name, values)
 
 
 # ---------------------------------------------------------------- statements

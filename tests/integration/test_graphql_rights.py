@@ -325,9 +325,10 @@ def _payload_outcome(payload: dict[str, Any]) -> str:
     return str(payload["errors"][0]["code"]) if payload["errors"] else OK
 
 
-async def _rows(api: Api) -> list[int]:
+async def _rows(api: Api) -> tuple[int, ...]:
+    counts = (select(func.count()).select_from(table).scalar_subquery() for table in COUNTED)
     async with api.database.read() as connection:
-        return [(await connection.execute(select(func.count()).select_from(table))).scalar_one() for table in COUNTED]
+        return tuple((await connection.execute(select(*counts))).one())
 
 
 def _filled(document: str, ids: dict[str, str]) -> str:

@@ -275,44 +275,39 @@ async def test_each_season_with_open_matches_is_read_once_and_updated(database: 
     assert await rows_as_written(database) == before
 
 
-@pytest.mark.parametrize(
-    ("state", "is_open"),
-    [
-        ({"status": "NOT_STARTED", "hours": -1}, True),
-        ({"status": "NOT_STARTED", "hours": 1}, False),
-        ({"status": "NOT_STARTED", "hours": -49}, False),
-        ({"status": "NOT_STARTED", "hours": -1, "kick_off_precision": "UNKNOWN"}, False),
-        ({"status": "IN_PLAY", "hours": -3}, True),
-        ({"status": "ENDED", "hours": -3, "result_state": "FINAL"}, True),
-        ({"status": "ENDED", "hours": -5, "result_state": "FINAL"}, False),
-        ({"status": "ENDED", "hours": -5, "result_state": "AWAITING_CONFIRMATION"}, True),
-        ({"status": "POSTPONED", "hours": -1}, False),
-        ({"status": "CANCELLED", "hours": -1}, False),
-    ],
-)
-async def test_which_matches_are_open(database: PostgresDatabase, state: dict[str, Any], is_open: bool) -> None:
+OPEN_OR_NOT = [
+    ({"status": "NOT_STARTED", "hours": -1}, True),
+    ({"status": "NOT_STARTED", "hours": 1}, False),
+    ({"status": "NOT_STARTED", "hours": -49}, False),
+    ({"status": "NOT_STARTED", "hours": -1, "kick_off_precision": "UNKNOWN"}, False),
+    ({"status": "IN_PLAY", "hours": -3}, True),
+    ({"status": "ENDED", "hours": -3, "result_state": "FINAL"}, True),
+    ({"status": "ENDED", "hours": -5, "result_state": "FINAL"}, False),
+    ({"status": "ENDED", "hours": -5, "result_state": "AWAITING_CONFIRMATION"}, True),
+    ({"status": "POSTPONED", "hours": -1}, False),
+    ({"status": "CANCELLED", "hours": -1}, False),
+]
+
+
+async def test_which_matches_are_open(database: PostgresDatabase) -> None:
     ingester = Ingester(database)
     await ingester.whole(two_rounds())
-    hours = state["hours"]
-    values = {name: value for name, value in state.items() if name != "hours"}
     async with database.begin() as connection:
         await connection.execute(text("ALTER TABLE matches DISABLE TRIGGER keep_passed_lock"))
         await connection.execute(update(tournaments).values(status="ACTIVE"))
         await connection.execute(update(matches).values(kick_off=None, kick_off_precision="UNKNOWN"))
-        await connection.execute(
-            update(matches)
-            .where(matches.c.home_label == "Chelsea FC")
-            .values(
-                **{
-                    "kick_off": func.clock_timestamp() + timedelta(hours=hours),
-                    "kick_off_precision": "EXACT",
-                    **values,
-                }
-            )
-        )
-    ingester.provider.asked.clear()
-    await ingester.poll()
-    assert len(ingester.provider.asked) == is_open
+        as_read = (await connection.execute(select(matches).where(matches.c.home_label == "Chelsea FC"))).one()
+    for state, is_open in OPEN_OR_NOT:
+        kick_off = func.clock_timestamp() + timedelta(hours=state["hours"])
+        values = {"kick_off_precision": "EXACT", **state, "kick_off": kick_off}
+        del values["hours"]
+        async with database.begin() as connection:
+            one = update(matches).where(matches.c.id == as_read.id)
+            await connection.execute(one.values(**as_read._asdict()))
+            await connection.execute(one.values(**values))
+        ingester.provider.asked.clear()
+        await ingester.poll()
+        assert len(ingester.provider.asked) == is_open, state
 
 
 async def test_a_poll_takes_what_is_stored_and_tells_what_it_cannot_take(database: PostgresDatabase) -> None:

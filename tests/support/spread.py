@@ -13,6 +13,7 @@ WHOLE = (
     "tests/e2e/pages/",
     "tests/e2e/running/",
     "tests/e2e/test_image.py",
+    "tests/contract/test_object_store.py",
     "tests/integration/test_cluster.py",
 )
 """Files and folders whose tests share an installation."""
