@@ -25,7 +25,7 @@ from tasks.loops import end
 from tests.support.api import running_api
 from tests.support.boards import places, ranked_by_sql, walk
 from tests.support.executions import until
-from tests.support.football import join, make_league, make_members, make_tournament, pass_lock, put_guess
+from tests.support.football import join, make_league, make_members, make_tournament, pass_lock, put_guesses
 from tests.support.settlement import in_play, play
 
 if TYPE_CHECKING:
@@ -64,8 +64,8 @@ async def client(cluster_url: str) -> "AsyncIterator[Redis]":
 async def played(database: "PostgresDatabase", members: "list[MemberId]", number: int) -> "MadeTournament":
     made = await make_tournament(database, matches=2, label=f"Cup {number}")
     await join(database, made.id, members)
-    for n, member_id in enumerate(members):
-        await put_guess(database, made, made.matches[0], member_id, (n + number) % 3, n % 2)
+    given = [(made.matches[0], member_id, (n + number) % 3, n % 2) for n, member_id in enumerate(members)]
+    await put_guesses(database, made, given)
     await pass_lock(database, *made.matches)
     await play(database, made.matches[0], 2, 1)
     return made

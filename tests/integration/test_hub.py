@@ -33,7 +33,7 @@ from tests.support.football import (
     make_league,
     make_members,
     make_tournament,
-    put_guess,
+    put_guesses,
     set_match,
 )
 from tests.support.live import TICKS_ONLY, anyone, api_process, finish, follow, relay, until
@@ -64,9 +64,12 @@ async def cup(database: PostgresDatabase) -> MadeTournament:
 async def guessers(database: PostgresDatabase, cup: MadeTournament) -> list[MemberId]:
     """Three members: the first guesses every match 1-0 (4 points if so), the second 2-0 (then 2), the third 0-1."""
     ids = await make_members(database, 3, joins=[cup])
-    for match_id in cup.matches:
-        for member_id, (home, away) in zip(ids, [(1, 0), (2, 0), (0, 1)], strict=True):
-            await put_guess(database, cup, match_id, member_id, home, away)
+    given = [
+        (match_id, member_id, home, away)
+        for match_id in cup.matches
+        for member_id, (home, away) in zip(ids, [(1, 0), (2, 0), (0, 1)], strict=True)
+    ]
+    await put_guesses(database, cup, given)
     return ids
 
 

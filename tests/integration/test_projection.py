@@ -38,7 +38,14 @@ from integrations.valkey.layout import key
 from integrations.valkey.projection import ValkeyProjection
 from integrations.valkey.ticks import BOARDS, TICKS, ProjectorTicks
 from tasks.loops import end
-from tests.support.football import MadeTournament, join, make_members, make_tournament, pass_lock, put_guess
+from tests.support.football import (
+    MadeTournament,
+    join,
+    make_members,
+    make_tournament,
+    pass_lock,
+    put_guesses,
+)
 from tests.support.settlement import play
 
 if TYPE_CHECKING:
@@ -553,8 +560,9 @@ async def version_of(database: "PostgresDatabase", tournament: MadeTournament) -
 
 async def settled_tournament(database: "PostgresDatabase", mode: TournamentMode) -> MadeTournament:
     tournament = await make_tournament(database, matches=2, mode=mode)
-    for n, member_id in enumerate(await make_members(database, 12, joins=[tournament])):
-        await put_guess(database, tournament, tournament.matches[0], member_id, n % 3, n % 2)
+    members = await make_members(database, 12, joins=[tournament])
+    given = [(tournament.matches[0], member_id, n % 3, n % 2) for n, member_id in enumerate(members)]
+    await put_guesses(database, tournament, given)
     await pass_lock(database, *tournament.matches)
     await play(database, tournament.matches[0], 2, 1)
     return tournament
