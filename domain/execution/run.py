@@ -97,12 +97,14 @@ class Run:
     @asynccontextmanager
     async def step(self, name: str, total: int | None = None) -> AsyncIterator[Step]:
         """Begin a stage; `total` is how many items are expected. A requested cancel ends the run before it."""
-        if self._cancel_requested:
-            raise CancelRequested
+        self.obey()
         step = Step(len(self._steps) + 1, name, total, self._clock())
         self._steps.append(step)
         try:
             yield step
+        except CancelRequested:
+            self._close(step, ExecutionState.CANCELLED)
+            raise
         except Exception:
             self._close(step, ExecutionState.FAILED)
             raise
@@ -113,8 +115,13 @@ class Run:
         if not await lease.write_effect(connection, self.claim, effect):
             raise LeaseLost
 
+    def obey(self) -> None:
+        """Go on, unless the run is to be cancelled: then raises CancelRequested. For what may stop within a step."""
+        if self._cancel_requested:
+            raise CancelRequested
+
     def notice(self, execution: Execution) -> None:
-        """Obey what the database says by now: a run that is to be cancelled ends before its next step."""
+        """Know what the database says by now: a run that is to be cancelled ends before its next step."""
         self._cancel_requested |= execution.cancel_requested_at is not None
 
     @property

@@ -16,10 +16,11 @@ from sqlalchemy import func, select, update
 from domain.audit import service as audit
 from domain.audit.model import Act
 from domain.clock import utc_now
+from domain.execution import commands
 from domain.execution.exports import file_key
 from domain.execution.model import ExecutionState, Operation
 from domain.execution.retention import service as retention
-from domain.execution.run import Run
+from domain.execution.run import CancelRequested, Run
 from domain.execution.tables import executions
 from domain.ids import ExecutionId, MemberId
 from domain.leaderboard.board import OpenBoard
@@ -40,7 +41,7 @@ from tests.support.executions import ended, running
 from tests.support.football import make_members, make_tournament
 from tests.support.graphql_client import Answer, GraphQLClient, id_of
 from tests.support.runs import run_now
-from tests.support.settlement import in_play, play, work
+from tests.support.settlement import claim, in_play, play, work
 
 pytestmark = pytest.mark.timeout(240)
 FETCH = "query ($id: ID!) { node(id: $id) { id ... on Export { state requestedAt url expiresAt } } }"
@@ -317,6 +318,32 @@ async def test_who_has_left_the_league_meanwhile_gets_no_file(world: World) -> N
     with pytest.raises(BoardGone, match="no longer in the league"):
         await work(world.api.database, lambda run: export_leaderboard(run, boards, files), export_id)
     assert await files_of(world).get(file_key(export_id, 1, "csv")) is None
+
+
+class CancelledBoards(Boards):
+    """An admin has asked an export to stop, and its worker hears of it, when a board is opened."""
+
+    run: Run
+
+    async def open(self, *args: Any, **named: Any) -> OpenBoard | None:
+        export_id = self.run.execution.id
+        self.run.notice(
+            await commands.cancel(self._database, export_id, actor_id=None, reason="Too long.", request_id="test")
+        )
+        return await super().open(*args, **named)
+
+
+async def test_a_cancelled_export_stops_where_it_is(world: World) -> None:
+    export_id = await asked(await world.client(world.bob), {"tournamentId": world.tournament_id})
+    boards, files = CancelledBoards(world.api.database, None, utc_now), files_of(world)
+    boards.run = await claim(world.api.database, export_id)
+
+    with pytest.raises(CancelRequested):
+        await export_leaderboard(boards.run, boards, files)
+
+    (step,) = boards.run.progress().steps
+    assert (step.name, step.state, step.counts.created) == ("Write rows", ExecutionState.CANCELLED, 0)
+    assert await files.get(file_key(export_id, 1, "csv")) is None
 
 
 async def test_a_board_that_is_gone_meanwhile_is_no_file(world: World) -> None:

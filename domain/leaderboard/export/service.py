@@ -53,7 +53,7 @@ async def export_leaderboard(run: Run, boards: Boards, files: ObjectStore) -> No
         board = await boards.open(wanted.key, as_of=wanted.as_of, settled_only=wanted.settled_only)
         if board is None:
             raise BoardGone("The board does not exist any more.")
-        content = await _written(run.database, board, wanted, step)
+        content = await _written(run, board, wanted, step)
         await _require_right(run.database, wanted)
     async with run.step("Keep the file"):
         key = file_key(run.execution.id, run.execution.fence, wanted.format.lower())
@@ -67,13 +67,14 @@ async def _require_right(database: Database, wanted: Wanted) -> None:
         raise BoardGone("The member is no longer in the league.")
 
 
-async def _written(database: Database, board: OpenBoard, wanted: Wanted, step: Step) -> bytes:
+async def _written(run: Run, board: OpenBoard, wanted: Wanted, step: Step) -> bytes:
     ranking = await board.ranking()
     step.total = len(ranking)
     writer, content = writer_of(wanted.format), io.BytesIO()
     content.write(writer.begin().encode())
     for start in range(0, len(ranking), PAGE):
-        rows = await _shown(database, board, ranking, start)
+        run.obey()
+        rows = await _shown(run.database, board, ranking, start)
         content.write(writer.rows(rows).encode())
         step.created += len(rows)
     content.write(writer.end().encode())
