@@ -138,6 +138,7 @@ async def test_f1_a_stopped_worker_that_goes_on_settles_nothing_more(
             async with background(crew.keep(REAL)):
                 await until(partial(_are_settled, database, turn + 1), within=60)
                 await all_over(database)
+            await until(partial(_all_is_told, database), within=60)
             before = await game_rows(database)
             await open_gate(database)
             sleeper.send(signal.SIGCONT)
@@ -235,6 +236,12 @@ async def _said(crew: Workers, event: str, count: int) -> bool:
 
 async def _has_skipped(crew: Workers, count: int) -> bool:
     return crew.log.read_text().count('"job_skipped"') >= count
+
+
+async def _all_is_told(database: "PostgresDatabase") -> bool:
+    """Whether ticks have left the outbox too."""
+    async with database.read() as connection:
+        return bool((await connection.execute(text("SELECT count(*) FROM outbox"))).scalar_one() == 0)
 
 
 async def _clear(database: "PostgresDatabase", crew: Workers) -> None:

@@ -45,6 +45,7 @@ from tests.support.football import (
     make_tournament,
     pass_lock,
     put_guess,
+    put_guesses,
     set_match,
 )
 from tests.support.settlement import accept, claim, expected_facts, finish, play, settle_queued, void
@@ -67,9 +68,12 @@ async def admin(database: PostgresDatabase) -> MemberId:
 async def members(database: PostgresDatabase, tournament: MadeTournament) -> list[MemberId]:
     """Ten members; eight of them guess the first two matches, each another score."""
     found = await make_members(database, 10, joins=[tournament])
-    for match_id in tournament.matches[:2]:
-        for member_id, (home, away) in zip(found, GUESSES, strict=False):
-            await put_guess(database, tournament, match_id, member_id, home, away)
+    given = [
+        (match_id, member_id, home, away)
+        for match_id in tournament.matches[:2]
+        for member_id, (home, away) in zip(found, GUESSES, strict=False)
+    ]
+    await put_guesses(database, tournament, given)
     await pass_lock(database, *tournament.matches[:2])
     return found
 
@@ -156,8 +160,7 @@ async def test_the_execution_keeps_the_largest_changes_and_the_report_all(
 ) -> None:
     made = await make_tournament(database, matches=1)
     crowd = await make_members(database, MOST_CHANGES + 5, joins=[made])
-    for member_id in crowd:
-        await put_guess(database, made, made.matches[0], member_id, 1, 0)
+    await put_guesses(database, made, [(made.matches[0], member_id, 1, 0) for member_id in crowd])
     await pass_lock(database, *made.matches)
     await play(database, made.matches[0], 2, 1)
 

@@ -26,6 +26,7 @@ from domain.settlement.tables import member_scores, score_versions, settlement_s
 from domain.tournament.model import TournamentMode
 from runtime.database import PostgresDatabase
 from tests.support.boards import ranked_by_sql
+from tests.support.campaign import times
 from tests.support.corrections import (
     assert_proven,
     carry_out,
@@ -339,7 +340,12 @@ _KINDS = ("accept", "twice", "void", "correct", "annul", "swap", "spoil", "crash
 _EVENT = st.tuples(st.sampled_from(_KINDS), st.integers(0, 2), _GOALS)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
+@settings(
+    max_examples=times(5, 12),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    derandomize=True,
+)
 @given(events=st.lists(_EVENT, min_size=4, max_size=12))
 def test_histories_end_with_equal_digests_and_the_facts_of_the_last_results(
     history: "History", events: list[tuple[str, int, tuple[int, int]]]

@@ -13,7 +13,7 @@ from domain.tournament.tables import tournaments
 from runtime.database import PostgresDatabase
 from tests.support.boards import places, projected, ranked_by_sql
 from tests.support.corrections import assert_proven
-from tests.support.football import make_members, make_tournament, pass_lock, put_guess
+from tests.support.football import make_members, make_tournament, pass_lock, put_guesses
 from tests.support.settlement import accept, expected_facts, play, settled_facts
 
 MOST_GOALS, MOST_POINTS = 99, 100
@@ -29,9 +29,12 @@ async def test_the_highest_scores_under_the_highest_weights(database: PostgresDa
         chosen = update(tournaments).where(tournaments.c.id == made.id).values(ruleset_id=ruleset.id)
         await connection.execute(chosen)
     members = await make_members(database, len(CORNERS), joins=[made])
-    for match_id in made.matches:
-        for member_id, goals in zip(members, CORNERS, strict=True):
-            await put_guess(database, made, match_id, member_id, *goals)
+    given = [
+        (match_id, member_id, *goals)
+        for match_id in made.matches
+        for member_id, goals in zip(members, CORNERS, strict=True)
+    ]
+    await put_guesses(database, made, given)
     await pass_lock(database, *made.matches)
 
     await play(database, made.matches[0], 99, 99)

@@ -15,7 +15,7 @@ from runtime.ports import free_port
 from tests.support.board_clients import BoardClient
 from tests.support.campaign import times
 from tests.support.executions import until
-from tests.support.football import MadeTournament, make_members, make_tournament, pass_lock, put_guess
+from tests.support.football import MadeTournament, make_members, make_tournament, pass_lock, put_guesses
 from tests.support.graphql_client import id_of
 from tests.support.settlement import in_play
 from tests.support.stage import HOST, Api, Start, forked
@@ -40,9 +40,9 @@ async def api_process(
 async def game(database: PostgresDatabase) -> MadeTournament:
     """Sixty members who have guessed two matches in play."""
     made = await make_tournament(database, matches=2)
-    for number, member_id in enumerate(await make_members(database, 60, joins=[made])):
-        for match_id in made.matches:
-            await put_guess(database, made, match_id, member_id, number % 4, number % 3)
+    members = await make_members(database, 60, joins=[made])
+    given = [(match_id, each, n % 4, n % 3) for n, each in enumerate(members) for match_id in made.matches]
+    await put_guesses(database, made, given)
     await pass_lock(database, *made.matches)
     return made
 

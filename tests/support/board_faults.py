@@ -22,7 +22,7 @@ from integrations.valkey.ticks import ProjectorTicks
 from runtime.embedded.valkey import EmbeddedValkey
 from tasks.loops import end
 from tests.support.boards import Places, places, ranked_by_sql, walk
-from tests.support.football import MadeTournament, make_members, make_tournament, put_guess
+from tests.support.football import MadeTournament, make_members, make_tournament, put_guesses
 from tests.support.live import finish
 from tests.support.servers import temporary_data
 
@@ -118,9 +118,12 @@ class Cup:
 
 async def make_cup(database: "PostgresDatabase", *, matches: int, members: int = 10) -> Cup:
     made = await make_tournament(database, matches=matches, ruleset="kicktipp")
-    for number, member_id in enumerate(await make_members(database, members, joins=[made])):
-        for match, match_id in enumerate(made.matches):
-            await put_guess(database, made, match_id, member_id, (number + match) % 4, number % 3)
+    given = [
+        (match_id, member_id, (number + match) % 4, number % 3)
+        for number, member_id in enumerate(await make_members(database, members, joins=[made]))
+        for match, match_id in enumerate(made.matches)
+    ]
+    await put_guesses(database, made, given)
     cup = Cup(database, made)
     await cup.note()
     return cup
