@@ -14,12 +14,13 @@ _BUSY = 0.001
 """Seconds of computing. A pass over what is new that takes longer has found much."""
 _NEW = 2_000
 """More objects than there were: the collector goes through what is new by itself, before the next look."""
-_EVERY = 15.0
-"""Seconds between two passes over all that is not left out; twenty sockets a second leave half a megabyte."""
-_MUCH = 0.02
+_EVERY = 7.5
+"""Seconds between two passes over all that is not left out; twenty sockets a second leave a quarter of a megabyte."""
+_MUCH = 0.01
 """Seconds of computing. When passes over what is new have taken so long, much may be left, and it is time too."""
-_LONG = 0.01
-"""Seconds of computing. What would take longer to go through is left out instead: boards that moved, sockets that came.
+_LONG = 0.005
+"""Seconds of computing, by what passes over all took; others pass while the event loop is cold, and take up to twice as
+long. What would take longer to go through is left out instead: boards that moved, sockets that came.
 Where clients come and go there is less at a time, and their garbage is found."""
 _SHARE = 1 / 5_000
 """Of the time, at most so much computing for passes over all, each of which holds the event loop: they are rare."""
