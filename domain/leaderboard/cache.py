@@ -34,7 +34,7 @@ class VersionCache(Generic[T]):
             if task is None or _is_old(task, version):
                 task = self._tasks[key] = asyncio.create_task(_run(load))
             # A waiter that is cancelled does not cancel the others' computation.
-            value = await asyncio.shield(task)
+            value = task.result() if task.done() else await asyncio.shield(task)
             self._keep(key, self._cost(value) + 1)
             if value.version >= version:
                 return value

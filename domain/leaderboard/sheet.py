@@ -5,6 +5,7 @@ A thousand boards that move at once have fifty thousand rows, of which hardly on
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
+from operator import eq
 from typing import TYPE_CHECKING, TypeAlias
 from uuid import UUID
 
@@ -134,7 +135,7 @@ class Sheet:
 
 
 def _equal(some: Sequence[str], others: Sequence[str]) -> "NDArray[np.bool_]":
-    return np.fromiter((one == other for one, other in zip(some, others, strict=True)), bool, len(some))
+    return np.fromiter(map(eq, some, others), bool, len(some))
 
 
 def numbers_of(ranking: Ranking, stop: int) -> Top:

@@ -85,6 +85,6 @@ def decode(value: bytes, members: int) -> Groups | None:
     if len(value) % SIZE:
         return None
     pairs = np.frombuffer(value, dtype=_NUMBER).reshape(-1, 2)
-    packed, starts = pairs[:, 0], np.append(pairs[:, 1], members)
-    is_whole = starts[0] == 0 and bool(np.all(np.diff(starts) > 0) and np.all(np.diff(packed) < 0))
+    packed, starts = pairs[:, 0], np.concatenate((pairs[:, 1], (members,)))
+    is_whole = starts[0] == 0 and bool((starts[1:] > starts[:-1]).all() and (packed[1:] < packed[:-1]).all())
     return Groups(packed, starts) if is_whole else None

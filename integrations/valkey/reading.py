@@ -2,9 +2,9 @@
 
 import asyncio
 from bisect import bisect_right
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -108,7 +108,6 @@ class BoardReader:
     def __init__(self, client: "Redis", patience: Patience) -> None:
         self._client = client
         self._patience = patience
-        self._tops = client.register_script(TOPS)
         self._groups: VersionCache[_Kept] = VersionCache(_KEPT_GROUPS, lambda kept: kept.cost)
 
     async def newest(self, tournament_id: TournamentId, epoch: str, version: int) -> Stamp | None:
@@ -227,8 +226,8 @@ class BoardReader:
         async with self._patience.exchange():
             names = ("stamp", "distinct", "order", "live_distinct", "live_order")
             last = (_TOP * ID_SIZE - 1, _TOP * LIVE_ENTRY.itemsize - 1)
-            answering = self._tops(keys=[key(tournament_id, name) for name in names], args=last)
-            answers: list[Any] = await cast("Awaitable[list[Any]]", answering)
+            given = (*(key(tournament_id, name) for name in names), *last)
+            answers: list[Any] = await self._client.execute_command("EVAL", TOPS, len(names), *given)  # type: ignore[no-untyped-call]
         return answers
 
     async def _keep(self, tournament_id: TournamentId, stamp: Stamp, answers: Sequence[Any]) -> _Kept:
