@@ -96,6 +96,19 @@ async def test_settings_reach_the_server(database_url: str) -> None:
     assert values == ["named", "UTC", "1500ms", "2s", "read committed"]
 
 
+async def test_types_are_looked_up_once_for_all_connections(database_url: str) -> None:
+    database = PostgresDatabase.create(database_url, pool_size=2)
+    array = select(bindparam("ids", [uuid4()], ARRAY(Uuid)))
+    look_ups = text("SELECT count(*) FROM pg_prepared_statements WHERE statement ~ '^\\s*WITH RECURSIVE typeinfo_tree'")
+    try:
+        async with database.read() as one, database.read() as other:
+            for connection, expected in ((one, 1), (other, 0)):
+                assert len((await connection.execute(array)).scalar_one()) == 1
+                assert (await connection.execute(look_ups)).scalar_one() == expected
+    finally:
+        await database.close()
+
+
 async def test_jsonb_keeps_its_text(database: PostgresDatabase) -> None:
     async with database.read() as connection:
         value = {"name": "São Paulo", "scores": [1, None]}
