@@ -16,6 +16,7 @@ from integrations.openfootball.mapping import Source, map_season
 from integrations.openfootball.parse import parse_file, parse_groups, parse_standings
 from integrations.openfootball.provider import OpenFootballProvider
 from integrations.openfootball.zones import zone_of
+from tests.support.campaign import times
 from tests.support.openfootball import (
     DATA,
     NOW,
@@ -336,7 +337,7 @@ def test_any_json_gives_a_snapshot_or_the_typed_error(content: Any) -> None:
             parse(json.dumps(content).encode(), "file.json")
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=200, deadline=None)
+@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=times(60, 200), deadline=None)
 @given(st.lists(MATCHES, max_size=6), st.booleans(), st.sampled_from(["en.1", "us.1", "worldcup"]))
 def test_any_matches_give_a_sound_snapshot_or_the_typed_error(matches: list[Any], is_nested: bool, code: str) -> None:
     content = {"rounds": [{"name": "Matchday 1", "matches": matches}]} if is_nested else {"matches": matches}
