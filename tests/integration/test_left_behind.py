@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from live.cohorts import Cohort
+from live.cohort import Cohort
 from live.seats import Seat
 from resolvers.loaders import Loaders
 from runtime.kept import KeptProtocol
