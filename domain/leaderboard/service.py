@@ -19,7 +19,7 @@ from domain.leaderboard.board import OPEN_ATTEMPTS, OpenBoard, Opened, head_of
 from domain.leaderboard.cache import VersionCache
 from domain.leaderboard.fold import store as fold
 from domain.leaderboard.leagues import LeagueBoards
-from domain.leaderboard.many.held import is_current
+from domain.leaderboard.many.held import Held, is_current
 from domain.leaderboard.many.service import ManyGuessed, ManyLeagues, Unprojected
 from domain.leaderboard.model import (
     BoardKey,
@@ -90,7 +90,7 @@ class Boards:
             clock: tells how long ago a rebuild was asked for.
             kept_members: how many members, over all boards, each cache may hold (about 50 bytes each).
             rebuild_pause: least time between two requests of this process to rebuild one tournament.
-            patience: how long who follows a league's board waits for a projection that is behind.
+            patience: how long who follows a board waits for a projection that is behind and stands still.
         """
         self._database = database
         self._projection = projection
@@ -99,10 +99,11 @@ class Boards:
         self._ranked: VersionCache[_Ranked] = VersionCache(kept_members, lambda board: len(board.ranking))
         self._past = PastBoards(database, kept_members)
         self._guesses = LockedGuesses(database)
-        self._leagues = self._many = None
+        self._leagues = self._held = self._many = None
         if projection is not None:
             self._leagues = LeagueBoards(database, projection, kept_members)
-            self._many = ManyLeagues(database, projection, self._leagues, kept_members, patience.total_seconds())
+            self._held = Held(projection, self._leagues, patience.total_seconds())
+            self._many = ManyLeagues(database, self._held, kept_members)
         self._few = asyncio.Semaphore(_FEW)
         self._guessed = ManyGuessed(database)
         self._asked_at: dict[TournamentId, datetime] = {}
@@ -235,11 +236,16 @@ class Boards:
         return _opened(await self._from_database(state), state)
 
     async def _follow(self, key: BoardKey, shown: Sequence[bytes]) -> Opened | None:
-        """A tournament's board: names come with its state, and with its stamp the places that are read next."""
+        """A tournament's board: names come with its state, and with its stamp the places that are read next.
+
+        Whoever has seen a version before it is projected waits for that: each process would rank the whole board.
+        """
         state, names = await store.fetch_named_state(self._database, key, shown)
         if state is None:
             return None
         opened = await self._newest(state)
+        if opened is None and self._held is not None and await self._held.comes(state.epoch, state.parts[0]):
+            opened = await self._newest(state)
         if opened is None:
             opened = await self._open(key, state, from_database=False)
         return None if opened is None else replace(opened, names=names)

@@ -207,9 +207,27 @@ async def goal(played: Played, made: MadeTournament, number: int) -> tuple[Score
     return loaded[1:]
 
 
+async def test_a_tournaments_board_waits_too(played: Played) -> None:
+    boards, key = played.boards(patience=60), BoardKey(tournament_id=played.made[0].id)
+    await in_play(played.database, played.made[0].id, played.made[0].matches[1], 1, 1)
+    following = asyncio.ensure_future(boards.follow(key))
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(asyncio.shield(following), 0.3)
+    await played.project()
+    board = await asyncio.wait_for(following, 10)
+    assert board is not None
+    assert board.head.source is BoardSource.PROJECTION
+    expected = await played.boards().open(key)
+    assert expected is not None
+    assert board.head.version == expected.head.version
+    assert await board.window(50) == await expected.window(50)
+
+
+@pytest.mark.parametrize("of", ["a league", "a tournament"])
 @pytest.mark.parametrize("why", ["it stays behind", "it is gone"])
-async def test_otherwise_the_database_answers(played: Played, why: str) -> None:
-    boards, key = played.boards(patience=60 if why == "it is gone" else 0.2), played.keys()[0]
+async def test_otherwise_the_database_answers(played: Played, why: str, of: str) -> None:
+    boards = played.boards(patience=60 if why == "it is gone" else 0.2)
+    key = played.keys()[0] if of == "a league" else BoardKey(tournament_id=played.made[0].id)
     await in_play(played.database, played.made[0].id, played.made[0].matches[1], 1, 1)
     if why == "it is gone":
         await played.projection.forget(played.made[0].id)

@@ -65,6 +65,19 @@ class Held:
                 self._note(tournament_id, part.board_version, stamp)
         return found
 
+    async def comes(self, epoch: str, part: Part) -> bool:
+        """Wait while the projection is behind a part's state and worth waiting for; whether it holds that then."""
+        one = part.tournament_id
+        while (stamp := (await self._stamps([one])).get(one)) is not None and stamp.epoch == epoch:
+            if stamp.board_version >= part.board_version:
+                self._behind.pop(one, None)
+                return is_current(stamp, epoch, part)
+            self._note(one, part.board_version, stamp)
+            if not self.is_awaited(one):
+                return False
+            await self.changed([one])
+        return False
+
     def is_awaited(self, tournament_id: TournamentId) -> bool:
         """Whether what it lacks is worth waiting for."""
         behind, now = self._behind.get(tournament_id), monotonic()

@@ -13,13 +13,11 @@ from domain.gathered import Gathered
 from domain.ids import MemberId, TournamentId
 from domain.leaderboard.board import Opened, head_of
 from domain.leaderboard.fold import store as fold
-from domain.leaderboard.leagues import LeagueBoards
 from domain.leaderboard.many import store
 from domain.leaderboard.many.held import Held
 from domain.leaderboard.many.rosters import Roster, Rosters
 from domain.leaderboard.many.together import TopReader, read_together
 from domain.leaderboard.model import BoardKey, BoardSource, BoardState
-from domain.leaderboard.ports import Projection
 from domain.leaderboard.score_table import ScoreTable
 from domain.leaderboard.store import snapshot
 
@@ -63,21 +61,11 @@ def _missing(state: BoardState, tables: Mapping[TournamentId, ScoreTable]) -> li
 class ManyLeagues:
     """One a process."""
 
-    def __init__(
-        self, database: Database, projection: Projection, leagues: LeagueBoards, kept_members: int, patience: float
-    ) -> None:
-        """What boards are read from.
-
-        Args:
-            database: the truth.
-            projection: holds the facts of tournaments.
-            leagues: keeps these facts.
-            kept_members: how many members, over all leagues, are kept.
-            patience: how many seconds the projection may be behind and stand still before it is not waited for.
-        """
+    def __init__(self, database: Database, held: Held, kept_members: int) -> None:
+        """`held`: the facts of tournaments. `kept_members`: how many, over all leagues, are kept."""
         self._database = database
         self._rosters = Rosters(kept_members)
-        self._held = Held(projection, leagues, patience)
+        self._held = held
         self._boards: Gathered[BoardKey, _Read] = Gathered(self._read, most=_AT_ONCE)
 
     async def open(self, key: BoardKey) -> Opened | None:
