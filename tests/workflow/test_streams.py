@@ -27,6 +27,7 @@ from runtime.database import PostgresDatabase
 from runtime.embedded.postgres import EmbeddedPostgres
 from runtime.embedded.valkey import EmbeddedValkey
 from runtime.migrate import upgrade
+from tasks.loops import end
 from tasks.relay import relay_once
 from tests.support.football import MadeTournament, make_league, make_members, make_tournament, put_guess
 from tests.support.live import QUICK, TICKS_ONLY, Process, api_process, finish, until
@@ -101,9 +102,7 @@ async def world_on(
                     for mirror in world.mirrors:
                         await mirror.close()
         finally:
-            for task in worker:
-                task.cancel()
-            await asyncio.gather(*worker, return_exceptions=True)
+            await end(worker)
 
 
 async def test_a_settlement_reaches_every_client_from_the_projection(
