@@ -252,7 +252,7 @@ class Boards:
 
     async def _newest(self, state: BoardState) -> Opened | None:
         (part,) = state.parts
-        if self._projection is None:
+        if self._projection is None or self._held is None:
             return None
         try:
             stamp = await self._projection.newest(part.tournament_id, state.epoch, part.board_version)
@@ -260,6 +260,7 @@ class Boards:
             return None
         if stamp is None or not is_current(stamp, state.epoch, part):
             return None
+        self._held.has_come(part.tournament_id)
         return await self._from_projection(self._projection, state, {part.tournament_id: stamp})
 
     async def _state(self, key: BoardKey) -> BoardState | None:

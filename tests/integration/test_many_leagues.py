@@ -223,6 +223,32 @@ async def test_a_tournaments_board_waits_too(played: Played) -> None:
     assert await board.window(50) == await expected.window(50)
 
 
+async def test_who_gave_up_once_waits_again_when_it_is_behind_another_time(
+    played: Played, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, boards = played.made[0], played.boards(patience=1)
+    key = BoardKey(tournament_id=made.id)
+
+    async def source() -> BoardSource:
+        board = await asyncio.wait_for(boards.follow(key), 10)
+        assert board is not None
+        return board.head.source
+
+    await in_play(played.database, made.id, made.matches[1], 1, 1)
+    assert await source() is BoardSource.DATABASE
+    await played.project()
+    assert await source() is BoardSource.PROJECTION
+
+    now = held.monotonic
+    monkeypatch.setattr(held, "monotonic", lambda: now() + 60)
+    await in_play(played.database, made.id, made.matches[1], 2, 1)
+    following = asyncio.ensure_future(source())
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(asyncio.shield(following), 0.3)
+    await played.project()
+    assert await following is BoardSource.PROJECTION
+
+
 @pytest.mark.parametrize("of", ["a league", "a tournament"])
 @pytest.mark.parametrize("why", ["it stays behind", "it is gone"])
 async def test_otherwise_the_database_answers(played: Played, why: str, of: str) -> None:

@@ -58,7 +58,7 @@ class Held:
             table = None if stamp is None or not is_current(stamp, epoch, part) else await self._table(part, stamp)
             if table is not None:
                 found[tournament_id] = table
-                self._behind.pop(tournament_id, None)
+                self.has_come(tournament_id)
             elif stamp is None or stamp.epoch != epoch:
                 self._behind[tournament_id] = _Behind(0, 0, -inf, -inf)  # nothing to wait for: it may be long in coming
             else:
@@ -70,13 +70,17 @@ class Held:
         one = part.tournament_id
         while (stamp := (await self._stamps([one])).get(one)) is not None and stamp.epoch == epoch:
             if stamp.board_version >= part.board_version:
-                self._behind.pop(one, None)
+                self.has_come(one)
                 return is_current(stamp, epoch, part)
             self._note(one, part.board_version, stamp)
             if not self.is_awaited(one):
                 return False
             await self.changed([one])
         return False
+
+    def has_come(self, tournament_id: TournamentId) -> None:
+        """The projection was seen to hold the present state: when it is behind again, it is waited for anew."""
+        self._behind.pop(tournament_id, None)
 
     def is_awaited(self, tournament_id: TournamentId) -> bool:
         """Whether what it lacks is worth waiting for."""
