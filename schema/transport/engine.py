@@ -6,7 +6,7 @@ from collections.abc import AsyncIterable, Collection, Mapping
 from dataclasses import dataclass
 from inspect import isawaitable
 from typing import Any, cast
-from weakref import WeakSet
+from weakref import WeakValueDictionary
 
 import orjson
 from graphql import (
@@ -42,10 +42,11 @@ from schema.transport.selections import Selections
 from schema.transport.subscriptions import Begun, Sharing, sharing_of
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Prepared:
     """A valid document and the plans of its operations."""
 
+    text: str
     document: DocumentNode
     operations: Mapping[str | None, OperationDefinitionNode]
     plans: Mapping[str | None, Plan]
@@ -57,12 +58,11 @@ class Prepared:
 class Operation:
     """A request that may be executed."""
 
-    document: DocumentNode
+    prepared: Prepared
     name: str | None
     node: OperationDefinitionNode
     variables: Mapping[str, Any]
     cost: int
-    selections: Selections
     sharing: Sharing | None
     """How it is shared with equal ones, if it may be."""
     query: Query | None = None
@@ -81,8 +81,8 @@ class Engine:
         self.errors = ErrorWriter(is_outage, limits.errors)
         self._schema = schema
         self._known: OrderedDict[str, Prepared] = OrderedDict()
-        self._followed: WeakSet[Selections] = WeakSet()
-        """Those of the documents that streams hold on to."""
+        self._followed: WeakValueDictionary[str, Prepared] = WeakValueDictionary()
+        """Those that streams hold on to, and others that they did and are still known."""
 
     def prepare(self, request: GraphQLRequest, allowed: Collection[OperationType]) -> Operation:
         """Check a request against all limits and the schema.
@@ -109,9 +109,7 @@ class Engine:
             )
         sharing = prepared.sharing[node.name.value if node.name else None]
         query = _query(request.operation_name, inputs, node, sharing, cost) if sharing is not None else None
-        return Operation(
-            prepared.document, request.operation_name, node, inputs, cost, prepared.selections, sharing, query
-        )
+        return Operation(prepared, request.operation_name, node, inputs, cost, sharing, query)
 
     async def execute(self, operation: Operation, context: ApiContext) -> dict[str, Any]:
         """Run a query or mutation; the answer has `data`, and `errors` when there are any."""
@@ -132,7 +130,7 @@ class Engine:
         Raises:
             RequestRefused: it cannot begin.
         """
-        self._follow(operation.selections)
+        self._follow(operation.prepared)
         executor = self.executor(operation, context)
         source = create_source_event_stream(executor)
         if not isinstance(source, ExecutionResult | AsyncIterable):
@@ -141,18 +139,19 @@ class Engine:
             raise RequestRefused(Kind.DOCUMENT, source.errors or [])
         return Begun(self, operation, context, executor, source)
 
-    def _follow(self, document: Selections) -> None:
+    def _follow(self, prepared: Prepared) -> None:
         """A stream holds on to its document, 330 kB of the largest: strangers could have gigabytes of them held."""
-        if document not in self._followed and self._is_full():
+        if prepared.text not in self._followed and self._is_full():
             most = self.limits.documents_followed
             message = f"A server follows at most {most} different documents; try again later."
             raise refused(Kind.DOCUMENT, message, ErrorCode.LIMIT_REACHED)
-        self._followed.add(document)
+        self._followed[prepared.text] = prepared
 
     def _is_full(self) -> bool:
-        """Whether streams hold all that they may. Of what they let go, nothing is remembered then."""
+        """Whether streams hold all that they may. What they let go is forgotten first, and not what they hold."""
         if len(self._followed) >= self.limits.documents_followed:
-            self._known.clear()
+            for text in list(self._followed):
+                self._known.pop(text, None)
         return len(self._followed) >= self.limits.documents_followed
 
     def executor(self, operation: Operation, context: ApiContext) -> NativeExecutor:
@@ -163,12 +162,12 @@ class Engine:
         """
         executor = NativeExecutor.build(
             self._schema,
-            operation.document,
+            operation.prepared.document,
             context_value=context,
             raw_variable_values=dict(operation.variables),
             operation_name=operation.name,
             hide_suggestions=True,
-            selections=operation.selections,
+            selections=operation.prepared.selections,
             parts=_parts(operation, context),
         )
         if isinstance(executor, list):
@@ -187,8 +186,7 @@ class Engine:
         if text in self._known:
             self._known.move_to_end(text)
             return self._known[text]
-        prepared = self._prepare(text)
-        self._known[text] = prepared
+        prepared = self._known[text] = self._followed.get(text) or self._prepare(text)
         if len(self._known) > self.limits.documents_kept:
             self._known.popitem(last=False)
         return prepared
@@ -205,7 +203,7 @@ class Engine:
         operations = {node.name.value if node.name else None: node for node in found}
         plans = {name: plan_of(self._schema, document, node) for name, node in operations.items()}
         sharing = {name: sharing_of(self._schema, document, node) for name, node in operations.items()}
-        return Prepared(document, operations, plans, sharing, Selections(self._schema, document))
+        return Prepared(text, document, operations, plans, sharing, Selections(self._schema, document))
 
     def _parse(self, source: Source) -> DocumentNode:
         try:
@@ -241,7 +239,7 @@ def _query(
 def _parts(operation: Operation, context: ApiContext) -> Parts | None:
     if context.answers is None or operation.kind is not OperationType.QUERY:
         return None
-    return Parts(context.answers, operation.selections, operation.node, operation.variables)
+    return Parts(context.answers, operation.prepared.selections, operation.node, operation.variables)
 
 
 def _not_here(kind: OperationType) -> str:

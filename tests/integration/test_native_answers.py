@@ -118,7 +118,11 @@ class Place:
         natively = await WIDE.execute(operation, context)
         context.renew_loaders()
         result: Any = execute(
-            WIDE._schema, operation.document, context_value=context, variable_values=variables, hide_suggestions=True
+            WIDE._schema,
+            operation.prepared.document,
+            context_value=context,
+            variable_values=variables,
+            hide_suggestions=True,
         )
         return _written(natively), _written(WIDE.answer(await result, context))
 
@@ -172,7 +176,9 @@ async def test_an_event_is_answered_alike(kind: str, place: Place) -> None:
     )
     context = (await place.context()).for_all()
     variables = dict(operation.variables)
-    plain = Executor.build(WIDE._schema, operation.document, context_value=context, raw_variable_values=variables)
+    plain = Executor.build(
+        WIDE._schema, operation.prepared.document, context_value=context, raw_variable_values=variables
+    )
     assert isinstance(plain, Executor)
     found = []
     for executor in (WIDE.executor(operation, context), plain):
