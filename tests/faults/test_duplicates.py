@@ -36,10 +36,12 @@ async def test_f3_each_job_has_one_effect_however_often_it_comes(
     rng.shuffle(copies)
     broker = create_broker(valkey_url)
     await send(broker, copies)
-    await broker.shutdown()
     await until(lambda: _are_over(database), within=120)
+    again = await _jobs(database)  # told once more by workers that found no queue yet
+    await send(broker, again)
+    await broker.shutdown()
     await until(lambda: _is_empty(valkey), within=120)  # a job is acknowledged before it is done
-    await until(lambda: _has_skipped(crew, count * (COPIES - 1)), within=60)
+    await until(lambda: _has_skipped(crew, len(copies) + len(again) - count), within=60)
 
     await assert_none_lost(database, sent)
     await assert_effects_once(database, 3)
@@ -57,7 +59,6 @@ async def _jobs(database: "PostgresDatabase") -> list[dict[str, object]]:
 
 
 async def _are_over(database: "PostgresDatabase") -> bool:
-    """Workers that find no queue yet have its jobs put into the outbox once more, where they stay without a relay."""
     return not await live_executions(database, 1)
 
 
