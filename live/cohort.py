@@ -42,8 +42,8 @@ class Cohort(Generic[K, S, N, D]):
         """Stands where all clients in step stand, and hears of the topic for them."""
         self._woken: list[Seat[K, S, N, D]] = []
         self._wake = asyncio.Event()
-        self._due_at = inf
-        """When it is to be woken at the latest."""
+        self.due_at = inf
+        """When it is to be reminded at the latest."""
         self._is_private = False
         self._task: asyncio.Task[None] | None = None
 
@@ -101,7 +101,7 @@ class Cohort(Generic[K, S, N, D]):
     async def _work(self) -> None:
         beat_at, check_at = monotonic() + self._pace.heartbeat, monotonic() + self._pace.recheck
         while True:
-            self._due_at = min(beat_at, check_at) if self._is_private else beat_at
+            self.due_at = min(beat_at, check_at) if self._is_private else beat_at
             await self._wake.wait()
             self._wake.clear()
             woken, self._woken = self._woken, []
@@ -116,7 +116,7 @@ class Cohort(Generic[K, S, N, D]):
 
     def remind(self, now: float) -> bool:
         """Whether it is time for something; then it wakes."""
-        if now < self._due_at:
+        if now < self.due_at:
             return False
         self._wake.set()
         return True

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Hashable
+from math import inf
 from time import monotonic
 from typing import Any
 
@@ -49,14 +50,18 @@ class Cohorts:
 
     async def _remind(self) -> None:
         """One timer for all: of its own each cohort would need one for every event."""
+        longest = min(self._pace.heartbeat, self._pace.recheck)  # for whoever comes meanwhile
+        pause = longest
         while self._cohorts:
-            await asyncio.sleep(min(self._pace.heartbeat, self._pace.recheck) * _PRECISION)
-            now, woken = monotonic(), 0
+            await asyncio.sleep(pause)
+            now, due_at, woken = monotonic(), inf, 0
             for cohort in list(self._cohorts.values()):
+                due_at = min(due_at, cohort.due_at)
                 woken += cohort.remind(now)
                 if woken == _TURN:
                     woken = 0
                     await asyncio.sleep(0)
+            pause = min(max(due_at - monotonic(), longest * _PRECISION), longest)
         self._reminding = None
 
     async def stop(self) -> None:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import cast
 
 import uvicorn
@@ -250,6 +251,21 @@ def _times(settings: Settings) -> Times:
 
 class _Server(uvicorn.Server):
     """Its signals are handled by `serve`, so that what was opened is closed before the process ends."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._is_to_stop = asyncio.Event()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        self._is_to_stop.set()
+
+    async def main_loop(self) -> None:
+        """The date of answers is written anew once a second; the base class looks ten times whether it is to stop."""
+        while not await self.on_tick(0):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(1):
+                    await self._is_to_stop.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Clients are told to connect again elsewhere: event streams would hold the server up."""

@@ -8,7 +8,7 @@ from time import monotonic, thread_time
 
 from tasks.loops import background
 
-_LOOK, _PAUSE = 0.025, 0.2
+_LOOK, _PAUSE = 0.025, 1.0
 """Seconds between two looks while much comes and goes, and else: an idle process is woken seldom."""
 _BUSY = 0.001
 """Seconds of computing. A pass over what is new that takes longer has found much."""

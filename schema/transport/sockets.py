@@ -64,4 +64,4 @@ def wire_of(channel: Channel, texts: Texts) -> Wire:
     lent: Wire | None = channel.scope.get("extensions", {}).get(EXTENSION)
     if lent is not None:
         return lent
-    return AsgiWire(channel.send, texts.pack)
+    return AsgiWire(channel.send, texts.packs)

@@ -5,7 +5,6 @@ The server lends it under `EXTENSION` in the scope's extensions: an object that 
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from functools import partial
 from time import monotonic
 from typing import Any, Protocol
 
@@ -21,6 +20,8 @@ _SENT = object()
 
 Line = Callable[[bytes], None]
 """Sends a message that ends so."""
+Pack = Callable[[bytes], MutableMapping[str, Any]]
+"""Makes the ASGI event of a message that ends so."""
 
 
 class Gone(Exception):
@@ -61,58 +62,64 @@ class Wire(Protocol):
 class AsgiWire:
     """Sends by ASGI without a task for each message: `send` is run until it waits, which it seldom does."""
 
-    __slots__ = ("_pack", "_rest", "_send", "_task", "blocked_at", "is_open", "is_ready", "on_change")
+    __slots__ = ("_packs", "_rest", "_send", "_task", "blocked_at", "is_open", "is_ready", "on_change")
 
     def __init__(
         self,
         send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
-        pack: Callable[[bytes, bytes], MutableMapping[str, Any]],
+        packs: Callable[[bytes], Pack],
     ) -> None:
-        """`send` is the server's own: what stands between costs each message. `pack` makes a message's ASGI event."""
+        """`send` is the server's own: what stands between costs each message. `packs`: by how messages begin."""
         self.on_change: Callable[[], None] = nobody_waits
         self.blocked_at: float | None = None
         self.is_open = self.is_ready = True
         self._send = send
-        self._pack = pack
+        self._packs = packs
         self._task: asyncio.Task[None] | None = None
         self._rest: Sequence[Message] = ()
         """What is sent when the peer takes messages again."""
 
     def write(self, messages: Sequence[Message]) -> None:
-        for number, message in enumerate(messages, 1):
-            self.write_one(*message)
+        for number, (head, *shared) in enumerate(messages, 1):
+            self.line(head)(b"".join(shared))
             if not self.is_ready:
                 self._rest = messages[number:]
                 return
 
     def line(self, head: bytes) -> Line:
-        return partial(self.write_one, head)
+        send, pack = self._send, self._packs(head)
 
-    def write_one(self, head: bytes, shared: bytes = b"") -> None:
-        """One message."""
-        try:
-            sending = self._send(self._pack(head, shared)).__await__()
-            waits_for = next(sending, _SENT)
-        except Exception:  # noqa: BLE001 -- the peer is gone, which whoever receives will notice
-            self.is_open = self.is_ready = False
-            self.on_change()
-            return
-        if waits_for is not _SENT:  # nearly every message is
-            self.blocked_at, self.is_ready = monotonic(), False
-            self.on_change()
-            self._task = asyncio.create_task(self._finish(Begun(sending, waits_for)))
+        def send_one(shared: bytes) -> None:
+            try:
+                sending = send(pack(shared)).__await__()
+                waits_for = next(sending, _SENT)
+            except Exception:  # noqa: BLE001 -- the peer is gone, which whoever receives will notice
+                self._lose()
+            else:
+                if waits_for is not _SENT:  # nearly every message is
+                    self._wait(Begun(sending, waits_for))
+
+        return send_one
 
     def cut(self, code: int, reason: str) -> None:  # noqa: ARG002 -- nothing more can be said by ASGI
-        self.is_open = self.is_ready = False
-        self.on_change()
+        self._lose()
         if self._task is not None:
             self._task.cancel()
+
+    def _lose(self) -> None:
+        self.is_open = self.is_ready = False
+        self.on_change()
+
+    def _wait(self, sending: Begun[None]) -> None:
+        self.blocked_at, self.is_ready = monotonic(), False
+        self.on_change()
+        self._task = asyncio.create_task(self._finish(sending))
 
     async def _finish(self, sending: Begun[None]) -> None:
         try:
             await sending
             for head, *shared in self._rest:
-                await self._send(self._pack(head, *shared))
+                await self._send(self._packs(head)(b"".join(shared)))
         except Exception:  # noqa: BLE001 -- as above
             self.is_open = False
         finally:
@@ -127,11 +134,16 @@ class Texts:
     def __init__(self) -> None:
         self._shared, self._text = b"", ""
 
-    def pack(self, head: bytes, shared: bytes = b"") -> MutableMapping[str, Any]:
-        """The ASGI event of a message; its parts are whole characters."""
-        if shared is not self._shared:
-            self._shared, self._text = shared, shared.decode()
-        return {"type": "websocket.send", "text": head.decode() + self._text}
+    def packs(self, head: bytes) -> Pack:
+        """For messages that begin so; their parts are whole characters."""
+        begin = head.decode()
+
+        def pack(shared: bytes) -> MutableMapping[str, Any]:
+            if shared is not self._shared:
+                self._shared, self._text = shared, shared.decode()
+            return {"type": "websocket.send", "text": begin + self._text}
+
+        return pack
 
 
 def nobody_waits() -> None:

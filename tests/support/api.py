@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from signal import SIGTERM
 from typing import Any, ClassVar
 
 from starlette.applications import Starlette
@@ -99,7 +100,7 @@ async def served(api: Api, protocol: type[WebSocketProtocol] | str | None = None
         try:
             yield f"127.0.0.1:{listener.getsockname()[1]}"
         finally:
-            server.should_exit = True
+            server.handle_exit(SIGTERM, None)
             await task
 
 
