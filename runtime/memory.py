@@ -2,18 +2,21 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from time import monotonic, thread_time
 
 from tasks.loops import background
 
-_LOOK, _PAUSE = 0.025, 1.0
-"""Seconds between two looks while much comes and goes, and else: an idle process is woken seldom."""
-_BUSY = 0.001
-"""Seconds of computing. A pass over what is new that takes longer has found much."""
+_LOOK = 0.025
+"""Seconds between two moments at which it is asked whether much may be new."""
+_MUCH_DONE = 0.01
+"""Seconds of computing after which much may be new, and what is new is gone through."""
+_PAUSE = 1.0
+"""Seconds after which it is gone through however little there is: an idle process is left in peace."""
 _NEW = 2_000
-"""More objects than there were: the collector goes through what is new by itself, before the next look."""
+"""More objects than there were: the collector goes through what is new by itself, before the next look. Where as many
+are given up as come, it never does."""
 _EVERY = 7.5
 """Seconds between two passes over all that is not left out; twenty sockets a second leave a quarter of a megabyte."""
 _MUCH = 0.01
@@ -35,14 +38,22 @@ async def settled_memory() -> AsyncIterator[None]:
     """
     sweep = Sweep(monotonic())
     gc.set_threshold(_NEW, 1_000, 1_000)
-    async with background(_run(sweep)):
-        yield
+    gc.callbacks.append(sweep.note)
+    try:
+        async with background(_run(sweep)):
+            yield
+    finally:
+        gc.callbacks.remove(sweep.note)
 
 
 async def _run(sweep: "Sweep") -> None:
+    looked_at, computed = monotonic(), thread_time()
     while True:
-        await asyncio.sleep(_LOOK if sweep.is_busy else _PAUSE)
-        sweep.look(monotonic())
+        await asyncio.sleep(_LOOK)
+        now = monotonic()
+        if thread_time() - computed > _MUCH_DONE or now - looked_at > _PAUSE:
+            sweep.look(now)
+            looked_at, computed = now, thread_time()
 
 
 class Sweep:
@@ -54,21 +65,23 @@ class Sweep:
 
     def __init__(self, now: float) -> None:
         """`now`: seconds by the clock that `look` is told too."""
-        self.is_busy = False
-        """Whether much was new when it was looked last."""
-        self._passes = 0
         self._swept_at = self._whole_at = now
         self._whole = self._each = self._young = 0.0
         """What passes took: the last over all, each object's share of it, and those over what is new since a sweep."""
+        self._begun = 0.0
         self._has_grown = False
         self._pass_over_all(now)
 
+    def note(self, phase: str, info: Mapping[str, int]) -> None:
+        """From the collector: passes over what is new count, whoever asked for them."""
+        if phase == "start":
+            self._begun = thread_time()
+        elif info["generation"] == 0:
+            self._young += thread_time() - self._begun
+
     def look(self, now: float) -> None:
         """Go through what is new, and through more if it is time for that."""
-        has_passed = gc.get_stats()[0]["collections"] > self._passes
-        took = _pass(0)
-        self.is_busy, self._passes = has_passed or took > _BUSY, gc.get_stats()[0]["collections"]
-        self._young += took
+        gc.collect(0)
         if self._young < _MUCH and now - self._swept_at < _EVERY:
             return
         self._swept_at, self._young = now, 0.0
@@ -78,7 +91,7 @@ class Sweep:
             gc.freeze()
             self._has_grown = True
         else:
-            _pass()
+            gc.collect()
 
     def _is_time_for_all(self, now: float) -> bool:
         since = (now - self._whole_at) * _SHARE
@@ -86,14 +99,9 @@ class Sweep:
 
     def _pass_over_all(self, now: float) -> None:
         gc.unfreeze()
-        self._whole, self._whole_at = _pass(), now
+        begun = thread_time()
+        gc.collect()
+        self._whole, self._whole_at = thread_time() - begun, now
         gc.freeze()
         self._each = self._whole / gc.get_freeze_count()
         self._has_grown = False
-
-
-def _pass(generation: int = 2) -> float:
-    """Seconds of computing."""
-    begun = thread_time()
-    gc.collect(generation)
-    return thread_time() - begun

@@ -1,12 +1,13 @@
 """The collector finds what is garbage, and does not go through all that lives each time."""
 
+import asyncio
 import gc
 import weakref
 from collections.abc import Iterator
 
 import pytest
 
-from runtime.memory import Sweep
+from runtime.memory import Sweep, settled_memory
 
 
 class Ring:
@@ -14,6 +15,13 @@ class Ring:
 
     def __init__(self) -> None:
         self.mine = self
+
+
+def sweeping() -> Sweep:
+    """One that hears of the collector's passes."""
+    sweep = Sweep(0.0)
+    gc.callbacks.append(sweep.note)
+    return sweep
 
 
 def boards(count: int) -> list[list[list[int]]]:
@@ -24,9 +32,10 @@ def boards(count: int) -> list[list[list[int]]]:
 @pytest.fixture(autouse=True)
 def alone() -> Iterator[None]:
     """No pass but those of the test; what it left out is gone through again afterwards."""
-    threshold = gc.get_threshold()
+    threshold, callbacks = gc.get_threshold(), list(gc.callbacks)
     gc.disable()
     yield
+    gc.callbacks[:] = callbacks
     gc.unfreeze()
     gc.set_threshold(*threshold)
     gc.enable()
@@ -40,7 +49,7 @@ def old_garbage() -> weakref.ref[Ring]:
 
 
 def test_new_garbage_is_found_at_once_and_older_once_in_a_while() -> None:
-    sweep = Sweep(0.0)
+    sweep = sweeping()
     older, found = old_garbage(), weakref.ref(Ring())
     sweep.look(7.0)
     assert found() is None
@@ -50,7 +59,7 @@ def test_new_garbage_is_found_at_once_and_older_once_in_a_while() -> None:
 
 
 def test_where_much_comes_and_goes_older_garbage_is_found_sooner() -> None:
-    sweep = Sweep(0.0)
+    sweep = sweeping()
     older = old_garbage()
     for n in range(10_000):
         kept = boards(1_000)
@@ -62,7 +71,7 @@ def test_where_much_comes_and_goes_older_garbage_is_found_sooner() -> None:
 
 
 def test_where_much_stays_it_is_left_out_sooner() -> None:
-    sweep = Sweep(0.0)
+    sweep = sweeping()
     before, kept = gc.get_freeze_count(), list[object]()
     while gc.get_freeze_count() <= before and len(kept) < 1_000:
         kept.append(boards(10_000))
@@ -71,7 +80,7 @@ def test_where_much_stays_it_is_left_out_sooner() -> None:
 
 
 def test_what_takes_long_is_left_out_and_gone_through_again_much_later() -> None:
-    sweep = Sweep(0.0)
+    sweep = sweeping()
     before = gc.get_freeze_count()
     few = boards(10)
     sweep.look(20.0)
@@ -86,3 +95,16 @@ def test_what_takes_long_is_left_out_and_gone_through_again_much_later() -> None
     sweep.look(100_000.0)
     assert found() is None
     assert len(few) == 10
+
+
+async def test_what_comes_while_as_much_is_given_up_is_gone_through_before_it_is_much() -> None:
+    """Left to itself the collector sees no more objects than there were, and lets them gather."""
+    kept = boards(300_000)
+    gc.collect()
+    most = 0
+    async with settled_memory():
+        for place in range(0, len(kept), 1_000):
+            kept[place : place + 1_000] = boards(1_000)
+            most = max(most, len(gc.get_objects(0)))
+            await asyncio.sleep(0.001)
+    assert most < len(kept)
