@@ -4,16 +4,18 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from math import inf
 from time import monotonic, thread_time
 
 from tasks.loops import background
 
-_LOOK = 0.025
-"""Seconds between two moments at which it is asked whether much may be new."""
-_MUCH_DONE = 0.01
-"""Seconds of computing after which much may be new, and what is new is gone through."""
-_PAUSE = 1.0
-"""Seconds after which it is gone through however little there is: an idle process is left in peace."""
+_LOOK, _PAUSE = 0.025, 0.2
+"""Seconds between two looks while much comes and goes, and else: to be woken costs a process more than the look."""
+_BUSY, _CALM = 0.15, 1.0
+"""Share of the time that is computed where much comes and goes, and the seconds after which it does no more."""
+_LITTLE, _TOO_MUCH = 0.01, 0.03
+"""Seconds of computing. After less there is hardly anything new, and a second passes before that is gone through; after
+more, when a storm has just begun, it would take long, and is left out."""
 _NEW = 2_000
 """More objects than there were: the collector goes through what is new by itself, before the next look. Where as many
 are given up as come, it never does."""
@@ -47,12 +49,14 @@ async def settled_memory() -> AsyncIterator[None]:
 
 
 async def _run(sweep: "Sweep") -> None:
-    looked_at, computed = monotonic(), thread_time()
+    looked_at, computed, busy_at = monotonic(), thread_time(), -inf
     while True:
-        await asyncio.sleep(_LOOK)
-        now = monotonic()
-        if thread_time() - computed > _MUCH_DONE or now - looked_at > _PAUSE:
-            sweep.look(now)
+        await asyncio.sleep(_LOOK if monotonic() - busy_at < _CALM else _PAUSE)
+        now, done = monotonic(), thread_time() - computed
+        if done > _BUSY * (now - looked_at):
+            busy_at = now
+        if done > _LITTLE or now - looked_at > _CALM:
+            sweep.look(now, done)
             looked_at, computed = now, thread_time()
 
 
@@ -79,8 +83,15 @@ class Sweep:
         elif info["generation"] == 0:
             self._young += thread_time() - self._begun
 
-    def look(self, now: float) -> None:
-        """Go through what is new, and through more if it is time for that."""
+    def look(self, now: float, computed: float = 0.0) -> None:
+        """Go through what is new, and through more if it is time for that.
+
+        `computed`: seconds of computing since the last look.
+        """
+        if computed > _TOO_MUCH:
+            gc.freeze()
+            self._has_grown = True
+            return
         gc.collect(0)
         if self._young < _MUCH and now - self._swept_at < _EVERY:
             return
