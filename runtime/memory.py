@@ -11,8 +11,8 @@ from tasks.loops import background
 
 _LOOK, _PAUSE = 0.025, 0.2
 """Seconds between two looks while much comes and goes, and else: to be woken costs a process more than the look."""
-_BUSY, _CALM = 0.15, 1.0
-"""Share of the time that is computed where much comes and goes, and the seconds after which it does no more."""
+_FOUND, _CALM = 0.001, 1.0
+"""Seconds of computing that a pass over what is new takes where much comes, and seconds after which no more does."""
 _LITTLE, _TOO_MUCH = 0.01, 0.03
 """Seconds of computing. After less there is hardly anything new, and a second passes before that is gone through; after
 more, when a storm has just begun, it would take long, and is left out."""
@@ -53,10 +53,9 @@ async def _run(sweep: "Sweep") -> None:
     while True:
         await asyncio.sleep(_LOOK if monotonic() - busy_at < _CALM else _PAUSE)
         now, done = monotonic(), thread_time() - computed
-        if done > _BUSY * (now - looked_at):
-            busy_at = now
         if done > _LITTLE or now - looked_at > _CALM:
-            sweep.look(now, done)
+            if sweep.look(now, done):
+                busy_at = now
             looked_at, computed = now, thread_time()
 
 
@@ -83,19 +82,24 @@ class Sweep:
         elif info["generation"] == 0:
             self._young += thread_time() - self._begun
 
-    def look(self, now: float, computed: float = 0.0) -> None:
-        """Go through what is new, and through more if it is time for that.
+    def look(self, now: float, computed: float = 0.0) -> bool:
+        """Go through what is new, and through more if it is time for that; whether much was new.
 
         `computed`: seconds of computing since the last look.
         """
         if computed > _TOO_MUCH:
             gc.freeze()
             self._has_grown = True
-            return
+            return True
+        young = self._young
         gc.collect(0)
-        if self._young < _MUCH and now - self._swept_at < _EVERY:
-            return
-        self._swept_at, self._young = now, 0.0
+        found = self._young - young
+        if self._young >= _MUCH or now - self._swept_at >= _EVERY:
+            self._swept_at, self._young = now, 0.0
+            self._sweep(now)
+        return found > _FOUND
+
+    def _sweep(self, now: float) -> None:
         if self._is_time_for_all(now):
             self._pass_over_all(now)
         elif self._each * sum(len(gc.get_objects(generation)) for generation in (1, 2)) > _LONG:
