@@ -23,7 +23,7 @@ class VersionCache(Generic[T]):
         """`capacity`: sum of the costs that are kept. The value used last is kept whatever it costs."""
         self._capacity = capacity
         self._cost = cost
-        self._tasks: dict[Hashable, asyncio.Task[T]] = {}
+        self._tasks: dict[Hashable, asyncio.Future[T]] = {}
         self._costs: OrderedDict[Hashable, int] = OrderedDict()
         self._total = 0
 
@@ -38,6 +38,15 @@ class VersionCache(Generic[T]):
             self._keep(key, self._cost(value) + 1)
             if value.version >= version:
                 return value
+
+    def put(self, key: Hashable, value: T) -> None:
+        """Keep what came another way, unless what is there or on its way may be later."""
+        task = self._tasks.get(key)
+        if task is None or _is_old(task, value.version):
+            found: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+            found.set_result(value)
+            self._tasks[key] = found
+            self._keep(key, self._cost(value) + 1)
 
     def holds(self, key: Hashable, version: int) -> bool:
         """Whether the value of `key` at `version` or later is here."""
@@ -65,9 +74,9 @@ async def _run(load: Callable[[], Awaitable[T]]) -> T:
     return await load()
 
 
-def _has_value(task: "asyncio.Task[T]") -> bool:
+def _has_value(task: "asyncio.Future[T]") -> bool:
     return task.done() and not task.cancelled() and task.exception() is None
 
 
-def _is_old(task: "asyncio.Task[T]", version: int) -> bool:
+def _is_old(task: "asyncio.Future[T]", version: int) -> bool:
     return task.done() and not (_has_value(task) and task.result().version >= version)

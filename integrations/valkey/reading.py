@@ -14,6 +14,7 @@ from domain.leaderboard.model import RankedRow
 from domain.leaderboard.rules import rows_of
 from domain.leaderboard.score_table import ScoreTable, Stamp
 from domain.leaderboard.sheet import Top, numbers_of_top
+from integrations.valkey.client import connection_for
 from integrations.valkey.groups import Groups, decode
 from integrations.valkey.layout import ID_SIZE, LIVE_ENTRY, key, to_later_table, to_stamp, to_table
 from integrations.valkey.patience import Patience, raise_unless_refused
@@ -119,9 +120,8 @@ class BoardReader:
         stamp = to_stamp(stamped)
         if stamp is None or not await self._were_answered(tournament_id, answers):
             return None
-        kept = await self._groups.get(
-            (stamp.epoch, tournament_id), stamp.board_version, lambda: self._keep(tournament_id, stamp, answers)
-        )
+        kept = await self._keep(tournament_id, stamp, answers)
+        self._groups.put((stamp.epoch, tournament_id), kept)
         return None if kept.settled is None else kept.stamp
 
     async def board(self, tournament_id: TournamentId, stamp: Stamp, *, settled_only: bool) -> Board | None:
@@ -226,8 +226,11 @@ class BoardReader:
         async with self._patience.exchange():
             names = ("stamp", "distinct", "order", "live_distinct", "live_order")
             last = (_TOP * ID_SIZE - 1, _TOP * LIVE_ENTRY.itemsize - 1)
-            given = (*(key(tournament_id, name) for name in names), *last)
-            answers: list[Any] = await self._client.execute_command("EVAL", TOPS, len(names), *given)  # type: ignore[no-untyped-call]
+            keys = [key(tournament_id, name) for name in names]
+            # A command of the client would cost a task: it has a timeout of its own.
+            async with connection_for(self._client, keys[0]) as connection:
+                await connection.send_command("EVAL", TOPS, len(keys), *keys, *last)
+                answers: list[Any] = await connection.read_response()
         return answers
 
     async def _keep(self, tournament_id: TournamentId, stamp: Stamp, answers: Sequence[Any]) -> _Kept:
