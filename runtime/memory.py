@@ -13,9 +13,10 @@ _LOOK, _PAUSE = 0.025, 0.2
 """Seconds between two looks while much comes and goes, and else: to be woken costs a process more than the look."""
 _FOUND, _CALM = 0.001, 1.0
 """Seconds of computing that a pass over what is new takes where much comes, and seconds after which no more does."""
-_LITTLE, _TOO_MUCH = 0.01, 0.03
+_LITTLE, _TOO_MUCH = 0.01, 0.045
 """Seconds of computing. After less there is hardly anything new, and a second passes before that is gone through; after
-more, when a storm has just begun, it would take long, and is left out."""
+more, when a storm has just begun, it would take long, and is left out. While the storm goes on there is less at each
+look, and garbage is found."""
 _NEW = 2_000
 """More objects than there were: the collector goes through what is new by itself, before the next look. Where as many
 are given up as come, it never does."""

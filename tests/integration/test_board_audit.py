@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from domain.leaderboard.audit.service import count_breaches, verify_projection
 from domain.leaderboard.loading import load
 from domain.leaderboard.projector import project
 from domain.leaderboard.ranking import Ranking
-from domain.leaderboard.score_table import ScoreTable
+from domain.leaderboard.score_table import ScoreTable, Stamp
 from domain.match.tables import matches
 from domain.settlement.judged.store import keep_judged
 from domain.settlement.result.service import resettle
@@ -215,15 +215,20 @@ class BusyProjection(ValkeyProjection):
         super().__init__(client)
         self._database = database
         self._goals = goals
+        self.compared = 0
 
-    async def differences(self, tournament_id: TournamentId, table: ScoreTable, ranking: Ranking) -> list[str] | None:
-        found = await super().differences(tournament_id, table, ranking)
-        if found is None:
+    async def stamps(self, tournament_ids: Sequence[TournamentId]) -> dict[TournamentId, Stamp]:
+        found = await super().stamps(tournament_ids)
+        for tournament_id in tournament_ids:
             await project(self._database, self, tournament_id)
             if self._goals:
                 self._goals -= 1
                 await board_moves(self._database, tournament_id)
         return found
+
+    async def differences(self, tournament_id: TournamentId, table: ScoreTable, ranking: Ranking) -> list[str] | None:
+        self.compared += 1
+        return await super().differences(tournament_id, table, ranking)
 
 
 @pytest.mark.parametrize("goals", [0, 5])
@@ -232,9 +237,11 @@ async def test_a_projector_that_is_at_work_is_waited_for(
 ) -> None:
     await board_moves(database, tournament.id)
 
-    run = await Audit(database, BusyProjection(valkey, database, goals))(tournament.id)
+    projection = BusyProjection(valkey, database, goals)
+    run = await Audit(database, projection)(tournament.id)
 
     assert steps_of(run)["Projections"] == (0, 1, 0)
+    assert projection.compared == 1  # all members are read for that
 
 
 async def board_moves(database: "PostgresDatabase", tournament_id: TournamentId) -> None:

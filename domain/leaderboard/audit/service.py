@@ -13,6 +13,8 @@ from domain.leaderboard import store as boards
 from domain.leaderboard.audit import rules, store
 from domain.leaderboard.audit.model import LEDGER_STEP, Breach, Check, Invariant
 from domain.leaderboard.loading import load
+from domain.leaderboard.many.held import is_current
+from domain.leaderboard.model import BoardKey
 from domain.leaderboard.ports import Projection
 from domain.leaderboard.projector import project
 from domain.leaderboard.score_table import Stamp
@@ -108,24 +110,26 @@ async def _check_projection(run: Run, step: Step, projection: Projection, tourna
 
 
 async def _drift(database: Database, projection: Projection, tournament_id: TournamentId) -> str | None:
-    """What is wrong with a projection; None when it shows the database as it is."""
+    """What is wrong with a projection; None when it shows the database as it is.
+
+    The board is loaded only while the projection says that it shows the present version: a large one takes seconds.
+    """
     seen: list[Stamp | None] = []
-    while len(seen) < _MOST_LOOKS:
-        loaded = await load(database, tournament_id)
-        if loaded is None:
+    while True:
+        state = await boards.fetch_state(database, BoardKey(tournament_id=tournament_id))
+        if state is None:
             return None
-        _, table, ranking = loaded
-        differences = await projection.differences(tournament_id, table, ranking)
-        if differences is not None:
-            return f"differs in {', '.join(differences)}" if differences else None
         stamp = (await projection.stamps([tournament_id])).get(tournament_id)
+        if is_current(stamp, state.epoch, state.parts[0]) and (loaded := await load(database, tournament_id)):
+            _, table, ranking = loaded
+            differences = await projection.differences(tournament_id, table, ranking)
+            if differences is not None:
+                return f"differs in {', '.join(differences)}" if differences else None
         seen.append(stamp)
-        if seen[-_LOOKS:] == [stamp] * _LOOKS:
-            break
+        if len(seen) == _MOST_LOOKS or seen[-_LOOKS:] == [stamp] * _LOOKS:
+            shown = None if stamp is None else stamp.board_version
+            return "is missing" if shown is None else f"shows version {shown} where {state.version} is present"
         await asyncio.sleep(_PAUSE_SECONDS)
-    if stamp is None:
-        return "is missing"
-    return f"shows version {stamp.board_version} where {table.stamp.board_version} is present"
 
 
 def _report(step: Step, found: Iterable[Breach], run: Run, where: str = "") -> None:
