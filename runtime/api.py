@@ -36,6 +36,7 @@ from resolvers.desks import Desks
 from runtime import assets
 from runtime.database import PostgresDatabase
 from runtime.demo.people import DOMAIN, PASSWORD
+from runtime.descriptors import most_connections
 from runtime.files import FileLinks, files_route
 from runtime.health import health_routes, readiness_checks
 from runtime.hearing import HeardByAll
@@ -152,6 +153,7 @@ def _connections(settings: Settings, database: PostgresDatabase, hub: Hub, limit
     return Connections(
         database,
         Post(lambda: hub.is_reading),
+        most=most_connections(),
         most_a_member=limits.connections_a_member,
         times=_times(settings),
         watch_seconds=settings.hub_poll_seconds,

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from importlib import import_module
 
 from runtime.database import PostgresDatabase
+from runtime.descriptors import allow_as_many_as_may_be
 from runtime.embedded.servers import servers_of_running_palpite
 from runtime.errors import SetupError
 from runtime.logging import configure_logging
@@ -26,6 +27,7 @@ def run_process(component: str, place: str, settings: Settings | None = None) ->
     """Load `module:function`, wait for servers and migrations, and run it with the settings until it ends."""
     found = servers_of_running_palpite(settings or load_settings())
     configure_logging(found, component)
+    allow_as_many_as_may_be()
     module, _, name = place.partition(":")
     # Loaded before the database is asked: with `palpite up` the migrations run meanwhile.
     gc.disable()  # what is loaded stays: to look through it while it grows takes a tenth of a start

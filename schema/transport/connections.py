@@ -17,6 +17,7 @@ from schema.transport.outlet import Post
 
 _log = logging.getLogger(__name__)
 _LEAST_SHARE = 0.9
+FULL = "This server has as many connections as it can hold; connect again later"
 _PATIENCE = 5.0
 """Seconds for asking which sessions have ended: who is slow must be closed though the database is silent."""
 
@@ -71,12 +72,14 @@ class Connections:
         database: Database,
         post: Post,
         *,
+        most: int,
         most_a_member: int,
         times: Times,
         watch_seconds: float,
         random: Callable[[], float],
     ) -> None:
         self.post = post
+        self.most = most
         self.most_a_member = most_a_member
         self._database = database
         self._times = times
@@ -88,6 +91,11 @@ class Connections:
     def times(self) -> Times:
         """Those of one connection, whose life ends at a moment of its own."""
         return replace(self._times, life=self._times.life * (_LEAST_SHARE + (1 - _LEAST_SHARE) * self._random()))
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the process has as many as it can hold."""
+        return len(self._open) >= self.most
 
     @contextmanager
     def holding(self, connection: Connection) -> Iterator[None]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from starlette.datastructures import Headers
 
 from schema.transport.channel import Channel, Disconnected
-from schema.transport.connections import Close, Connections
+from schema.transport.connections import FULL, Close, Connections
 from schema.transport.contexts import Contexts
 from schema.transport.credentials import is_foreign
 from schema.transport.engine import Engine
@@ -53,7 +53,10 @@ class Sockets:
             return False
         if PROTOCOL in channel.scope.get("subprotocols", []):
             await channel.accept(PROTOCOL)
-            return True
+            if not self._connections.is_full:
+                return True
+            await channel.close(Close.TRY_LATER.value, FULL)
+            return False
         await channel.accept()
         await channel.close(Close.SUBPROTOCOL.value, "Subprotocol not acceptable")
         return False

@@ -17,11 +17,12 @@ from starlette.responses import Response
 from domain.errors import LimitReached, Unauthenticated
 from domain.ids import SessionId
 from schema.context import ApiContext
-from schema.transport.connections import Close, Connections
+from schema.shared import ErrorCode
+from schema.transport.connections import FULL, Close, Connections
 from schema.transport.contexts import Contexts
 from schema.transport.credentials import SessionCookie
 from schema.transport.engine import Engine, Operation
-from schema.transport.faults import Kind, RequestRefused
+from schema.transport.faults import Kind, RequestRefused, refused
 from schema.transport.http import Answer, HttpEndpoint, accepted, allowed, media_type
 from schema.transport.outlet import Outlet
 from schema.transport.wires import AsgiWire, Gone, Line, Message, Pack, Wire
@@ -65,6 +66,8 @@ class EventEndpoint(HttpEndpoint):
             if wanted is _Wanted.ALWAYS and refusal.kind is Kind.DOCUMENT:
                 return EventStream(self._engine, self._connections, context, refusal)
             raise
+        if operation.kind is OperationType.SUBSCRIPTION and self._connections.is_full:
+            raise refused(Kind.UNAVAILABLE, f"{FULL}.", ErrorCode.UNAVAILABLE)
         if operation.kind is OperationType.SUBSCRIPTION or wanted is _Wanted.ALWAYS:
             self._refuse_foreign_pages(request, operation)
             return EventStream(self._engine, self._connections, context, operation)

@@ -12,13 +12,15 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from runtime.database import PostgresDatabase
-from schema.transport.connections import Connections, Times
+from schema.transport.connections import FULL, Connections, Times
 from schema.transport.outlet import Post
 from tests.support.api import PROTOCOL, Api, Stream, closing, open_socket, open_stream, running_api, served
 from tests.support.api_world import begin_session, make_world
 from tests.support.football import set_match
-from tests.support.graphql_client import read_operation
+from tests.support.graphql_client import id_of, read_operation
+from tests.support.palpite import get_json
 from tests.support.settlement import play
+from tests.support.sse import event_stream
 
 BOARDS = read_operation("leaderboardUpdates")
 
@@ -38,6 +40,28 @@ async def test_a_member_has_ten_sockets_and_not_one_more(api: Api) -> None:
         async with asyncio.timeout(5):
             while not await _begins(address, payload):
                 pass
+
+
+async def test_a_full_server_sends_streams_away_and_answers_everything_else(api: Api) -> None:
+    world = await make_world(api)
+    board = {"tournamentId": id_of("Tournament", world.tournament.id)}
+    api.app.state.connections.most = 1
+    async with served(api) as address, open_stream(address) as first:
+        await first.subscribe("board", BOARDS, board=board)
+        assert await first.data()
+        async with open_socket(address) as second:
+            assert await closing(second) == (1013, FULL)
+        async with event_stream(address, BOARDS, {"board": board}) as events:
+            assert events.status == 503
+        status, _ = await asyncio.to_thread(get_json, f"http://{address}/readyz")
+        assert status == 200
+        await first.connection.close()
+        async with asyncio.timeout(5):
+            while api.app.state.connections.is_full:  # noqa: ASYNC110 -- nothing tells it
+                await asyncio.sleep(0.01)
+        async with open_stream(address) as third:
+            await third.subscribe("board", BOARDS, board=board)
+            assert await third.data()
 
 
 async def _begins(address: str, payload: dict[str, str]) -> bool:
@@ -155,6 +179,6 @@ def test_connections_that_came_together_end_at_moments_of_their_own(database: Po
     times = Times(init=10, life=1_800, blocked=30)
     post = Post(lambda: False)
     connections = Connections(
-        database, post, most_a_member=10, times=times, watch_seconds=2, random=lambda: next(drawn)
+        database, post, most=100, most_a_member=10, times=times, watch_seconds=2, random=lambda: next(drawn)
     )
     assert [connections.times().life for _ in range(3)] == pytest.approx([1_620, 1_710, 1_800])
