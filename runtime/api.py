@@ -107,6 +107,7 @@ async def _open_parts(settings: Settings, stack: AsyncExitStack) -> _Parts:
     at_the_end(stack, "connections to Valkey", valkey.aclose)
     at_the_end(stack, "the connection that hears ticks", listening.aclose)
     boards = Boards(database, ValkeyProjection(valkey), utc_now)
+    at_the_end(stack, "boards that are computed", boards.stop)
     answers = SharedAnswers(lambda: ticks.is_alive, seconds=settings.hub_poll_seconds)
     ticks = TickReader(listening, early=answers.moved)
     hub = Hub(database, boards, HeardByAll(ticks, answers), pace=_pace(settings))

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
+from weakref import WeakSet
 
 import asyncpg
 from sqlalchemy import event
@@ -39,6 +40,9 @@ class PostgresDatabase:
         self._engine = engine
         self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._reads = Reads(engine)
+        self._open: WeakSet[asyncpg.Connection] = WeakSet()
+        self._is_closed = False
+        event.listen(engine.sync_engine.pool, "connect", self._note)
 
     @classmethod
     def create(
@@ -96,7 +100,15 @@ class PostgresDatabase:
     async def close(self) -> None:
         """Give every connection back to the server; an answer to that is not waited for, for it may never come."""
         event.listen(self._engine.sync_engine.pool, "close", _part)
+        self._is_closed = True
         await self._engine.dispose()
+        for connection in list(self._open):
+            connection.terminate()  # still in use by what nobody waits for
+
+    def _note(self, connection: Any, _: object) -> None:
+        self._open.add(connection.driver_connection)
+        if self._is_closed:  # it was being made
+            connection.terminate()
 
 
 def _engine(

@@ -63,6 +63,13 @@ class VersionCache(Generic[T]):
         self._tasks.pop(key, None)
         self._total -= self._costs.pop(key, 0)
 
+    async def stop(self) -> None:
+        """Give up what is being computed: who waited for it may be gone, and it goes on without them."""
+        running = [task for task in self._tasks.values() if not task.done()]
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
     def _keep(self, key: Hashable, cost: int) -> None:
         self._total += cost - self._costs.pop(key, 0)
         self._costs[key] = cost

@@ -70,6 +70,11 @@ class LeagueBoards:
         self._tables: VersionCache[_Table] = VersionCache(kept_members, lambda kept: len(kept.table or ()))
         self._members: VersionCache[RankedMembers] = VersionCache(kept_members, lambda kept: len(kept.ids))
 
+    async def stop(self) -> None:
+        """Read nothing more."""
+        await self._tables.stop()
+        await self._members.stop()
+
     async def rank(self, state: BoardState, stamps: Mapping[TournamentId, Stamp]) -> LeagueBoard:
         """A league's board at a state that the projection holds, by its stamps.
 

@@ -109,6 +109,14 @@ class Boards:
         self._asked_at: dict[TournamentId, datetime] = {}
         self._requests: set[asyncio.Task[None]] = set()
 
+    async def stop(self) -> None:
+        """Compute nothing more, before the database is closed."""
+        await self._ranked.stop()
+        await self._past.stop()
+        await self._guesses.stop()
+        if self._leagues is not None:
+            await self._leagues.stop()
+
     async def open(self, key: BoardKey, *, as_of: Moment | None = None, settled_only: bool = False) -> OpenBoard | None:
         """A board, now or as it stood at an earlier moment; None when there is no such board.
 

@@ -70,6 +70,7 @@ async def api_process(
             yield Process(boards, hub)
         finally:
             await hub.stop()
+            await boards.stop()
 
 
 async def anyone() -> str | None:

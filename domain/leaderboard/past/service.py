@@ -75,6 +75,11 @@ class PastBoards:
         self._boards: VersionCache[PastBoard] = VersionCache(kept_members, lambda board: len(board.ranking))
         self._timelines: VersionCache[Timeline] = VersionCache(kept_members, lambda timeline: timeline.size)
 
+    async def stop(self) -> None:
+        """Compute nothing more."""
+        await self._boards.stop()
+        await self._timelines.stop()
+
     async def open(self, state: BoardState, moment: Moment) -> PastBoard | None:
         """The board as it stood at a moment; None when that is how it stands now.
 

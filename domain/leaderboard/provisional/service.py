@@ -28,6 +28,10 @@ class LockedGuesses:
         self._database = database
         self._kept: VersionCache[MatchGuesses] = VersionCache(kept_members, len)
 
+    async def stop(self) -> None:
+        """Read nothing more."""
+        await self._kept.stop()
+
     async def judged(
         self,
         tournament_id: TournamentId,

@@ -1,0 +1,50 @@
+"""What nobody waits for any more ends before the database is closed, and holds no connection."""
+
+import asyncio
+
+import pytest
+from sqlalchemy import text
+
+from domain.clock import utc_now
+from domain.leaderboard.model import BoardKey
+from domain.leaderboard.service import Boards
+from runtime.database import PostgresDatabase
+from tests.support.football import make_members, make_tournament
+from tests.support.live import until
+
+
+async def test_a_board_that_is_being_ranked_is_given_up(database: PostgresDatabase) -> None:
+    made = await make_tournament(database, matches=1)
+    await make_members(database, 3, joins=[made])
+    boards = Boards(database, None, utc_now)
+    async with database.begin() as connection:
+        await connection.execute(text("LOCK TABLE member_scores IN ACCESS EXCLUSIVE MODE"))
+        asking = asyncio.create_task(boards.open(BoardKey(tournament_id=made.id)))
+        await asyncio.sleep(0.5)  # it waits for the lock by then
+        asking.cancel()
+        await asyncio.sleep(0.05)
+        assert _checked_out(database) == 2  # others may wait for it too
+        await boards.stop()
+        await until(lambda: _checked_out(database) == 1)
+
+
+@pytest.mark.parametrize("seconds", [0, 0.5])
+async def test_a_connection_that_is_being_made_or_still_in_use_is_closed_too(database_url: str, seconds: float) -> None:
+    database = PostgresDatabase.create(database_url)
+    used = asyncio.create_task(_sleep(database))
+    await until(lambda: _checked_out(database) == 1)
+    await asyncio.sleep(seconds)
+    async with asyncio.timeout(5):
+        await database.close()
+        (problem,) = await asyncio.gather(used, return_exceptions=True)
+    assert isinstance(problem, Exception)
+
+
+async def _sleep(database: PostgresDatabase) -> None:
+    async with database.read() as connection:
+        await connection.execute(text("SELECT pg_sleep(60)"))
+
+
+def _checked_out(database: PostgresDatabase) -> int:
+    pool = database._engine.sync_engine.pool
+    return pool.checkedout()  # type: ignore[attr-defined, no-any-return]
