@@ -95,20 +95,26 @@ async def test_however_it_ends_nothing_lives_on_and_the_next_start_finds_its_dat
         assert [line for line in palpite.lines if not NAMED.match(line) and not line.startswith("ready ")] == []
 
 
+def names_of(
+    processes: list[psutil.Process], name: Callable[[psutil.Process], str] = psutil.Process.name
+) -> Iterator[str]:
+    """Of those that are still there: connections to the database come and go."""
+    for process in processes:
+        with suppress(psutil.NoSuchProcess, IndexError):
+            yield name(process)
+
+
 def _require_all_there(palpite: RunningPalpite, address: str) -> None:
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+", address)
     assert get_json(f"{address}/healthz") == (200, {"status": "ok"})
     assert get_json(f"{address}/readyz")[0] == 200
-    names = set[str]()
-    for process in palpite.family()[1:]:
-        with suppress(psutil.NoSuchProcess, IndexError):  # connections to the database come and go
-            names.add(process.cmdline()[-1])
+    names = set(names_of(palpite.family()[1:], lambda process: process.cmdline()[-1]))
     assert {"serve", "worker", "scheduler"} <= names
 
 
 def test_it_stops_while_it_starts(running: RunningPalpite) -> None:
     deadline = time.monotonic() + 30
-    while not any("postgres" in process.name() for process in running.family()):
+    while not any("postgres" in name for name in names_of(running.family())):
         assert time.monotonic() < deadline
         time.sleep(0.01)
     family = running.family()

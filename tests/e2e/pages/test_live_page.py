@@ -25,12 +25,13 @@ ROWS = """
   points: parseInt(row.querySelector("td.points strong").textContent),
 }))
 """
-# The page and a fresh answer of the API at the same version, read in one go until they meet.
+# The page and a fresh answer of the API at the same version, read in one go until they meet: versions that show nothing
+# new are not told.
 PAGE_AND_API = """
 (async () => {
   const query = await (await fetch("/operations/LiveScoreboard.graphql")).text();
   const id = document.querySelector("select").value;
-  for (let tries = 0; tries < 200; tries += 1) {
+  for (let tries = 0; tries < 3000; tries += 1) {
     const answer = await fetch("/graphql", {
       method: "POST",
       headers: { "content-type": "application/json" },
