@@ -13,10 +13,8 @@ _LOOK, _PAUSE = 0.025, 0.2
 """Seconds between two looks while much comes and goes, and else: to be woken costs a process more than the look."""
 _FOUND, _CALM = 0.001, 1.0
 """Seconds of computing that a pass over what is new takes where much comes, and seconds after which no more does."""
-_LITTLE, _TOO_MUCH = 0.01, 0.045
-"""Seconds of computing. After less there is hardly anything new, and a second passes before that is gone through; after
-more, when a storm has just begun, it would take long, and is left out. While the storm goes on there is less at each
-look, and garbage is found."""
+_LITTLE = 0.01
+"""Seconds of computing, after less of which there is hardly anything new: a second passes before it is gone through."""
 _NEW = 2_000
 """More objects than there were: the collector goes through what is new by itself, before the next look. Where as many
 are given up as come, it never does."""
@@ -55,7 +53,7 @@ async def _run(sweep: "Sweep") -> None:
         await asyncio.sleep(_LOOK if monotonic() - busy_at < _CALM else _PAUSE)
         now, done = monotonic(), thread_time() - computed
         if done > _LITTLE or now - looked_at > _CALM:
-            if sweep.look(now, done):
+            if sweep.look(now):
                 busy_at = now
             looked_at, computed = now, thread_time()
 
@@ -83,15 +81,8 @@ class Sweep:
         elif info["generation"] == 0:
             self._young += thread_time() - self._begun
 
-    def look(self, now: float, computed: float = 0.0) -> bool:
-        """Go through what is new, and through more if it is time for that; whether much was new.
-
-        `computed`: seconds of computing since the last look.
-        """
-        if computed > _TOO_MUCH:
-            gc.freeze()
-            self._has_grown = True
-            return True
+    def look(self, now: float) -> bool:
+        """Go through what is new, and through more if it is time for that; whether much was new."""
         young = self._young
         gc.collect(0)
         found = self._young - young

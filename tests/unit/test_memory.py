@@ -97,18 +97,6 @@ def test_what_takes_long_is_left_out_and_gone_through_again_much_later() -> None
     assert len(few) == 10
 
 
-def test_what_a_storm_brought_before_the_first_look_is_left_out_at_once() -> None:
-    sweep = sweeping()
-    kept, found = boards(10_000), weakref.ref(Ring())
-    before = gc.get_freeze_count()
-    assert sweep.look(1.0, computed=0.2)
-    assert gc.get_freeze_count() > before + 2 * len(kept)
-    sweep.look(2.0, computed=0.02)
-    assert found() is not None
-    sweep.look(100_000.0)
-    assert found() is None
-
-
 async def test_what_comes_while_as_much_is_given_up_is_gone_through_before_it_is_much() -> None:
     """Left to itself the collector sees no more objects than there were, and lets them gather."""
     kept = boards(300_000)
