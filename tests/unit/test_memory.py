@@ -107,4 +107,4 @@ async def test_what_comes_while_as_much_is_given_up_is_gone_through_before_it_is
             kept[place : place + 1_000] = boards(1_000)
             most = max(most, len(gc.get_objects(0)))
             await asyncio.sleep(0.001)
-    assert most < len(kept)
+    assert most < 1.5 * len(kept)  # without a pass all: twice as many
