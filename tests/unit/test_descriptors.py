@@ -1,5 +1,6 @@
 """A process takes as many descriptors as it may have, and keeps some for itself."""
 
+import resource
 import subprocess
 import sys
 
@@ -7,7 +8,6 @@ import pytest
 
 from runtime.descriptors import most_connections
 
-resource = pytest.importorskip("resource", reason="not on Windows")
 BEGUN_WITH_FEW = """
 import resource
 from runtime.descriptors import allow_as_many_as_may_be, most_connections
