@@ -2,19 +2,14 @@
 
 import asyncio
 import gc
+import signal
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from math import inf
 from time import monotonic, thread_time
 
-from tasks.loops import background
-
-_LOOK, _PAUSE = 0.025, 0.2
-"""Seconds between two looks while much comes and goes, and else: to be woken costs a process more than the look."""
-_FOUND, _CALM = 0.001, 1.0
-"""Seconds of computing that a pass over what is new takes where much comes, and seconds after which no more does."""
-_LITTLE = 0.01
-"""Seconds of computing, after less of which there is hardly anything new: a second passes before it is gone through."""
+_COMPUTED = 0.025
+"""Seconds of computing, by all threads, after which the collector is looked after: by the kernel's timer, for a clock
+that is asked now and then wakes a process that has nothing to do, and asks too late when it has much."""
 _NEW = 2_000
 """More objects than there were: the collector goes through what is new by itself, before the next look. Where as many
 are given up as come, it never does."""
@@ -40,22 +35,15 @@ async def settled_memory() -> AsyncIterator[None]:
     sweep = Sweep(monotonic())
     gc.set_threshold(_NEW, 1_000, 1_000)
     gc.callbacks.append(sweep.note)
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGVTALRM, lambda: sweep.look(monotonic()))
+    signal.setitimer(signal.ITIMER_VIRTUAL, _COMPUTED, _COMPUTED)
     try:
-        async with background(_run(sweep)):
-            yield
+        yield
     finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)  # first: without a handler it would end the process
+        loop.remove_signal_handler(signal.SIGVTALRM)
         gc.callbacks.remove(sweep.note)
-
-
-async def _run(sweep: "Sweep") -> None:
-    looked_at, computed, busy_at = monotonic(), thread_time(), -inf
-    while True:
-        await asyncio.sleep(_LOOK if monotonic() - busy_at < _CALM else _PAUSE)
-        now, done = monotonic(), thread_time() - computed
-        if done > _LITTLE or now - looked_at > _CALM:
-            if sweep.look(now):
-                busy_at = now
-            looked_at, computed = now, thread_time()
 
 
 class Sweep:
@@ -81,15 +69,12 @@ class Sweep:
         elif info["generation"] == 0:
             self._young += thread_time() - self._begun
 
-    def look(self, now: float) -> bool:
-        """Go through what is new, and through more if it is time for that; whether much was new."""
-        young = self._young
+    def look(self, now: float) -> None:
+        """Go through what is new, and through more if it is time for that."""
         gc.collect(0)
-        found = self._young - young
         if self._young >= _MUCH or now - self._swept_at >= _EVERY:
             self._swept_at, self._young = now, 0.0
             self._sweep(now)
-        return found > _FOUND
 
     def _sweep(self, now: float) -> None:
         if self._is_time_for_all(now):
