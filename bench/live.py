@@ -4,7 +4,7 @@ The bounds of a message were found with frames of 4.4 kB; those with all fields,
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -119,26 +119,26 @@ async def _beside_the_floor(
     kind: str, stage: Stage, size: int, asked: dict[str, object], settings: dict[str, str], sample: bytes = b""
 ) -> Comparison:
     """`sample` is what a server is to send that knows no boards."""
-    with serving(kind, settings) as server, serving("floor", {}) as floor:
+    with serving(kind, settings) as server, serving("floor", settings) as floor:
         crowd, floor_crowd = (Crowd(one.port, "/graphql", asked) for one in (server, floor))
         await crowd.join(1)
         if sample:
             _give(crowd, sample)
-        move = _teller(crowd) if sample else stage.move
+        move = stage.tell if sample else stage.move
         await event(crowd, move)
         alone = median([(await measured(server, crowd, move))[0] for _ in range(EVENTS)])
         before = server.kib()
         await crowd.join(size - 1)
         await floor_crowd.join(size)
-        subscribed = server.kib()
         await event(crowd, move)
+        subscribed = server.kib()
         _give(floor_crowd, crowd.sample)
         rounds, floor_rounds = [], []
         for _ in range(ROUNDS):
             events, floor_events = [], []
             for _ in range(EVENTS):  # one of each in turn: the same machine, and caches as cold
                 events.append(await measured(server, crowd, move))
-                floor_events.append(await measured(floor, floor_crowd, _teller(floor_crowd)))
+                floor_events.append(await measured(floor, floor_crowd, stage.tell))
             rounds.append(_round(events, size))
             floor_rounds.append(_round(floor_events, size))
         after = server.kib()
@@ -158,13 +158,6 @@ def _give(crowd: Crowd, sample: bytes) -> None:
 def _round(events: Sequence[tuple[float, float]], size: int) -> tuple[float, float]:
     """CPU a message in microseconds, and the median from the first socket to 99 % of them, in milliseconds."""
     return sum(cpu for cpu, _ in events) / len(events) / size * 1000, median(spread for _, spread in events)
-
-
-def _teller(crowd: Crowd) -> Callable[[], Awaitable[None]]:
-    async def tell() -> None:
-        crowd.clients[0].send(b"send 1")
-
-    return tell
 
 
 async def _peer(kind: str) -> float:

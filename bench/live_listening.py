@@ -2,6 +2,9 @@
 
 import socket
 
+EVENTS = "bench:events"
+"""Where servers that know no boards are told that they are to send."""
+
 
 def listening() -> socket.socket:
     """A port that is free, printed for who started the server."""

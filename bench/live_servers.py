@@ -1,21 +1,23 @@
 """Servers for `bench.live`, one a process: ours, ours by plain ASGI, the least Python can do by each, strawberry alone.
 
-Each prints its port. What is not ours is told by a message `send N` on any of its sockets to send N events.
+Each prints its port. For all an event is a message of Valkey: to those that know no boards, that they are to send.
 """
 
 import asyncio
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from typing import Any, ClassVar
 
 import orjson
 import uvicorn
+from redis.asyncio import Redis
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
 from bench import live_plain
-from bench.live_listening import listening
+from bench.live_listening import EVENTS, listening
 from runtime.api import _config, _Server, open_api
 from runtime.memory import settled_memory
 from runtime.process import _runner
@@ -56,10 +58,7 @@ class Floor(asyncio.Protocol):
         self.transport.write(b"".join(self.protocol.data_to_send()))
 
     def message(self, text: bytes) -> None:
-        if text.startswith(b"send "):
-            for _ in range(int(text[5:])):
-                self.send_all()
-        elif text.startswith(b"event "):
+        if text.startswith(b"event "):
             Floor.event = text[6:] + b"}"
         elif b'"subscribe"' in text:
             self.head = b'{"id":' + orjson.dumps(orjson.loads(text)["id"]) + b',"type":"next","payload":'
@@ -76,9 +75,12 @@ class Floor(asyncio.Protocol):
             one.transport.write(b"\x81\x7e" + length.to_bytes(2) + one.head + event)
 
 
-async def floor() -> None:
-    server = await asyncio.get_running_loop().create_server(Floor, sock=listening(), backlog=4_096)
-    await server.serve_forever()
+async def floor(settings: Settings) -> None:
+    async with hearing(settings) as events:
+        server = await asyncio.get_running_loop().create_server(Floor, sock=listening(), backlog=4_096)
+        async for _ in events:
+            Floor.send_all()
+        server.close()
 
 
 class Bare:
@@ -96,12 +98,13 @@ class Bare:
                 await send({"type": "websocket.send", "text": answer})
         self.open.pop(send, None)
 
+    def send_all(self) -> None:
+        for one, head in self.open.items():
+            # As `AsgiWire` sends; nobody here takes so little that it waits.
+            next(one({"type": "websocket.send", "text": head + self.event}).__await__(), None)
+
     def answers(self, text: str, send: Any) -> Iterator[str]:
-        if text.startswith("send "):
-            for one, head in self.open.items():
-                # As `AsgiWire` sends; nobody here takes so little that it waits.
-                next(one({"type": "websocket.send", "text": head + self.event}).__await__(), None)
-        elif text.startswith("event "):
+        if text.startswith("event "):
             self.event = text[6:] + "}"
         elif '"subscribe"' in text:
             self.open[send] = head_of(orjson.loads(text)["id"]).decode()
@@ -110,19 +113,32 @@ class Bare:
             yield '{"type":"connection_ack"}'
 
 
-async def bare() -> None:
+async def bare(settings: Settings) -> None:
     """The same server as the API's, with nothing of ours in it."""
+    app = Bare()
     options: dict[str, Any] = {"ws": "websockets-sansio", "ws_per_message_deflate": False, "ws_ping_interval": None}
-    config = uvicorn.Config(Bare(), lifespan="off", log_config=None, **options)
-    await uvicorn.Server(config).serve(sockets=[listening()])
+    config = uvicorn.Config(app, lifespan="off", log_config=None, **options)
+    async with hearing(settings) as events:
+        serving = asyncio.create_task(uvicorn.Server(config).serve(sockets=[listening()]))
+        async for _ in events:
+            app.send_all()
+        await serving
+
+
+@asynccontextmanager
+async def hearing(settings: Settings) -> AsyncIterator[AsyncIterator[None]]:
+    """What is told on `EVENTS`."""
+    async with Redis.from_url(settings.required_redis_url()) as valkey, valkey.pubsub() as pubsub:
+        await pubsub.subscribe(EVENTS)
+        yield (None async for message in pubsub.listen() if message["type"] == "message")
 
 
 if __name__ == "__main__":
     kinds = {
         "ours": lambda: ours(load_settings()),
         "asgi": lambda: ours(load_settings(), "websockets-sansio"),
-        "floor": floor,
-        "bare": bare,
+        "floor": lambda: floor(load_settings()),
+        "bare": lambda: bare(load_settings()),
         "plain": live_plain.serve,
     }
     _runner()(kinds[sys.argv[1]]())

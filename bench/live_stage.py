@@ -17,6 +17,7 @@ from redis.asyncio import Redis
 from sqlalchemy import func, insert, update
 
 from bench.live_clients import Crowd
+from bench.live_listening import EVENTS
 from domain.ids import MemberId, new_id
 from domain.leaderboard.projector import project
 from domain.member.tables import members, sessions
@@ -72,6 +73,7 @@ class Stage:
         self.made = made
         self.tokens = tokens
         self._database = database
+        self._valkey = valkey
         self._projection = ValkeyProjection(valkey)
 
     async def move(self) -> None:
@@ -83,6 +85,10 @@ class Stage:
         version = await project(self._database, self._projection, self.made.id)
         assert version is not None
         await self._projection.announce(self.made.id, version)
+
+    async def tell(self) -> None:
+        """Have those send that know no boards."""
+        await self._valkey.publish(EVENTS, b"")
 
     @property
     def board(self) -> dict[str, object]:

@@ -12,7 +12,7 @@ from schema.transport.engine import Engine
 from schema.transport.known import KnownStreams
 from schema.transport.messages import PROTOCOL
 from schema.transport.socket import Socket
-from schema.transport.wires import EXTENSION, AsgiWire, Texts, Wire
+from schema.transport.wires import EXTENSION, AsgiWire, Form, Wire, texts
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -29,7 +29,7 @@ class Sockets:
         self._contexts = contexts
         self._connections = connections
         self._streams = KnownStreams()
-        self._texts = Texts()
+        self._form = texts()
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         """Serve one client."""
@@ -42,7 +42,7 @@ class Sockets:
         except Disconnected:
             return
         if is_open:
-            wire = wire_of(channel, self._texts)
+            wire = wire_of(channel, self._form)
             socket = Socket(channel, self._engine, self._contexts, wire, self._connections, self._streams)
             with self._connections.holding(socket):
                 await socket.serve()
@@ -62,9 +62,9 @@ class Sockets:
         return False
 
 
-def wire_of(channel: Channel, texts: Texts) -> Wire:
+def wire_of(channel: Channel, form: Form[str]) -> Wire:
     """The server's own way out where it lends it."""
     lent: Wire | None = channel.scope.get("extensions", {}).get(EXTENSION)
     if lent is not None:
         return lent
-    return AsgiWire(channel.send, texts.packs)
+    return AsgiWire(channel.send, form)

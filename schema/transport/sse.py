@@ -25,7 +25,7 @@ from schema.transport.engine import Engine, Operation
 from schema.transport.faults import Kind, RequestRefused, refused
 from schema.transport.http import Answer, HttpEndpoint, accepted, allowed, media_type
 from schema.transport.outlet import Outlet
-from schema.transport.wires import AsgiWire, Gone, Line, Message, Pack, Wire
+from schema.transport.wires import AsgiWire, Gone, Line, Message, Wire, bodies
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -106,7 +106,7 @@ class EventStream(Response):
         if scope["method"] == "HEAD":  # it would go on unseen, and hold up what the client asks next
             await send({"type": "http.response.body", "body": b""})
             return
-        wire = AsgiWire(send, _bodies)
+        wire = AsgiWire(send, bodies())
         self._outlet = outlet = Outlet(wire, self._connections.post)
         work = [asyncio.create_task(self._work(outlet)), asyncio.create_task(_left(receive))]
         try:
@@ -225,10 +225,6 @@ async def _left(receive: "Receive") -> None:
     """Until the client has left."""
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-def _bodies(head: bytes) -> Pack:
-    return lambda shared: {"type": "http.response.body", "body": head + shared, "more_body": True}
 
 
 def _next(answer: Mapping[str, Any]) -> Message:

@@ -6,7 +6,7 @@ The server lends it under `EXTENSION` in the scope's extensions: an object that 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 from schema.transport.begun import Begun
 
@@ -20,8 +20,8 @@ _SENT = object()
 
 Line = Callable[[bytes], None]
 """Sends a message that ends so."""
-Pack = Callable[[bytes], MutableMapping[str, Any]]
-"""Makes the ASGI event of a message that ends so."""
+Event = MutableMapping[str, Any]
+"""Of ASGI."""
 
 
 class Gone(Exception):
@@ -62,19 +62,15 @@ class Wire(Protocol):
 class AsgiWire:
     """Sends by ASGI without a task for each message: `send` is run until it waits, which it seldom does."""
 
-    __slots__ = ("_packs", "_rest", "_send", "_task", "blocked_at", "is_open", "is_ready", "on_change")
+    __slots__ = ("_form", "_rest", "_send", "_task", "blocked_at", "is_open", "is_ready", "on_change")
 
-    def __init__(
-        self,
-        send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
-        packs: Callable[[bytes], Pack],
-    ) -> None:
-        """`send` is the server's own: what stands between costs each message. `packs`: by how messages begin."""
+    def __init__(self, send: Callable[[Event], Awaitable[None]], form: "Form[Any]") -> None:
+        """`send` is the server's own: what stands between costs each message."""
         self.on_change: Callable[[], None] = nobody_waits
         self.blocked_at: float | None = None
         self.is_open = self.is_ready = True
         self._send = send
-        self._packs = packs
+        self._form = form
         self._task: asyncio.Task[None] | None = None
         self._rest: Sequence[Message] = ()
         """What is sent when the peer takes messages again."""
@@ -87,11 +83,14 @@ class AsgiWire:
                 return
 
     def line(self, head: bytes) -> Line:
-        send, pack = self._send, self._packs(head)
+        """All that a message needs stands together: with thousands of sockets each look elsewhere costs."""
+        send, form, begin = self._send, self._form, self._form.convert(head)
 
         def send_one(shared: bytes) -> None:
+            if shared is not form.shared:
+                form.take(shared)
             try:
-                sending = send(pack(shared)).__await__()
+                sending = send({**form.event, form.part: begin + form.converted}).__await__()
                 waits_for = next(sending, _SENT)
             except Exception:  # noqa: BLE001 -- the peer is gone, which whoever receives will notice
                 self._lose()
@@ -119,7 +118,7 @@ class AsgiWire:
         try:
             await sending
             for head, *shared in self._rest:
-                await self._send(self._packs(head)(b"".join(shared)))
+                await self._send(self._form.of(head + b"".join(shared)))
         except Exception:  # noqa: BLE001 -- as above
             self.is_open = False
         finally:
@@ -128,22 +127,38 @@ class AsgiWire:
             self.on_change()
 
 
-class Texts:
-    """Makes texts of messages for servers that want them. What many sockets are sent in turn is decoded once."""
+T = TypeVar("T", str, bytes)
 
-    def __init__(self) -> None:
-        self._shared, self._text = b"", ""
 
-    def packs(self, head: bytes) -> Pack:
-        """For messages that begin so; their parts are whole characters."""
-        begin = head.decode()
+class Form(Generic[T]):
+    """The ASGI event of a message. What many are sent in turn is converted once."""
 
-        def pack(shared: bytes) -> MutableMapping[str, Any]:
-            if shared is not self._shared:
-                self._shared, self._text = shared, shared.decode()
-            return {"type": "websocket.send", "text": begin + self._text}
+    __slots__ = ("convert", "converted", "event", "part", "shared")
 
-        return pack
+    def __init__(self, event: Event, part: str, convert: Callable[[bytes], T]) -> None:
+        """`event` lacks the `part` that holds the message, converted. The parts of a message are whole characters."""
+        self.event = event
+        self.part = part
+        self.convert: Callable[[bytes], T] = convert
+        self.take(b"")
+
+    def take(self, shared: bytes) -> None:
+        """Have it in `converted`."""
+        self.shared, self.converted = shared, self.convert(shared)
+
+    def of(self, message: bytes) -> Event:
+        """The event of a whole message."""
+        return {**self.event, self.part: self.convert(message)}
+
+
+def texts() -> Form[str]:
+    """Text messages of a websocket."""
+    return Form({"type": "websocket.send"}, "text", bytes.decode)
+
+
+def bodies() -> Form[bytes]:
+    """Parts of the body of an answer that goes on."""
+    return Form({"type": "http.response.body", "more_body": True}, "body", bytes)
 
 
 def nobody_waits() -> None:

@@ -16,7 +16,7 @@ from runtime.websockets import WebSocketProtocol
 from schema.transport.channel import Channel, Disconnected
 from schema.transport.outlet import Outlet, Post
 from schema.transport.sockets import wire_of
-from schema.transport.wires import Line, Message, Texts, Wire
+from schema.transport.wires import Form, Line, Message, Wire, texts
 
 
 class Counting(WebSocketProtocol):
@@ -44,7 +44,7 @@ class Server:
 
     address: str = ""
     busy: bool = False
-    texts: Texts = field(default_factory=Texts)
+    form: Form[str] = field(default_factory=texts)
     wires: list[Wire] = field(default_factory=list)
     outlets: list[Outlet] = field(default_factory=list)
     ended: list[asyncio.Event] = field(default_factory=list)
@@ -53,7 +53,7 @@ class Server:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         channel = Channel(scope, receive, send)
         await channel.accept()
-        wire, ended = wire_of(channel, self.texts), asyncio.Event()
+        wire, ended = wire_of(channel, self.form), asyncio.Event()
         self.wires.append(wire)
         self.outlets.append(Outlet(wire, Post(lambda: self.busy)))
         self.ended.append(ended)

@@ -7,7 +7,7 @@ from typing import Any, Self
 import pytest
 
 from schema.transport.begun import Begun, Ended, begin
-from schema.transport.wires import AsgiWire, Texts
+from schema.transport.wires import AsgiWire, texts
 
 
 class Bare:
@@ -77,7 +77,7 @@ async def test_a_wire_sends_by_either(make: Make) -> None:
         sent.append(event["text"])
         return make(future)
 
-    wire, changed = AsgiWire(send, Texts().packs), asyncio.Event()
+    wire, changed = AsgiWire(send, texts()), asyncio.Event()
     wire.on_change = changed.set
     wire.write([(b"a",), (b"b", b"c")])
     assert (sent, wire.is_ready) == (["a", "bc"], True)
