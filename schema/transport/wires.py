@@ -140,7 +140,8 @@ class Form(Generic[T]):
         self.event = event
         self.part = part
         self.convert: Callable[[bytes], T] = convert
-        self.take(b"")
+        self.shared = b""
+        self.converted: T = convert(b"")
 
     def take(self, shared: bytes) -> None:
         """Have it in `converted`."""
