@@ -63,6 +63,7 @@ def read_bytes(path: Path) -> bytes:
             raise ProviderBadData(f"{path.name}: larger than {LARGEST_FILE // 2**20} MiB")
         return path.read_bytes()
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise ProviderNotFound(f"no file {path.parent.name}/{path.name} in {path.parent.parent}") from error
+        folder = f"{path.parent.parent}, the folder of seasons (PALPITE_OPENFOOTBALL_DIR)"
+        raise ProviderNotFound(f"no file {path.parent.name}/{path.name} in {folder}") from error
     except OSError as error:
         raise ProviderUnavailable(f"cannot read {path}: {error.strerror}") from error

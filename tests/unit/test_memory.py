@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import signal
 import weakref
 from collections.abc import Iterator
 
@@ -108,3 +109,12 @@ async def test_what_comes_while_as_much_is_given_up_is_gone_through_before_it_is
             most = max(most, len(gc.get_objects(0)))
             await asyncio.sleep(0.001)
     assert most < 1.5 * len(kept)  # without a pass all: twice as many
+
+
+async def test_its_timer_is_over_with_it() -> None:
+    """Nobody else handles the signal: it would end the process."""
+    async with settled_memory():
+        assert signal.getitimer(signal.ITIMER_VIRTUAL)[1] > 0
+    assert signal.getitimer(signal.ITIMER_VIRTUAL) == (0, 0)
+    boards(500_000)  # as much as would bring another
+    assert signal.getsignal(signal.SIGVTALRM) is signal.SIG_DFL
