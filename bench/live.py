@@ -6,6 +6,7 @@ The bounds of a message were found with frames of 4.4 kB; those with all fields,
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -124,7 +125,7 @@ async def _beside_the_floor(
         await crowd.join(1)
         if sample:
             _give(crowd, sample)
-        move = stage.tell if sample else stage.move
+        move = partial(stage.tell, kind) if sample else stage.move
         await event(crowd, move)
         alone = median([(await measured(server, crowd, move))[0] for _ in range(EVENTS)])
         before = server.kib()
@@ -138,7 +139,7 @@ async def _beside_the_floor(
             events, floor_events = [], []
             for _ in range(EVENTS):  # one of each in turn: the same machine, and caches as cold
                 events.append(await measured(server, crowd, move))
-                floor_events.append(await measured(floor, floor_crowd, stage.tell))
+                floor_events.append(await measured(floor, floor_crowd, partial(stage.tell, "floor")))
             rounds.append(_round(events, size))
             floor_rounds.append(_round(floor_events, size))
         after = server.kib()

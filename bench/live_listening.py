@@ -2,8 +2,10 @@
 
 import socket
 
-EVENTS = "bench:events"
-"""Where servers that know no boards are told that they are to send."""
+
+def events_of(kind: str) -> str:
+    """Where a server that knows no boards is told that it is to send."""
+    return f"bench:{kind}"
 
 
 def listening() -> socket.socket:

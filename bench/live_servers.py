@@ -17,7 +17,7 @@ from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
 from bench import live_plain
-from bench.live_listening import EVENTS, listening
+from bench.live_listening import events_of, listening
 from runtime.api import _config, _Server, open_api
 from runtime.memory import settled_memory
 from runtime.process import _runner
@@ -76,7 +76,7 @@ class Floor(asyncio.Protocol):
 
 
 async def floor(settings: Settings) -> None:
-    async with hearing(settings) as events:
+    async with hearing("floor", settings) as events:
         server = await asyncio.get_running_loop().create_server(Floor, sock=listening(), backlog=4_096)
         async for _ in events:
             Floor.send_all()
@@ -118,7 +118,7 @@ async def bare(settings: Settings) -> None:
     app = Bare()
     options: dict[str, Any] = {"ws": "websockets-sansio", "ws_per_message_deflate": False, "ws_ping_interval": None}
     config = uvicorn.Config(app, lifespan="off", log_config=None, **options)
-    async with hearing(settings) as events:
+    async with hearing("bare", settings) as events:
         serving = asyncio.create_task(uvicorn.Server(config).serve(sockets=[listening()]))
         async for _ in events:
             app.send_all()
@@ -126,10 +126,10 @@ async def bare(settings: Settings) -> None:
 
 
 @asynccontextmanager
-async def hearing(settings: Settings) -> AsyncIterator[AsyncIterator[None]]:
-    """What is told on `EVENTS`."""
+async def hearing(kind: str, settings: Settings) -> AsyncIterator[AsyncIterator[None]]:
+    """When it is to send."""
     async with Redis.from_url(settings.required_redis_url()) as valkey, valkey.pubsub() as pubsub:
-        await pubsub.subscribe(EVENTS)
+        await pubsub.subscribe(events_of(kind))
         yield (None async for message in pubsub.listen() if message["type"] == "message")
 
 

@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 from sqlalchemy import func, insert, update
 
 from bench.live_clients import Crowd
-from bench.live_listening import EVENTS
+from bench.live_listening import events_of
 from domain.ids import MemberId, new_id
 from domain.leaderboard.projector import project
 from domain.member.tables import members, sessions
@@ -86,9 +86,9 @@ class Stage:
         assert version is not None
         await self._projection.announce(self.made.id, version)
 
-    async def tell(self) -> None:
-        """Have those send that know no boards."""
-        await self._valkey.publish(EVENTS, b"")
+    async def tell(self, kind: str) -> None:
+        """Have a server send that knows no boards."""
+        await self._valkey.publish(events_of(kind), b"")
 
     @property
     def board(self) -> dict[str, object]:
