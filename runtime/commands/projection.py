@@ -26,7 +26,7 @@ Work = Callable[[PostgresDatabase, ValkeyProjection, Mapping[TournamentId, str]]
 """Does something with the boards of tournaments, named by their labels."""
 _FOUND = {"tournament": "TOURNAMENT", "where": "WHERE", "problem": "PROBLEM"}
 _WRITTEN = {"tournament": "TOURNAMENT", "version": "VERSION"}
-_NOTHING = "No tournament is in play."
+_NOTHING = "No tournament is in play. One that is over is named by --tournament ID."
 
 
 def verify(*, tournament: str | None = None, json: bool = False) -> None:

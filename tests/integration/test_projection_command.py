@@ -42,7 +42,10 @@ async def test_what_is_missing_is_told_written_and_then_the_same(
     written = await run("rebuild", urls, "--json")
     same = await run("verify", urls)
 
-    assert (nothing.returncode, nothing.stdout.strip()) == (0, "No tournament is in play.")
+    assert (nothing.returncode, nothing.stdout.strip()) == (
+        0,
+        "No tournament is in play. One that is over is named by --tournament ID.",
+    )
     assert missing.returncode == 1
     assert missing.stdout.split() == ["TOURNAMENT", "WHERE", "PROBLEM", "One", "2026/27", "PROJECTION", "is", "missing"]
     version = (await read_tournaments(database, [one]))[one].board_version
