@@ -77,10 +77,9 @@ class Floor(asyncio.Protocol):
 
 async def floor(settings: Settings) -> None:
     async with hearing("floor", settings) as events:
-        server = await asyncio.get_running_loop().create_server(Floor, sock=listening(), backlog=4_096)
-        async for _ in events:
+        await asyncio.get_running_loop().create_server(Floor, sock=listening(), backlog=4_096)
+        async for _ in events:  # until it is killed
             Floor.send_all()
-        server.close()
 
 
 class Bare:
@@ -119,10 +118,9 @@ async def bare(settings: Settings) -> None:
     options: dict[str, Any] = {"ws": "websockets-sansio", "ws_per_message_deflate": False, "ws_ping_interval": None}
     config = uvicorn.Config(app, lifespan="off", log_config=None, **options)
     async with hearing("bare", settings) as events:
-        serving = asyncio.create_task(uvicorn.Server(config).serve(sockets=[listening()]))
+        _serving = asyncio.create_task(uvicorn.Server(config).serve(sockets=[listening()]))
         async for _ in events:
             app.send_all()
-        await serving
 
 
 @asynccontextmanager
