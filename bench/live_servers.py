@@ -117,8 +117,8 @@ async def bare(settings: Settings) -> None:
     app = Bare()
     options: dict[str, Any] = {"ws": "websockets-sansio", "ws_per_message_deflate": False, "ws_ping_interval": None}
     config = uvicorn.Config(app, lifespan="off", log_config=None, **options)
-    async with hearing("bare", settings) as events:
-        _serving = asyncio.create_task(uvicorn.Server(config).serve(sockets=[listening()]))
+    async with hearing("bare", settings) as events, asyncio.TaskGroup() as group:
+        group.create_task(uvicorn.Server(config).serve(sockets=[listening()]))
         async for _ in events:
             app.send_all()
 
