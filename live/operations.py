@@ -16,7 +16,7 @@ from live.topics import Pace
 
 _log = logging.getLogger(__name__)
 _SHORTEST_PAUSE = 1.0
-"""Seconds from one reading to the next, and so from one event to the next."""
+"""Seconds from the end of a reading to the next, so that no two events are nearer, however long a reading takes."""
 
 
 class Watcher:
@@ -91,13 +91,15 @@ class OperationsDesk:
             self._wake.clear()
             if not self._watchers:
                 continue
-            began = self._read_at = monotonic()
+            began = monotonic()
             try:
                 async with asyncio.timeout(self._pace.patience):
                     status = await read_status(self._database)
             except Exception as error:  # noqa: BLE001 an edge: the database may be away, the streams stay
                 _log.warning("live_operations_failed", extra={"error": repr(error)})
                 continue
+            finally:
+                self._read_at = monotonic()
             self._latest, self._latest_at = status, began
             for watcher in self._watchers:
                 watcher.offer(status)

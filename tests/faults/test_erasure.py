@@ -19,6 +19,7 @@ from tests.support.executions import until
 from tests.support.football import make_league, make_members, make_tournament, pass_lock, put_guess
 from tests.support.plant import plant
 from tests.support.settlement import play
+from tests.support.statements import waiting
 from tests.support.workers import REAL, Workers, all_over
 
 if TYPE_CHECKING:
@@ -70,8 +71,7 @@ async def _kill_after(database: "PostgresDatabase", crew: Workers, execution_id:
 
     async def waits() -> bool:
         async with database.read() as connection:
-            waiting = await connection.execute(text("SELECT count(*) FROM pg_locks WHERE NOT granted"))
-            return sum(count for count, _ in await _versions(database)) == removals and waiting.scalar_one() > 0
+            return sum(count for count, _ in await _versions(database)) == removals and await waiting(connection) > 0
 
     await until(waits, within=60)
     async with database.read() as connection:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import func, select, text, update
+from sqlalchemy import func, select, update
 from websockets.exceptions import ConnectionClosed
 
 from domain.audit.tables import audit_log
@@ -39,6 +39,7 @@ from tests.support.executions import read_one, until
 from tests.support.football import make_league, make_member, make_members, make_tournament
 from tests.support.graphql_client import GraphQLClient, id_of
 from tests.support.settlement import claim, finish, work
+from tests.support.statements import until_one_waits
 
 if TYPE_CHECKING:
     from runtime.database import PostgresDatabase
@@ -290,7 +291,7 @@ async def test_what_was_on_its_way_with_the_session_brings_nothing_back(api: Api
         row = select(members_table.c.id).where(members_table.c.id == zoe)
         await connection.execute(row.with_for_update(key_share=True))
         waiting = [asyncio.create_task(call()) for call in late]  # type: ignore[func-returns-value,arg-type,var-annotated]
-        await _are_waiting(database, len(late))
+        await until_one_waits(database, len(late))
         values = {"nick_name": FORMER_MEMBER, "email": None, "password_hash": None, "erased_at": func.now()}
         await connection.execute(update(members_table).where(members_table.c.id == zoe).values(values))
         await connection.execute(sessions.delete().where(sessions.c.member_id == zoe))
@@ -303,16 +304,6 @@ async def test_what_was_on_its_way_with_the_session_brings_nothing_back(api: Api
             of_member = select(func.count()).where(table.c.member_id == zoe)
             assert (await connection.execute(of_member)).scalar_one() == 0
     assert (await bob.run("{ viewer { id } }")).status == 401
-
-
-async def _are_waiting(database: "PostgresDatabase", number: int) -> None:
-    blocked = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
-    async with asyncio.timeout(30):
-        while True:
-            async with database.read() as connection:
-                if (await connection.execute(blocked)).scalar_one() >= number:
-                    return
-            await asyncio.sleep(0.02)
 
 
 async def test_saves_are_removed_of_erased_members_only(database: "PostgresDatabase", tmp_path: Path) -> None:

@@ -11,8 +11,7 @@ from domain.leaderboard.service import Boards
 from runtime.database import PostgresDatabase
 from tests.support.football import make_members, make_tournament
 from tests.support.live import until
-
-_WAITING = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+from tests.support.statements import until_one_waits
 
 
 async def test_a_board_that_is_being_ranked_is_given_up(database: PostgresDatabase) -> None:
@@ -22,9 +21,7 @@ async def test_a_board_that_is_being_ranked_is_given_up(database: PostgresDataba
     async with database.begin() as connection:
         await connection.execute(text("LOCK TABLE member_scores IN ACCESS EXCLUSIVE MODE"))
         asking = asyncio.create_task(boards.open(BoardKey(tournament_id=made.id)))
-        async with asyncio.timeout(10):
-            while not (await connection.execute(_WAITING)).scalar_one():  # noqa: ASYNC110 -- nothing tells it
-                await asyncio.sleep(0.01)
+        await until_one_waits(database)
         asking.cancel()
         await asyncio.sleep(0.05)
         assert _checked_out(database) == 2  # others may wait for it too

@@ -40,6 +40,7 @@ from tests.support.settlement import (
     void,
     work,
 )
+from tests.support.statements import until_one_waits
 
 GUESSES = [(2, 1), (1, 0), (2, 0), (3, 1), (1, 2), (2, 2), (1, 1), (0, 0)]
 
@@ -366,19 +367,12 @@ async def test_settlements_of_one_tournament_wait_for_each_other_before_they_rea
     async with database.begin() as connection:
         await settle(connection, first, None)
         waiting = asyncio.create_task(other())
-        await _until_somebody_waits(database, "advisory")
+        await until_one_waits(database)
         assert not waiting.done()
     await waiting
 
     settled = await read_settlements(database, [first, second])
     assert [settled[match_id].version for match_id in (first, second)] == [1, 2]
-
-
-async def _until_somebody_waits(database: PostgresDatabase, kind: str) -> None:
-    statement = text("SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = :kind")
-    async with asyncio.timeout(10), database.read() as connection:
-        while not (await connection.execute(statement, {"kind": kind})).scalar_one():  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
 
 
 async def test_a_crash_before_the_commit_leaves_nothing(

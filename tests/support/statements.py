@@ -13,6 +13,8 @@ from sqlalchemy import event, text
 from runtime.reads import Written
 
 if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
     from runtime.database import PostgresDatabase
 
 
@@ -42,11 +44,16 @@ def recorded_statements(database: "PostgresDatabase") -> Iterator[list[str]]:
 
 async def until_one_waits(database: "PostgresDatabase", count: int = 1) -> None:
     """Until a statement of this database waits for a lock, or so many do."""
-    waiting = text(
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    )
     async with database.read() as connection:
         for _ in range(20_000):
-            if (await connection.execute(waiting)).scalar_one() >= count:
+            if await waiting(connection) >= count:
                 return
     pytest.fail("nothing has waited for a lock")
+
+
+async def waiting(connection: "AsyncConnection") -> int:
+    """How many statements of this database wait for a lock; other tests' are on the same server."""
+    blocked = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    return int((await connection.execute(blocked)).scalar_one())
