@@ -4,6 +4,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from statistics import median
 from subprocess import PIPE
@@ -40,6 +41,8 @@ MANY, FEWER = 1_000_000, 100_000
 WEIGHTS = Weights(2, 1, 0, 0, 1)
 ROUNDS, CALLS = 40, 200
 REBUILDS = 5
+BARE_COMMANDS = 100
+"""So many go out at once when sorted writes alone are measured."""
 SLOW_COMMANDS = 10_000
 BUFFER_SECONDS = 4
 """Valkey keeps the buffer of a connection that received a large value for two seconds and more."""
@@ -247,7 +250,8 @@ class _Bench:
     async def _bare(self, ranking: Ranking) -> None:
         """The sorted writes of a board's members, pipelined, and nothing else."""
         async with connection_for(self._valkey, "bare") as connection:
-            for block in zadd_blocks("bare", ranking.ids, ranking.packed, 600):
+            commands = chain.from_iterable(zadd_blocks("bare", ranking.ids, ranking.packed, 600))
+            while block := list(islice(commands, BARE_COMMANDS)):
                 await connection.send_packed_command(b"".join(command.data for command in block))
                 for _ in range(sum(command.answers for command in block)):
                     await connection.read_response()

@@ -1,4 +1,4 @@
-"""Stages a board: the bytes are made beside the event loop and sent in pieces, so that the server serves others too."""
+"""Stages a board: strings are made beside the event loop, and all goes in pieces, so that the server serves others."""
 
 import asyncio
 from collections import deque
@@ -24,7 +24,7 @@ from integrations.valkey.packing import zadd_blocks
 from integrations.valkey.patience import Patience
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from redis.asyncio import Redis
     from redis.asyncio.connection import AbstractConnection
@@ -99,12 +99,9 @@ class _Wire:
         self._patience = patience
 
     async def add(self, name: str, board: "Ranking") -> None:
-        """A block is made while the one before is written, so that the server never waits for one."""
-        blocks = zadd_blocks(name, board.ids, board.packed, STAGED_SECONDS)
-        making = _next(blocks)
+        """A block is made while the server executes the end of the one before."""
         unanswered: deque[int] = deque()
-        while (block := await making) is not None:
-            making = _next(blocks)
+        for block in zadd_blocks(name, board.ids, board.packed, STAGED_SECONDS):
             await self._patience.in_time(self._add(block, unanswered))
         await self._patience.in_time(self._read_answers(sum(unanswered)))
 
@@ -131,7 +128,3 @@ class _Wire:
             found: Any = await self._connection.read_response()
             if isinstance(found, list) and (refused := [one for one in found if isinstance(one, Exception)]):
                 raise refused[0]
-
-
-def _next(blocks: "Iterator[Sequence[Command]]") -> "asyncio.Task[Sequence[Command] | None]":
-    return asyncio.create_task(asyncio.to_thread(next, blocks, None))
