@@ -26,6 +26,8 @@ _MISSING = ("NoSuchKey", "404", "NotFound")
 _TAKEN = ("PreconditionFailed", "412", "ConditionalRequestConflict")
 # For a whole call: the timeouts of the client do not cover its wait for permission to send a body.
 _SECONDS = 8.0
+_BYTES_A_SECOND = 1 << 20
+"""A body has longer, for so slow a line."""
 _DEFAULT_REGION = "us-east-1"
 
 
@@ -49,7 +51,7 @@ class S3Store:
     async def put(self, key: str, content: bytes, *, content_type: str) -> bool:
         place = self._place(key)
         try:
-            async with _asked("kept"):
+            async with _asked("kept", _SECONDS + len(content) / _BYTES_A_SECOND):
                 await self._client.put_object(**place, Body=content, ContentType=content_type, IfNoneMatch="*")
         except FileExistsError:
             return False
@@ -87,7 +89,8 @@ class S3Store:
 async def open_s3(bucket: Bucket) -> AsyncIterator[S3Store]:
     """A store with a client of its own; making one is slow, so a process makes it once.
 
-    A call that is not answered ends with TimeoutError after eight seconds, its repetition included.
+    A call that is not answered ends with TimeoutError after eight seconds, its repetition included; one that sends a
+    large file has a second more for each megabyte.
     """
     session = aioboto3.Session(region_name=bucket.region)
     config = AioConfig(
@@ -107,13 +110,14 @@ async def open_s3(bucket: Bucket) -> AsyncIterator[S3Store]:
 
 
 @asynccontextmanager
-async def _asked(what: str) -> AsyncIterator[None]:
+async def _asked(what: str, seconds: float | None = None) -> AsyncIterator[None]:
     """Ask within a bounded time; what is wrong is said as the port says it.
 
     The libraries' messages name the endpoint, never a key or a secret.
     """
+    seconds = _SECONDS if seconds is None else seconds
     try:
-        async with asyncio.timeout(_SECONDS):
+        async with asyncio.timeout(seconds):
             yield
     except ClientError as error:
         code = error.response.get("Error", {}).get("Code", "")
@@ -126,7 +130,7 @@ async def _asked(what: str) -> AsyncIterator[None]:
         kind = TimeoutError if isinstance(error, ReadTimeoutError | ConnectTimeoutError) else OSError
         raise kind(f"the file cannot be {what}: {error}") from error
     except TimeoutError as error:
-        raise TimeoutError(f"the file cannot be {what}: no answer within {_SECONDS:g} seconds") from error
+        raise TimeoutError(f"the file cannot be {what}: no answer within {seconds:.0f} seconds") from error
     except BotoCoreError as error:
         raise OSError(f"the file cannot be {what}: {error}") from error
 

@@ -11,6 +11,7 @@ import httpx2
 import pytest
 
 from domain.execution.ports import ObjectStore
+from integrations.object_store import s3
 from integrations.object_store.folder import FolderStore
 from integrations.object_store.s3 import Bucket, open_s3
 from runtime.ports import free_port
@@ -111,6 +112,7 @@ async def test_nothing_is_left_beside_the_files(store: ObjectStore, tmp_path: Pa
 
 KILLED = """
 import os, pathlib, sys
+from integrations.object_store import s3
 from integrations.object_store.folder import FolderStore
 os.fsync = lambda _: os.kill(os.getpid(), 9)
 FolderStore(pathlib.Path(sys.argv[1]))._put(sys.argv[2], b"of a member")
@@ -212,6 +214,18 @@ async def test_s3_says_why_it_refuses(nanio: str, monkeypatch: pytest.MonkeyPatc
         f"the file cannot be {word}" for word in ("kept", "read", "removed")
     ]
     assert all("SignatureDoesNotMatch" in text and "another" not in text for text in said)
+
+
+@pytest.mark.usefixtures("credentials")
+async def test_a_large_file_has_longer(moto: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = bytes(8 << 20)
+    async with open_s3(await new_bucket(moto)) as store:
+        monkeypatch.setattr(s3, "_SECONDS", 0.0)
+        assert await store.put(KEY, content, content_type=JSON)
+        with pytest.raises(TimeoutError, match="within 0 seconds"):
+            await store.get(KEY)
+        monkeypatch.setattr(s3, "_SECONDS", 60.0)
+        assert await store.get(KEY) == content
 
 
 @pytest.mark.usefixtures("credentials")

@@ -25,6 +25,8 @@ class CutProxy:
         self._tasks: set[asyncio.Task[None]] = set()
         self.cuts = 0
         """How often connections were dropped."""
+        self.passed = 0
+        """Bytes, in both directions together."""
 
     def cut_after(self, count: int | None) -> None:
         """Drop all connections once `count` more bytes have passed, in both directions together; None: never."""
@@ -94,6 +96,7 @@ class CutProxy:
                     return
                 if self._left is not None:
                     self._left -= len(data)
+                self.passed += len(data)
                 writer.write(data)
                 await writer.drain()
             if writer.can_write_eof():
@@ -123,8 +126,23 @@ async def valkey_through_proxy(url: str, folder: Path) -> AsyncIterator[tuple[Cu
 
 
 @asynccontextmanager
+async def s3_through_proxy(endpoint: str) -> AsyncIterator[tuple[CutProxy, str]]:
+    """The same before a store of the form http://HOST:PORT, by TCP."""
+    host, _, port = endpoint.removeprefix("http://").partition(":")
+    proxy = CutProxy((host, int(port)))
+    server = await asyncio.start_server(proxy.handle, "127.0.0.1", 0)
+    async with _serving(proxy, server):
+        yield proxy, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+@asynccontextmanager
 async def _listening(proxy: CutProxy, socket: Path) -> AsyncIterator[None]:
-    server = await asyncio.start_unix_server(proxy.handle, str(socket))
+    async with _serving(proxy, await asyncio.start_unix_server(proxy.handle, str(socket))):
+        yield
+
+
+@asynccontextmanager
+async def _serving(proxy: CutProxy, server: asyncio.Server) -> AsyncIterator[None]:
     try:
         yield
     finally:
