@@ -48,6 +48,8 @@ def board_key(parts: Sequence[str]) -> BoardKey:
         MalformedId: they name none.
     """
     league_id, tournament_id, round_id = (ids.uuid_part(part) if part else None for part in parts)
+    if tournament_id is None and (league_id is None or round_id is not None):
+        raise ids.MalformedId
     return BoardKey(
         league_id=_as(LeagueId, league_id),
         tournament_id=_as(TournamentId, tournament_id),

@@ -80,7 +80,8 @@ async def apply_rounds(
 ) -> None:
     """Apply the rounds; `only`: of those that are new here, the ones with these slugs.
 
-    Rounds that are not listed any more, such as those of another provider, make room for the ones that are.
+    Rounds that are not listed any more, such as those of another provider, make room for the ones that are: these have
+    begun when those did, for earlier boards and movement go by that.
     """
     stored = await store.read_rounds(connection, reading.tournament_id)
     taken = [found for found in reading.snapshot.rounds if only is None or found.slug in only or found.slug in stored]
@@ -93,9 +94,12 @@ async def apply_rounds(
     await store.update_rounds(connection, changed)
     listed = {found.slug: found.position for found in reading.snapshot.rounds}
     left = sorted((row for slug, row in stored.items() if slug not in listed), key=itemgetter("position"))
-    if {row["position"] for row in left} & set(listed.values()):
+    are_in_the_way = bool({row["position"] for row in left} & set(listed.values()))
+    if are_in_the_way:
         await store.put_behind(connection, [row["id"] for row in left], max(listed.values()))
     await store.insert_rounds(connection, reading.tournament_id, new)
+    if are_in_the_way:
+        await store.begin_instead(connection, reading.tournament_id, left)
     count(step, len(taken), len(new), len(changed))
     if new or changed:
         await raise_versions(connection, reading.tournament_id, board=True, matches=True)

@@ -3,7 +3,7 @@
 Its matches are in `match/store.py`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -25,6 +25,8 @@ from domain.tournament.tables import provider_refs, rounds, standings, teams, to
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
+
+_BASELINE = (rounds.c.baseline_version, rounds.c.baseline_at)
 
 
 async def database_now(connection: "AsyncConnection") -> datetime:
@@ -113,8 +115,8 @@ async def seasons_of(connection: "AsyncConnection", provider: Provider, competit
 
 
 async def read_rounds(connection: "AsyncConnection", tournament_id: TournamentId) -> dict[str, dict[str, Any]]:
-    """By slug: id, position, label, kind."""
-    columns = (rounds.c.id, rounds.c.slug, rounds.c.position, rounds.c.label, rounds.c.kind)
+    """By slug: id, position, label, kind, and with what it began."""
+    columns = (rounds.c.id, rounds.c.slug, rounds.c.position, rounds.c.label, rounds.c.kind, *_BASELINE)
     rows = await connection.execute(select(*columns).where(rounds.c.tournament_id == tournament_id))
     return {row["slug"]: dict(row) for row in rows.mappings()}
 
@@ -134,9 +136,20 @@ async def update_rounds(connection: "AsyncConnection", changed: Sequence[tuple[R
 
 
 async def put_behind(connection: "AsyncConnection", round_ids: Sequence[RoundId], position: int) -> None:
-    """Have rounds, in this order, come behind a position."""
+    """Have rounds, in this order, come behind a position, as such that have not begun."""
+    not_begun = {column.name: None for column in _BASELINE}
     for place, round_id in enumerate(round_ids, start=position + 1):
-        await connection.execute(update(rounds).where(rounds.c.id == round_id).values(position=place))
+        await connection.execute(update(rounds).where(rounds.c.id == round_id).values(position=place, **not_begun))
+
+
+async def begin_instead(
+    connection: "AsyncConnection", tournament_id: TournamentId, left: Sequence[Mapping[str, Any]]
+) -> None:
+    """Have rounds begun when those did, as `read_rounds` gives them, whose positions they have now."""
+    for row in left:
+        begun = {column.name: row[column.name] for column in _BASELINE}
+        place = (rounds.c.tournament_id == tournament_id, rounds.c.position == row["position"])
+        await connection.execute(update(rounds).where(*place, rounds.c.baseline_version.is_(None)).values(begun))
 
 
 def round_values(snapshot: RoundSnapshot) -> dict[str, Any]:

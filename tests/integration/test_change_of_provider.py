@@ -1,25 +1,31 @@
 """A tournament whose data come from another provider from now on: neither teams nor matches are doubled."""
 
-from dataclasses import replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import func, select
 
+from domain.clock import utc_now
 from domain.execution.model import Operation, Target
-from domain.ids import TournamentId
+from domain.ids import MatchId, MemberId, RulesetId, TournamentId
 from domain.ingestion import service
 from domain.ingestion.snapshot import TournamentSnapshot
+from domain.leaderboard.model import AfterRound, BoardKey
+from domain.leaderboard.service import Boards
 from domain.match.tables import matches
 from domain.tournament import commands
 from domain.tournament.model import Provider, TournamentChange, TournamentSource
-from domain.tournament.tables import provider_refs, rounds, standings, teams
+from domain.tournament.tables import provider_refs, rounds, standings, teams, tournaments
 from tests.support.corrections import make_admin
 from tests.support.driven_provider import DrivenProvider
+from tests.support.football import MadeTournament, make_league, make_members, put_guesses
 from tests.support.ingester import LONG_AGO, counts_of
-from tests.support.openfootball import a_match, map_content, read_real, real_json
+from tests.support.openfootball import a_match, map_content, map_matches, read_real, real_json
 from tests.support.runs import run_now
+from tests.support.settlement import play
 
 if TYPE_CHECKING:
     from domain.execution.run import Run
@@ -172,10 +178,7 @@ async def test_rounds_of_other_names_make_room_and_matches_follow(
     first = await read_real("en.1", "2024-25")
     tournament_id = await providers.tournament(first)
     before = await identities(database, tournament_id)
-    other = retold(first)
-    named = [replace(one, slug=f"round-{one.slug}") for one in other.rounds]
-    played = [replace(match, round_slug=f"round-{match.round_slug}") for match in other.matches]
-    other = replace(other, rounds=tuple(named), matches=tuple(played))
+    other = _of_other_names(retold(first))
 
     providers.tell(other)
     await come_to(database, tournament_id, other)
@@ -190,6 +193,117 @@ async def test_rounds_of_other_names_make_room_and_matches_follow(
         slugs = list(rows.scalars())
     assert slugs == [one.slug for one in (*other.rounds, *first.rounds)]
     assert [counts_of(run)[:2] for run in await providers.read(tournament_id)] == [(0, 0)] * 4
+
+
+async def test_rounds_of_other_names_have_begun_when_those_before_them_did(
+    database: "PostgresDatabase", providers: Providers
+) -> None:
+    providers.now = datetime.now(UTC)
+    later, days = providers.now + timedelta(days=9), [-9, -2]
+    tournament_id = await providers.tournament(_season([later, later, later]))
+    played = await _matches(database, tournament_id)
+    made = MadeTournament(tournament_id, await _ruleset(database, tournament_id), (), (), tuple(chain(*played)))
+    ana, bob = await make_members(database, 2, joins=[made])
+    await put_guesses(database, made, [(played[0][0], ana, 1, 0), (played[1][0], bob, 1, 0)])
+    key = BoardKey(await make_league(database, "League", ana, members=[bob], plays=[made]), tournament_id)
+    kick_offs = [later, later, later]
+    for number, day in enumerate(days):
+        kick_offs[number] = providers.now + timedelta(days=day)
+        providers.tell(_season(kick_offs))
+        await providers.read(tournament_id)
+        for match_id in played[number]:
+            await play(database, match_id, 1, 0)
+
+    before = await _told(database, key, [ana, bob])
+    other = _of_other_names(retold(_season(kick_offs, ended=len(days))))
+    providers.tell(other)
+    await come_to(database, tournament_id, other)
+    await providers.read(tournament_id)
+    after = await _told(database, key, [ana, bob])
+
+    assert [slug for slug, *_ in before.history[ana]] == ["1", "2"]
+    assert [slug for slug, *_ in after.history[ana]] == ["round-1", "round-2"]
+    assert {name: [row[1:] for row in rows] for name, rows in after.history.items()} == {
+        name: [row[1:] for row in rows] for name, rows in before.history.items()
+    }
+    assert before.movement == after.movement != dict.fromkeys([ana, bob])
+    assert after.after_the_current_round == after.now
+    kick_offs[2] = providers.now - timedelta(days=1)
+    providers.tell(_of_other_names(retold(_season(kick_offs, ended=len(days)))))
+    await providers.read(tournament_id)
+    third = await _told(database, key, [ana, bob])
+    assert [row[1:] for row in third.history[bob]][:2] == [row[1:] for row in after.history[bob]]
+    assert [slug for slug, *_ in third.history[bob]] == ["round-1", "round-2", "round-3"]
+    assert third.after_the_current_round == third.now
+
+
+@dataclass
+class Told:
+    """What a board tells: of each member rank and points, and of history slug, rank, points and those of the round."""
+
+    now: list[tuple[MemberId, int, int]]
+    after_the_current_round: list[tuple[MemberId, int, int]]
+    movement: dict[MemberId, int | None]
+    history: dict[MemberId, list[tuple[str, int | None, int, int]]]
+
+
+async def _told(database: "PostgresDatabase", key: BoardKey, members: list[MemberId]) -> Told:
+    boards = Boards(database, None, utc_now)
+    async with database.read() as connection:
+        slugs = {row.id: row.slug for row in await connection.execute(select(rounds.c.id, rounds.c.slug))}
+        current = select(tournaments.c.current_round_id).where(tournaments.c.id == key.tournament_id)
+        current_id = (await connection.execute(current)).scalar_one()
+    board, past = await boards.open(key), await boards.open(key, as_of=AfterRound(current_id))
+    assert board is not None
+    assert past is not None
+    rows, earlier = (await board.page(first=9)).rows, (await past.page(first=9)).rows
+    history = await board.history(members)
+    return Told(
+        [(row.member_id, row.rank, row.points) for row in rows],
+        [(row.member_id, row.rank, row.points) for row in earlier],
+        await board.movement(rows),
+        {
+            member: [(slugs[one.round_id], one.rank, one.points, one.round_points) for one in told]
+            for member, told in history.items()
+        },
+    )
+
+
+def _season(kick_offs: list[datetime], *, ended: int = 0) -> TournamentSnapshot:
+    """Rounds of one match or two; the first `ended` of them are over, 1-0 each."""
+    pairs = [("Arsenal", "Everton", 1), ("Chelsea", "Brentford", 1), ("Leeds", "Derby", 2), ("Everton", "Leeds", 3)]
+    listed = [
+        a_match(round=f"Matchday {n}", team1=home, team2=away, score={"ft": [1, 0]} if n <= ended else {})
+        for home, away, n in pairs
+    ]
+    told = map_matches(*listed, competition="en.1").snapshot
+    timed = [replace(match, kick_off=kick_offs[int(match.round_slug) - 1]) for match in told.matches]
+    return replace(told, matches=tuple(timed))
+
+
+def _of_other_names(snapshot: TournamentSnapshot) -> TournamentSnapshot:
+    named = [replace(one, slug=f"round-{one.slug}") for one in snapshot.rounds]
+    played = [replace(match, round_slug=f"round-{match.round_slug}") for match in snapshot.matches]
+    return replace(snapshot, rounds=tuple(named), matches=tuple(played))
+
+
+async def _matches(database: "PostgresDatabase", tournament_id: TournamentId) -> list[list[MatchId]]:
+    """Of each round."""
+    statement = (
+        select(func.array_agg(matches.c.id))
+        .join(rounds, rounds.c.id == matches.c.round_id)
+        .where(matches.c.tournament_id == tournament_id)
+        .group_by(rounds.c.position)
+        .order_by(rounds.c.position)
+    )
+    async with database.read() as connection:
+        return list((await connection.execute(statement)).scalars())
+
+
+async def _ruleset(database: "PostgresDatabase", tournament_id: TournamentId) -> RulesetId:
+    async with database.read() as connection:
+        statement = select(tournaments.c.ruleset_id).where(tournaments.c.id == tournament_id)
+        return RulesetId((await connection.execute(statement)).scalar_one())
 
 
 async def test_a_team_that_the_other_provider_has_elsewhere_too_is_one_team(

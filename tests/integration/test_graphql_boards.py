@@ -120,7 +120,12 @@ async def test_ids_tell_moments_apart_and_lead_back_to_them(world: World) -> Non
 async def test_an_id_of_no_moment_is_of_nothing(world: World) -> None:
     none = ["v01", "v-1", "v3", "x1", "t9" * 12]
     client, tournament_id = await world.client(None), world.tournament.id
+    round_id = world.tournament.rounds[0]
     nodes = [id_of("LeaderboardRow", None, tournament_id, None)]
+    for board in ((None, None, None), (None, None, round_id), (world.league, None, round_id)):
+        nodes.append(id_of("Leaderboard", *board))
+        nodes.append(id_of("LeaderboardRow", *board, world.ana))
+        nodes.append(id_of("Leaderboard", *board, "v0", None))
     for moment in (("", ""), *((each, "") for each in none), ("v1", "x"), ("v1",), ("v1", "", "")):
         nodes.append(id_of("Leaderboard", None, tournament_id, None, *moment))
         nodes.append(id_of("LeaderboardRow", None, tournament_id, None, world.ana, *moment))
