@@ -316,6 +316,36 @@ async def test_a_past_board_is_ranked_once_and_again_only_when_it_may_have_chang
     assert (after.head.settled_matches, after.head.matches) == (0, 2)
 
 
+async def test_matches_and_history_of_a_kept_past_board_are_those_of_today(database: "PostgresDatabase") -> None:
+    played = await make_played(database, 3)
+    first, second = played.made.matches[0], played.made.matches[3]
+    for number in range(2):
+        await played.begin_round(number)
+        await play(database, (first, second)[number], 1, 0)
+    async with database.begin() as connection:  # an hour ago, as above
+        of_members = (tournament_members.c.joined_at, league_members.c.joined_at)
+        for column in (score_versions.c.at, rounds.c.baseline_at, *of_members):
+            await connection.execute(update(column.table).values({column.name: column - timedelta(hours=1)}))
+    kept = await played.open(played.keys[1], AtVersion(2))
+    members = [row.member_id for row in await walk(kept, 50)]
+    before = await kept.history(members)
+
+    async with database.begin() as connection:
+        moved = update(matches).where(matches.c.id == first).values(round_id=played.made.rounds[1])
+        await connection.execute(moved)
+        last = select(matches).where(matches.c.id == played.made.matches[-1])
+        another = dict((await connection.execute(last)).mappings().one()) | {"id": new_id()}
+        await connection.execute(insert(matches).values(another))
+        await raise_versions(connection, played.made.id, board=True, matches=True)
+
+    again = await played.open(played.keys[1], AtVersion(2))
+    other = await Boards(database, None, utc_now).open(played.keys[1], as_of=AtVersion(2))
+    assert other is not None
+    assert again.head.computed_at == kept.head.computed_at < other.head.computed_at
+    assert again.head.matches == other.head.matches == kept.head.matches + 1
+    assert await again.history(members) == await other.history(members) != before
+
+
 class CountingDatabase(WatchedDatabase):
     """Counts the answers too."""
 

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 Resolve: TypeAlias = "Callable[[AsyncConnection], Awaitable[Instant]]"
 MOST_ROUNDS = 100
 _VERSION = ("asOf", "settledVersion")
+_KEPT_STATES = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +74,13 @@ class PastBoards:
         """`kept_members`: how many members, over all boards, each of the two caches may hold."""
         self._database = database
         self._boards: VersionCache[PastBoard] = VersionCache(kept_members, lambda board: len(board.ranking))
+        self._counted: VersionCache[BoardState] = VersionCache(_KEPT_STATES, lambda _: 1)
         self._timelines: VersionCache[Timeline] = VersionCache(kept_members, lambda timeline: timeline.size)
 
     async def stop(self) -> None:
         """Compute nothing more."""
-        await self._boards.stop()
-        await self._timelines.stop()
+        for cache in (self._boards, self._counted, self._timelines):
+            await cache.stop()
 
     async def open(self, state: BoardState, moment: Moment) -> PastBoard | None:
         """The board as it stood at a moment; None when that is how it stands now.
@@ -88,7 +90,15 @@ class PastBoards:
             NotFound: a round of none of its tournaments.
         """
         found = await self.find(state, moment)
-        return None if found is None else await self._get(state, found.name, found.resolve)
+        if found is None:
+            return None
+        board = await self._get(state, found.name, found.resolve)
+        if board.state.version == state.version:
+            return board
+        # Its matches may be more, or in other rounds, though it is ranked as before.
+        name = _name(state, found.name)
+        counted = await self._counted.get(name, state.version, lambda: self._count(state, board.state))
+        return replace(board, state=counted)
 
     async def find(self, state: BoardState, moment: Moment) -> "Found | None":
         """A moment that the board has had, without reading the board; None when that is how it stands now.
@@ -173,13 +183,20 @@ class PastBoards:
     # ------------------------------------------------------------ boards
 
     async def _get(self, state: BoardState, moment: Hashable, resolve: Resolve) -> PastBoard:
-        key, version = (state.epoch, state.key, moment, _weights(state)), _content_version(state)
+        key, version = _name(state, moment), _content_version(state)
         board = await self._boards.get(key, version, lambda: self._rank(state, resolve))
         if _may_lack(board, state.read_at):
             if self._boards.latest(key) is board:  # else somebody looks already
                 self._boards.forget(key)
             board = await self._boards.get(key, version, lambda: self._rank(state, resolve))
         return board
+
+    async def _count(self, state: BoardState, past: BoardState) -> BoardState:
+        """The same moment by the matches of today."""
+        assert past.past_at is not None
+        instant = Instant(past.past_at, {part.tournament_id: part.settled_version for part in past.parts})
+        async with self._database.read() as connection:
+            return await _as_it_was(connection, state, instant)
 
     async def _rank(self, state: BoardState, resolve: Resolve) -> PastBoard:
         league_id = state.key.league_id
@@ -267,6 +284,10 @@ def _content_version(state: BoardState) -> int:
         # Whoever is taken off a tournament's boards has left each league before.
         return state.league_version if state.key.league_id is not None else state.parts[0].removals
     return state.league_version + sum(part.board_version for part in state.parts)
+
+
+def _name(state: BoardState, moment: Hashable) -> Hashable:
+    return state.epoch, state.key, moment, _weights(state)
 
 
 def _weights(state: BoardState) -> Hashable:
