@@ -9,6 +9,7 @@ from domain.database import Database
 from domain.errors import Unauthenticated
 from domain.execution.desk import CommandDesk
 from domain.ids import MemberId
+from domain.leaderboard.board import OpenBoard
 from domain.leaderboard.service import Boards
 from domain.member import service as members
 from domain.member.model import Account, Member, PlatformRole, Session
@@ -82,6 +83,8 @@ class Context:
     is_new_viewer: bool = False
     """Whether the viewer was read for this very operation, and not when a socket was opened."""
     cookie: CookieChange = field(default_factory=CookieChange)
+    boards: list[OpenBoard] = field(init=False, default_factory=list)
+    """Those that were opened for it."""
     _loaders: Loaders | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
@@ -103,6 +106,7 @@ class Context:
     def renew_loaders(self) -> None:
         """Forget what was read."""
         self._loaders = None
+        self.boards.clear()
 
     @property
     def database(self) -> Database:

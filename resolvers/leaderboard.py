@@ -42,6 +42,7 @@ async def open_board(
     board = await context.services.boards.open(key, as_of=as_of, settled_only=settled_only)
     if board is None:
         raise NotFound("There is no such board.")
+    context.boards.append(board)
     return board
 
 

@@ -78,6 +78,8 @@ class OpenBoard:
     def __init__(self, shelf: Shelf, opened: Opened) -> None:
         self._shelf = shelf
         self._opened = opened
+        self.has_moved = False
+        """Whether it went on with another version: what it told before may not fit what it tells now."""
 
     @property
     def head(self) -> BoardHead:
@@ -141,7 +143,8 @@ class OpenBoard:
 
     async def ranking(self) -> Ranking:
         """All places of one state of the board, in memory; from now on the board stays at that state."""
-        self._opened, ranking = await self._shelf.ranked(self._opened)
+        opened, ranking = await self._shelf.ranked(self._opened)
+        self._go_on(opened)
         return ranking
 
     async def guessed_matches(self, member_ids: Collection[MemberId]) -> dict[MemberId, int]:
@@ -224,5 +227,11 @@ class OpenBoard:
             try:
                 return await read(self._opened.reader)
             except (Moved, ProjectionUnavailable):
-                self._opened = await self._shelf.reopen(self._opened, from_database=attempt + 1 >= OPEN_ATTEMPTS)
+                from_database = attempt + 1 >= OPEN_ATTEMPTS
+                self._go_on(await self._shelf.reopen(self._opened, from_database=from_database))
         return await read(self._opened.reader)
+
+    def _go_on(self, opened: Opened) -> None:
+        before, after = self._opened.head, opened.head
+        self.has_moved |= (before.epoch, before.version) != (after.epoch, after.version)
+        self._opened = opened

@@ -2,14 +2,23 @@
 
 import base64
 import json
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any
 
 import pytest
+from redis.asyncio import Redis
 from sqlalchemy import func, update
 
+from domain.leaderboard.board import OpenBoard
+from domain.leaderboard.model import RankedRow
+from domain.leaderboard.projector import project
 from domain.tournament.store import raise_versions
 from domain.tournament.tables import rounds, tournaments
+from integrations.valkey.projection import ValkeyProjection
+from resolvers import leaderboard as leaderboards
+from resolvers.context import Context
 from tests.support.api import Api
 from tests.support.api_world import World, make_world
 from tests.support.football import make_league, make_tournament
@@ -421,3 +430,84 @@ async def test_the_clock_of_the_database_says_what_is_past(world: World) -> None
     )
 
     assert answer.codes == ["INVALID_INPUT"]
+
+
+ONE_ANSWER = """
+query ($id: ID!) {
+  tournament(id: $id) {
+    leaderboard {
+      settledMatches streamPosition { version }
+      rows { edges { node { rank points version member { nickName } } } }
+      viewerRow { rank points version guessedMatches member { nickName } }
+      viewerNeighbours(radius: 10) { rank points version member { nickName } }
+    }
+  }
+}
+"""
+
+
+@pytest.fixture
+def moves(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[int], Awaitable[None]]], None]:
+    """Has something done between the page of an answer and the viewer's row, and told how often it was."""
+
+    def set_up(move: Callable[[int], Awaitable[None]]) -> None:
+        times, plain = count(), leaderboards.viewer_rows
+
+        async def moved(context: Context, board: OpenBoard, *, radius: int) -> Sequence[RankedRow]:
+            await move(next(times))
+            return await plain(context, board, radius=radius)
+
+        monkeypatch.setattr(leaderboards, "viewer_rows", moved)
+
+    return set_up
+
+
+async def test_all_that_an_answer_shows_of_a_board_is_of_one_version(
+    api: Api, valkey: Redis, moves: Callable[[Callable[[int], Awaitable[None]]], None]
+) -> None:
+    world, projection = await make_world(api, crowd=3), ValkeyProjection(valkey)
+    await project(api.database, projection, world.tournament.id)
+    client = await world.client(world.ana)
+    done = []
+
+    async def settle(number: int) -> None:
+        done.append(number)
+        if number == 0:
+            await play(api.database, world.locked, 3, 2)  # an exact guess of Bob's, who overtakes
+            await project(api.database, projection, world.tournament.id)
+
+    moves(settle)
+    board = (await client.run(ONE_ANSWER, {"id": world.tournament_id})).data["tournament"]["leaderboard"]
+
+    assert done == [0, 1]
+    page = [edge["node"] for edge in board["rows"]["edges"]]
+    assert board["viewerNeighbours"] == page
+    own = {name: value for name, value in board["viewerRow"].items() if name != "guessedMatches"}
+    assert own in page
+    assert {row["version"] for row in page} == {board["streamPosition"]["version"]}
+    assert (page[0]["member"]["nickName"], board["settledMatches"], board["viewerRow"]["guessedMatches"]) == (
+        "Bob",
+        2,
+        2,
+    )
+
+
+async def test_a_board_that_never_stands_still_is_answered_all_the_same(
+    api: Api, valkey: Redis, moves: Callable[[Callable[[int], Awaitable[None]]], None]
+) -> None:
+    world, projection = await make_world(api, crowd=3), ValkeyProjection(valkey)
+    await project(api.database, projection, world.tournament.id)
+    client = await world.client(world.ana)
+    done = []
+
+    async def move(number: int) -> None:
+        done.append(number)
+        async with api.database.begin() as connection:
+            await raise_versions(connection, world.tournament.id, board=True)
+        await project(api.database, projection, world.tournament.id)
+
+    moves(move)
+    board = (await client.run(ONE_ANSWER, {"id": world.tournament_id})).data["tournament"]["leaderboard"]
+
+    assert done == [0, 1, 2]
+    assert board["viewerRow"]["member"]["nickName"] == "Ana"
