@@ -17,6 +17,7 @@ from domain.leaderboard.sheet import Top
 T = TypeVar("T")
 
 OPEN_ATTEMPTS = 3
+_MEMBERS_BITS, _MARK_BITS = 26, 53
 Place = tuple[int, int, MemberId]
 """Where a cursor stands: the board's mark, packed score, member id."""
 
@@ -93,11 +94,15 @@ class OpenBoard:
 
     @property
     def mark(self) -> int:
-        """What cursors tell boards apart by: the version, or of a past board, which has one for all, its content."""
+        """What cursors tell boards apart by.
+
+        That is the version with the number of members, for somebody may have joined before a version tells so; or of a
+        past board, which has one version for all, its content.
+        """
         reader = self._opened.reader
         if self._opened.state.past_at is not None and isinstance(reader, RankingReader):
             return reader.ranking.digest
-        return self.head.version
+        return (self.head.version << _MEMBERS_BITS | self.head.members) % (1 << _MARK_BITS)
 
     async def page(
         self,

@@ -23,6 +23,7 @@ from domain.league.tables import league_members, league_tournaments, leagues
 from domain.match.model import Goals, MatchStatus
 from domain.member.tables import installation
 from domain.settlement.service import settle
+from domain.tournament import service as tournament_service
 from domain.tournament.model import TournamentMode
 from domain.tournament.store import raise_versions
 from domain.tournament.tables import rounds, tournaments
@@ -546,6 +547,24 @@ async def test_a_cursor_continues_behind_its_place_and_tells_that_the_board_move
 
 
 # ---------------------------------------------------------------- the projection is not what it should be
+
+
+async def test_a_cursor_tells_of_somebody_who_joins_before_any_version_does(database: "PostgresDatabase") -> None:
+    made = await make_tournament(database, matches=1)
+    newcomer, *others = await make_members(database, 5)  # by id before all who are level
+    await join(database, made.id, others)
+    one, other = Boards(database, None, utc_now), Boards(database, None, utc_now)
+    page = await (board := await opened(one, tournament_id=made.id)).page(first=2)
+    place = (board.mark, pack_row(page.rows[-1]), page.rows[-1].member_id)
+    await tournament_service.join(database, newcomer, made.id, "request-1")
+
+    found = {}
+    for name, boards in {"kept": one, "read anew": other}.items():
+        board = await opened(boards, tournament_id=made.id)
+        assert board.head.version == 0
+        behind = await board.page(first=50, after=place)
+        found[name] = (behind.board_moved, [row.position for row in behind.rows])
+    assert found == {"kept": (False, [3, 4]), "read anew": (True, [4, 5])}
 
 
 async def test_a_board_is_answered_from_the_database_while_the_projection_is_behind(
