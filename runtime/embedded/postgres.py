@@ -127,7 +127,9 @@ class EmbeddedPostgres:
         unfinished = self._data / "postgres.new"
         shutil.rmtree(unfinished, ignore_errors=True)
         self._identity.own(unfinished)
-        options = ["--auth=trust", "--encoding=UTF8", "--locale=C", f"--username={_USER}"]
+        # Text is sorted by bytes, as everywhere; letters of all languages have small and large ones.
+        letters = ["--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+        options = ["--auth=trust", *letters, f"--username={_USER}"]
         self._run("initdb", f"--pgdata={unfinished}", *options, *([] if self._durable else ["--no-sync"]))
         unfinished.rename(self._folder)
 

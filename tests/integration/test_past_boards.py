@@ -746,6 +746,10 @@ async def test_searching_filters_rows_and_never_ranks(database: "PostgresDatabas
                 for size in (1, 2, 7):
                     assert await _matching(board, prefix, size) == found
                     assert await _matching_back(board, prefix, size) == found
+    async with database.begin() as connection:
+        await connection.execute(update(members).where(members.c.nick_name == "Andy").values(nick_name="ÉMILE Ωm"))
+    board = await played.open(played.keys[0])
+    assert [len(await _matching(board, prefix, 50)) for prefix in ("é", "Émile ω", "e")] == [1, 1, 0]
     in_league = await played.open(played.keys[1])
     assert (await in_league.page(first=50, search="Member")).total == 8
     assert len((await in_league.page(first=50, search="Member")).rows) == 2
