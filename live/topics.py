@@ -114,7 +114,11 @@ class Topic(Generic[K, S, N, D]):
         if self.error is None and self.latest is not None and not self._is_ahead(after, self.latest):
             return
         # In a task of its own, for who asks may go on in another one than it began in, and a timeout must know which.
-        await asyncio.create_task(self._become_known(after))
+        waiting = asyncio.create_task(self._become_known(after))
+        try:
+            await waiting
+        finally:
+            waiting.cancel()  # who asked may be gone
 
     async def _become_known(self, after: StreamPosition | None) -> None:
         try:

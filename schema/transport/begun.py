@@ -1,6 +1,7 @@
 """Awaitables that are run at once as far as they come: most need not wait, and a task or timer costs more than they."""
 
-from collections.abc import Awaitable, Generator
+import asyncio
+from collections.abc import Awaitable, Coroutine, Generator
 from typing import Any, Generic, TypeVar, cast
 
 T = TypeVar("T")
@@ -20,6 +21,16 @@ class Begun(Generic[T]):
         """`steps` may be a mere iterator: an ASGI server's need be no more, and those in Rust are not."""
         self._steps = steps
         self._waits_for = waits_for
+
+    def task(self, ending: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """A task of `ending`, which awaits this. Cancelled before its first step it would leave this half run."""
+        task = asyncio.create_task(ending)
+        task.add_done_callback(lambda _: self._close())
+        return task
+
+    def _close(self) -> None:
+        if hasattr(self._steps, "close"):
+            self._steps.close()
 
     def __await__(self) -> Generator[Any, Any, T]:
         waits_for = self._waits_for

@@ -29,7 +29,7 @@ class Owner(Protocol):
 class Seated:
     """A `live.seats.Sink`."""
 
-    __slots__ = ("_head", "_id", "_joining", "_outlet", "_owner", "_seat", "direct", "request_id")
+    __slots__ = ("_head", "_id", "_is_over", "_joining", "_outlet", "_owner", "_seat", "direct", "request_id")
 
     def __init__(self, owner: Owner, outlet: "Outlet", operation_id: str, request_id: str) -> None:
         self.request_id = request_id
@@ -40,6 +40,7 @@ class Seated:
         self.direct: Line | None = None
         self._joining: asyncio.Task[None] | None = None
         self._seat: Seat[Any, Any, Any, Any] | None = None
+        self._is_over = False
 
     async def join(self, shared: "SharedStream", context: "ApiContext", stream: "Stream[Any, Any, Any, Any]") -> None:
         """Begin. Raises what ends the stream before its first event."""
@@ -54,13 +55,15 @@ class Seated:
             self.end(problem)
         else:
             if isinstance(joining, Begun):
-                self._joining = asyncio.create_task(self._go_on(joining))
+                self._joining = joining.task(self._go_on(joining))
 
     @property
     def is_ready(self) -> bool:
         return self._outlet.is_ready
 
     def put(self, payloads: Sequence[bytes]) -> bool:
+        if self._is_over:  # it was joining, and has not left everything yet
+            return False
         return self._outlet.put(self, [(self._head, payload) for payload in payloads])
 
     def lend(self, wire: "Wire | None") -> None:
@@ -68,6 +71,7 @@ class Seated:
         self.direct = None if wire is None else wire.line(self._head)
 
     def end(self, problem: Exception | None) -> None:
+        self._is_over = True
         self._seat = None
         self._outlet.flush()
         self._leave_outlet()
@@ -80,6 +84,7 @@ class Seated:
 
     def leave(self) -> None:
         """The client wants no more, or is gone."""
+        self._is_over = True
         self._leave_outlet()
         if self._joining is not None:
             self._joining.cancel()

@@ -112,7 +112,7 @@ class AsgiWire:
     def _wait(self, sending: Begun[None]) -> None:
         self.blocked_at, self.is_ready = monotonic(), False
         self.on_change()
-        self._task = asyncio.create_task(self._finish(sending))
+        self._task = sending.task(self._finish(sending))
 
     async def _finish(self, sending: Begun[None]) -> None:
         try:

@@ -1,9 +1,13 @@
 """Subscriptions that were asked for before, and sockets that come many at once: little is done anew, rights are."""
 
 import asyncio
+import gc
+import logging
 from contextlib import AsyncExitStack
 from typing import Any, cast
 
+import httpx2
+import orjson
 import pytest
 
 from schema.transport.engine import Engine
@@ -12,6 +16,7 @@ from schema.transport.requests import GraphQLRequest
 from schema.transport.subscriptions import SharedStream, Sharing
 from tests.support.api import Api, Stream, open_socket, open_stream
 from tests.support.api_world import begin_session, make_world
+from tests.support.executions import until
 from tests.support.graphql_client import read_operation
 from tests.support.settlement import play
 from tests.support.statements import recorded_statements
@@ -159,6 +164,42 @@ async def test_who_gives_up_while_it_joins_leaves_nothing_behind(address: str, a
         await stream.send({"type": "ping"})
         while (message := await stream.receive())["type"] != "pong":
             assert message["payload"]["data"]["leaderboardUpdates"]["__typename"] == "LeaderboardSnapshot"
+
+
+async def test_what_is_given_up_in_the_packet_that_asks_for_it_has_never_been(
+    address: str, api: Api, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its document is known, and nobody watches it, so that it has to be read first."""
+    world = await make_world(api)
+    board = {"tournamentId": world.tournament_id}
+    async with open_stream(address) as stream:
+        await stream.subscribe("first", BOARDS, board=board)
+        position = (await stream.data())["leaderboardUpdates"]["leaderboard"]["streamPosition"]
+        await stream.send({"id": "first", "type": "complete"})
+        await until(lambda: _nothing_is_watched(api))
+        for number in range(20):
+            after = {"epoch": position["epoch"], "version": 2**31 - 1} if number % 2 else None
+            _ask_and_give_up(stream, str(number), {"board": board, "after": after})
+        await until(lambda: _nothing_is_watched(api))
+        _ask_and_give_up(stream, "last", {"board": board})
+        await play(api.database, world.locked, 3, 2)
+        assert await stream.is_answered()
+    await until(lambda: _nothing_is_watched(api))
+    gc.collect()
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+def _ask_and_give_up(stream: Stream, operation_id: str, variables: dict[str, Any]) -> None:
+    """Both messages in one packet."""
+    payload = {"query": BOARDS, "variables": variables}
+    for message in ({"type": "subscribe", "payload": payload}, {"type": "complete"}):
+        stream.connection.protocol.send_text(orjson.dumps({"id": operation_id, **message}))
+    stream.connection.transport.write(b"".join(stream.connection.protocol.data_to_send()))
+
+
+async def _nothing_is_watched(api: Api) -> bool:
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=api.app), base_url="http://test") as client:
+        return "\npalpite_live_windows 0.0\n" in (await client.get("/metrics")).text
 
 
 async def test_sessions_of_sockets_that_begin_at_once_are_read_together(address: str, api: Api) -> None:
