@@ -35,6 +35,8 @@ class HttpProtocol(HttpToolsProtocol):
     _blocked: "asyncio.TimerHandle | None" = None
     _awaited: tuple[int, bool] | None = None
     _bytes = 0
+    _answered: Any = None
+    """The request that is being answered; uvicorn's `cycle` is the last that has come, and others may be in between."""
 
     def connection_made(self, transport: "asyncio.BaseTransport") -> None:
         super().connection_made(transport)  # type: ignore[arg-type]
@@ -43,6 +45,9 @@ class HttpProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        if self._answered is not None and not self._answered.response_complete:
+            self._answered.disconnected = True
+            self._answered.message_event.set()
         self._wait_no_longer()
         self._is_taken()
 
@@ -72,6 +77,10 @@ class HttpProtocol(HttpToolsProtocol):
             self.send_400_response("A websocket is asked for by HTTP/1.1 and one Host.")
         else:
             self._upgrade()
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        self._answered = cycle
+        super()._start_asgi_task(cycle, app)
 
     def _upgrade(self) -> None:
         protocol: Any = self.ws_protocol_class

@@ -181,3 +181,22 @@ async def test_a_websocket_is_not_opened_before_what_was_asked_is_answered() -> 
         assert b" 101 " not in await asyncio.wait_for(_end_of(reader), 10)
         await asyncio.wait_for(left.wait(), 10)
         writer.close()
+
+
+async def test_what_is_being_answered_hears_that_its_client_is_gone_though_more_was_asked() -> None:
+    gone = asyncio.Event()
+
+    async def follow(_: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"here", "more_body": True})
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        gone.set()
+
+    async with running(follow, WebSocketProtocol, http=HttpProtocol) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(WHOLE * 3)
+        await reader.readuntil(b"here")
+        writer.close()
+        async with asyncio.timeout(10):
+            await gone.wait()
