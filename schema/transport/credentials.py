@@ -89,7 +89,10 @@ def is_foreign(headers: Mapping[str, str], public_url: str) -> bool:
         return False
     if origin.lower() == origin_of(public_url):
         return False
-    parts = urlsplit(origin)
+    try:
+        parts = urlsplit(origin)
+    except ValueError:  # no address at all, so none of ours
+        return True
     return parts.scheme not in {"http", "https"} or parts.netloc.lower() != headers.get("host", "").lower()
 
 

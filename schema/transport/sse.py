@@ -6,6 +6,7 @@ Streams mean what they mean on a socket, are under the same limits, and share th
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from schema.transport.connections import FULL, Close, Connections
 from schema.transport.contexts import Contexts
 from schema.transport.credentials import SessionCookie
 from schema.transport.engine import Engine, Operation
+from schema.transport.extensions import extensions
 from schema.transport.faults import Kind, RequestRefused, refused
 from schema.transport.http import Answer, HttpEndpoint, accepted, allowed, media_type
 from schema.transport.outlet import Outlet
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from live.seats import Seat
 
 EVENT_STREAM = "text/event-stream"
+_CONTENT_TYPE = f"{EVENT_STREAM}; charset=utf-8"
 _HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 _COMMENT = b":\n\n"
 _COMMENT_SECONDS = 12.0
@@ -62,30 +65,30 @@ class EventEndpoint(HttpEndpoint):
         context = await self._context(request, answer)
         try:
             operation = self._engine.prepare(parsed, (*allowed(request.method), OperationType.SUBSCRIPTION))
+            if operation.kind is OperationType.SUBSCRIPTION:
+                if self._connections.is_full:
+                    raise refused(Kind.UNAVAILABLE, f"{FULL}.", ErrorCode.UNAVAILABLE)
+                return EventStream(self._engine, self._connections, context, operation)
+            if wanted is _Wanted.ALWAYS:
+                # Kept answers are known by the bytes of their requests, and are sent as JSON: this one is none of them.
+                return _told(await self._execute(request, answer, replace(operation, query=None), context))
+            return await self._execute(request, answer, operation, context)
         except RequestRefused as refusal:
             if wanted is _Wanted.ALWAYS and refusal.kind is Kind.DOCUMENT:
-                return EventStream(self._engine, self._connections, context, refusal)
+                return _told(answer.refuse(refusal, self._engine))
             raise
-        if operation.kind is OperationType.SUBSCRIPTION and self._connections.is_full:
-            raise refused(Kind.UNAVAILABLE, f"{FULL}.", ErrorCode.UNAVAILABLE)
-        if operation.kind is OperationType.SUBSCRIPTION or wanted is _Wanted.ALWAYS:
-            self._refuse_foreign_pages(request, operation)
-            return EventStream(self._engine, self._connections, context, operation)
-        return await self._execute(request, answer, operation, context)
 
 
 class EventStream(Response):
-    """One operation, or why it was refused."""
+    """One subscription. Queries and mutations are over before their headers are sent, which may set cookies."""
 
-    def __init__(
-        self, engine: Engine, connections: Connections, context: ApiContext, asked: Operation | RequestRefused
-    ) -> None:
-        super().__init__(None, 200, _HEADERS, f"{EVENT_STREAM}; charset=utf-8")
+    def __init__(self, engine: Engine, connections: Connections, context: ApiContext, operation: Operation) -> None:
+        super().__init__(None, 200, _HEADERS, _CONTENT_TYPE)
         del self.headers["content-length"]
         self._engine = engine
         self._connections = connections
         self._context = context
-        self._asked = asked
+        self._operation = operation
         self.direct: Line | None = None
         """None always: each event is framed by `put`."""
         self._ended = asyncio.Event()
@@ -189,27 +192,19 @@ class EventStream(Response):
             self.end(problem)
 
     async def _run(self, outlet: Outlet) -> None:
-        asked, context = self._asked, self._context
-        if isinstance(asked, RequestRefused):
-            raise asked
-        if asked.kind is not OperationType.SUBSCRIPTION:
-            answer = await self._engine.execute(asked, context)
-            answer["extensions"] = {"requestId": context.request.id, "cost": asked.cost}
-            await outlet.send(_next(answer))
-            return
-        member = context.viewer.account.id if context.viewer else None
+        member = self._context.viewer.account.id if self._context.viewer else None
         if member is not None and not self._connections.admit(member):
             raise LimitReached(f"A member may have at most {self._connections.most_a_member} connections.")
         try:
-            await self._follow(outlet, asked, context)
+            await self._follow(outlet)
         finally:
             if member is not None:
                 self._connections.release(member)
 
-    async def _follow(self, outlet: Outlet, operation: Operation, context: ApiContext) -> None:
-        begun = await self._engine.begin(operation, context)
+    async def _follow(self, outlet: Outlet) -> None:
+        begun = await self._engine.begin(self._operation, self._context)
         if (shared := begun.shared) is not None:
-            self._seat = await shared.join(context, begun.stream, self)
+            self._seat = await shared.join(self._context, begun.stream, self)
             outlet.join(self)
             await self._ended.wait()
             return
@@ -218,13 +213,21 @@ class EventStream(Response):
                 await outlet.send(_next(answer))
 
     def _failure(self, problem: Exception) -> Message:
-        return _next({"errors": self._engine.errors.write_end(problem, self._context.request.id)})
+        request_id = self._context.request.id
+        told = extensions(request_id, self._operation.cost, session_ended=self._context.cookie.ended)
+        return _next({"errors": self._engine.errors.write_end(problem, request_id), "extensions": told})
 
 
 async def _left(receive: "Receive") -> None:
     """Until the client has left."""
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+def _told(answer: Response) -> Response:
+    """An answer in JSON, as events; that it was refused, its errors say."""
+    body = b"".join((_NEXT, answer.body, _END, _COMPLETE))
+    return Response(body, 200, _HEADERS, _CONTENT_TYPE)
 
 
 def _next(answer: Mapping[str, Any]) -> Message:

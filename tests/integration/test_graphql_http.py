@@ -252,6 +252,21 @@ async def test_pages_of_other_sites_cannot_act_for_a_visitor(api: Api, client: G
         assert (await client.run(document, origin=origin)).data == {"createLeague": {"errors": []}}
 
 
+@pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])
+@pytest.mark.parametrize("origin", ["http://[::1", "http://]x[", "http://[", "http://[x]"])
+async def test_an_origin_that_is_none_is_foreign(
+    accept: str, origin: str, client: GraphQLClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    headers = [(b"accept", accept.encode()), (b"origin", origin.encode())]
+    response = await client.http.post(
+        "/graphql", json={"query": "mutation { signOut { errors { code } } }"}, headers=headers
+    )
+    answer = answer_of(response)
+
+    assert (answer.status, answer.codes) == (403, ["FORBIDDEN"])
+    assert [record for record in caplog.records if record.exc_info] == []
+
+
 async def test_a_session_for_a_cookie_cannot_be_planted_from_elsewhere(client: GraphQLClient) -> None:
     answer = await client.operation("signUp", input={"email": "a@example.org", "password": PASSWORD, "nickName": "Ana"})
     assert answer.status == 200

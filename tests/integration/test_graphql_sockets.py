@@ -129,14 +129,16 @@ async def test_a_socket_has_twenty_operations_and_no_more(address: str, api: Api
     assert (again["id"], again["type"]) == ("another", "next")
 
 
-async def test_pages_of_other_sites_open_no_socket(address: str) -> None:
+@pytest.mark.parametrize("origin", ["https://evil.example", "http://[::1", "http://]x["])
+async def test_pages_of_other_sites_open_no_socket(origin: str, address: str, caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(InvalidStatus) as refused:
-        async with open_socket(address, origin="https://evil.example"):
+        async with open_socket(address, origin=origin):
             pass
     async with open_socket(address, origin=f"http://{address}") as connection:
         await Stream(connection).begin()
 
     assert refused.value.response.status_code == 403
+    assert [record for record in caplog.records if record.exc_info] == []
 
 
 async def test_bad_tokens_and_ended_cookies_close_with_4401(address: str, api: Api) -> None:

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from redis.asyncio import Redis
 
@@ -69,6 +70,16 @@ async def until_settled(client: GraphQLClient, world: World, version: int) -> An
 
 
 # ---------------------------------------------------------------- once for all
+
+
+async def test_an_answer_by_events_is_not_kept_as_json_for_who_asks_again(world: World) -> None:
+    client = await world.client(None)
+    body = {"query": read_operation("liveScoreboard"), "variables": {"id": world.tournament_id}}
+    told = [await client.http.post("/graphql", json=body, headers={"accept": "text/event-stream"}) for _ in range(3)]
+    answer = await scoreboard(client, world)
+
+    assert [each.headers["content-type"].split(";")[0] for each in told] == ["text/event-stream"] * 3
+    assert all(orjson.loads(each.text.splitlines()[1].removeprefix("data: "))["data"] == answer.data for each in told)
 
 
 async def test_an_equal_query_is_answered_without_a_statement_and_tells_its_own_request(world: World) -> None:

@@ -9,10 +9,11 @@ import orjson
 import pytest
 
 from domain.tournament.store import raise_versions
-from tests.support.api import Api, Stream, open_socket, running_api, served
+from schema.transport.credentials import COOKIE
+from tests.support.api import PASSWORD, Api, Stream, open_socket, running_api, served
 from tests.support.api_world import begin_session, end_sessions, make_world
 from tests.support.football import set_match
-from tests.support.graphql_client import id_of, read_operation
+from tests.support.graphql_client import GraphQLClient, id_of, read_operation
 from tests.support.settlement import play
 from tests.support.sse import event_stream
 
@@ -66,6 +67,91 @@ async def test_queries_and_mutations_are_one_next_and_complete(address: str) -> 
         assert await events.event() == ("complete", None)
 
 
+async def test_who_signs_in_and_out_by_events_is_given_the_cookie_and_loses_it(api: Api) -> None:
+    await api.sign_up("Ana")
+    sign_in = f'mutation {{ signIn(input: {{email: "ana@example.org", password: "{PASSWORD}"}}) {{ token }} }}'
+    async with api.client() as client:
+        cookie, signed_in = await _by_events(client, sign_in)
+        _, me = await _by_events(client, "{ viewer { email } }")
+        deleted, signed_out = await _by_events(client, "mutation { signOut { errors { code } } }")
+        _, nobody = await _by_events(client, "{ viewer { email } }")
+    assert signed_in["data"] == {"signIn": {"token": None}}
+    assert cookie is not None
+    assert "HttpOnly" in cookie
+    assert me["data"] == {"viewer": {"email": "ana@example.org"}}
+    assert signed_out["data"] == {"signOut": {"errors": []}}
+    assert deleted is not None
+    assert f'{COOKIE}=""' in deleted
+    assert nobody["data"] == {"viewer": None}
+    assert "sessionEnded" not in nobody["extensions"]
+
+
+@pytest.mark.parametrize(
+    ("document", "variables"),
+    [
+        ("{ viewer { email } tournaments { edges { cursor } } }", None),
+        ("{ tournaments(joined: true) { edges { cursor } } }", None),
+        ("mutation { signOut { errors { code } } }", None),
+        ("{ nothing }", None),
+        ("query ($first: Int!) { tournaments(first: $first) { edges { cursor } } }", {"first": "many"}),
+    ],
+)
+async def test_with_an_ended_cookie_an_event_tells_all_that_json_does(
+    api: Api, document: str, variables: dict[str, Any] | None
+) -> None:
+    async with api.client() as client:
+        _end_cookie(client)
+        deleted, told = await _by_events(client, document, variables)
+        _end_cookie(client)
+        answer = await client.run(document, variables, x_request_id="asked")
+    assert told["extensions"].pop("serverTime").endswith("Z")
+    assert answer.extensions.pop("serverTime").endswith("Z")
+    assert told == answer.body
+    assert told["extensions"]["sessionEnded"] is True
+    assert deleted is not None
+    assert _without_expiry(deleted) == _without_expiry(answer.headers["set-cookie"])
+
+
+async def test_a_stream_that_is_refused_tells_what_every_answer_does(api: Api) -> None:
+    world = await make_world(api)
+    async with api.client() as client:
+        _end_cookie(client)
+        deleted, told = await _by_events(client, BOARDS, {"board": {"leagueId": world.league_id}})
+    assert told["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
+    assert told["extensions"].pop("serverTime").endswith("Z")
+    assert told["extensions"].pop("cost") > 0
+    assert told["extensions"] == {"requestId": "asked", "sessionEnded": True}
+    assert deleted is not None
+    assert f'{COOKIE}=""' in deleted
+
+
+def _without_expiry(cookie: str) -> list[str]:
+    """It is the moment of the answer."""
+    return [part for part in cookie.split("; ") if not part.startswith("expires=")]
+
+
+def _end_cookie(client: GraphQLClient) -> None:
+    client.http.cookies.set(COOKIE, "ended", domain="127.0.0.1", path="/")
+
+
+async def _by_events(
+    client: GraphQLClient, document: str, variables: dict[str, Any] | None = None
+) -> tuple[str | None, dict[str, Any]]:
+    """What an answer does to the cookie, and its one event."""
+    body, headers = (
+        {"query": document, "variables": variables},
+        {"accept": "text/event-stream", "x-request-id": "asked"},
+    )
+    response = await client.http.post("/graphql", json=body, headers=headers)
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
+    told, complete, end = response.text.removeprefix(":\n\n").split("\n\n")
+    assert (complete, end) == ("event: complete\ndata: ", "")
+    name, _, data = told.partition("\ndata: ")
+    assert name == "event: next"
+    return response.headers.get("set-cookie"), orjson.loads(data)
+
+
 @pytest.mark.parametrize("document", ["{", "{ nothing }", "query A { a: __typename } query B { b: __typename }"])
 async def test_a_wrong_document_is_told_by_an_event(address: str, document: str) -> None:
     async with event_stream(address, document) as events:
@@ -94,7 +180,9 @@ async def test_by_head_nothing_goes_on_and_the_next_request_is_answered(address:
     target = "/graphql?" + urlencode({"query": MATCHES, "variables": variables})
     host, port = address.split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
-    for request, told in ((f"HEAD {target}", b"text/event-stream"), ("HEAD /healthz", b" 200 ")):
+    query = "/graphql?" + urlencode({"query": NAME})
+    asked = [f"HEAD {target}", f"HEAD {query}", "HEAD /healthz"]
+    for request, told in zip(asked, (b"text/event-stream", b"text/event-stream", b" 200 "), strict=True):
         writer.write(f"{request} HTTP/1.1\r\nHost: {address}\r\nAccept: text/event-stream\r\n\r\n".encode())
         assert told in await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)
     writer.close()
