@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.datastructures import Headers
+from websockets.frames import CloseCode
 from websockets.protocol import Protocol, State
 
 from runtime.handshake import Handshake
@@ -31,7 +32,7 @@ _BUFFERED = 32 * 1024
 _COPIED = 16 * 1024
 """Bytes below which a copy costs less than a write of several parts."""
 _FAREWELL = 1.0
-"""Seconds that a peer which takes nothing has for taking the close frame."""
+"""Seconds that a peer has for taking what waits for it, the close frame too, once its connection is being closed."""
 _WRITABLE = asyncio.Event()
 _WRITABLE.set()
 """That of all who may write; who may not has one of its own."""
@@ -87,6 +88,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     """A plain one that is not answered yet."""
     _pong = b""
     """Owed to a peer that takes nothing: the newest alone, as RFC 6455 allows (5.5.3)."""
+    _farewell: asyncio.TimerHandle | None = None
+    """Runs while it is being closed."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         """What uvicorn makes for itself is replaced by what holds less: there are thousands of these."""
@@ -127,6 +130,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             super().handle_cont(event)
 
     def handle_ping(self) -> None:
+        if self.conn.close_rcvd is not None:
+            return  # the pong leaves with the answer to the close frame, which is decided when that has its turn
         if self.blocked_at is None:
             super().handle_ping()
         elif frames := self.conn.data_to_send():
@@ -134,14 +139,37 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def send_receive_event_to_app(self) -> None:
         """Reading is paused for messages that wait, but not for one that is taken at once: that costs the kernel."""
+        if self.curr_msg_data_type == "text" and not self.close_sent and not _is_text(self.frames):
+            self._fail()
+            return
         is_taken = self.queue.is_awaited and not self.read_paused  # type: ignore[attr-defined]
         self.read_paused = self.read_paused or is_taken
         super().send_receive_event_to_app()
         if is_taken:
             self.read_paused = False
 
+    def _fail(self) -> None:
+        """Close for text that is none; uvicorn would log that as a fault of ours."""
+        self.frames = []
+        # A close frame that came right behind it is answered already, but nothing of that has left.
+        self.conn.data_to_send()
+        self.conn.state = State.OPEN
+        self.conn.fail(CloseCode.INVALID_DATA, "Text must be UTF-8")
+        self.handle_parser_exception()
+
+    def eof_received(self) -> None:
+        """The event loop would close it after this, out of our sight."""
+        self._close()
+
+    def on_task_complete(self, task: asyncio.Task[None]) -> None:
+        super().on_task_complete(task)
+        self._settle()
+
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        if self._farewell is not None:
+            self._farewell.cancel()
+            self._farewell = None
         self.blocked_at, self.is_ready = None, False
         self.on_change()
         # What knows each other waits for the garbage collector, and this for long.
@@ -161,6 +189,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self._accept(handshake, message)
             return
         await super().send(message)
+        if self.close_timer is not None:
+            self.close_timer.cancel()
+            self.close_timer = self.loop.call_later(self.close_timeout, self._close)
         self._settle()
         if message["type"] == "websocket.accept":
             # So does it with the request.
@@ -179,8 +210,10 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._settle()
 
     def shutdown(self) -> None:
-        super().shutdown()
-        self._settle()
+        """Who is being parted with is told nothing more: uvicorn would raise, and the whole process would end."""
+        if not self.transport.is_closing():
+            super().shutdown()
+            self._settle()
 
     @property
     def is_open(self) -> bool:
@@ -225,7 +258,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def resume_writing(self) -> None:
         super().resume_writing()
         self.writable, self.blocked_at = _WRITABLE, None
-        if self._pong and not self.close_sent:
+        if self._pong and self.is_open:
             self.transport.write(self._pong)
         self._pong = b""
         self._settle()
@@ -239,13 +272,20 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self.stop_keepalive()
             self._settle()
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
-        self.loop.call_later(_FAREWELL, self.transport.abort)
+        self._part()
 
     def keepalive_timeout(self) -> None:
-        """A peer that answers no ping takes no close frame either: without an end its buffer would wait for ever."""
         super().keepalive_timeout()
         self._settle()
-        self.loop.call_later(_FAREWELL, self.transport.abort)
+
+    def _close(self) -> None:
+        self.transport.close()
+        self._settle()
+
+    def _part(self) -> None:
+        """Give up soon what its peer has not taken: a transport that is closed would wait for that for ever."""
+        if self._farewell is None and not self.disconnected:
+            self._farewell = self.loop.call_later(_FAREWELL, self.transport.abort)
 
     def _refuse(self) -> None:
         """A head that is no websocket's, or too long for one: uvicorn would leave the connection open, unanswered."""
@@ -253,9 +293,12 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.transport.close()
 
     def _settle(self) -> None:
+        """After all that may have closed it, whoever did: uvicorn does so at many places."""
         was_ready, self.is_ready = self.is_ready, self.blocked_at is None and self.is_open
         if was_ready and not self.is_ready:
             self.on_change()
+        if not self.is_ready and self.transport.is_closing():
+            self._part()
 
 
 def _header(length: int) -> bytes:
@@ -263,3 +306,11 @@ def _header(length: int) -> bytes:
     if 125 < length < 65_536:
         return b"\x81\x7e" + length.to_bytes(2)
     return bytes((0x81, length)) if length < 126 else b"\x81\x7f" + length.to_bytes(8)
+
+
+def _is_text(parts: Sequence[bytes]) -> bool:
+    try:
+        b"".join(parts).decode()
+    except UnicodeDecodeError:
+        return False
+    return True

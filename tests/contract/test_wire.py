@@ -7,7 +7,7 @@ import asyncio
 import logging
 import socket
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -300,4 +300,130 @@ async def test_a_peer_that_answers_no_ping_is_gone_though_it_takes_nothing() -> 
             made.outlets[0].put_now(message(1))
         await asyncio.wait_for(made.ended[0].wait(), 5)
         assert not made.wires[0].is_open
+        writer.close()
+
+
+async def _closes_after_ours(wire: Any) -> None:
+    """The server has said that it closes, and hears no answer."""
+    wire.close_timeout = 0.1
+    await wire.send({"type": "websocket.close", "code": 4400, "reason": "no"})
+
+
+async def _is_stopped(wire: Any) -> None:
+    wire.shutdown()
+
+
+_BY_ITSELF: dict[str, Callable[[Any], Awaitable[None]]] = {
+    "it said so before": _closes_after_ours,
+    "it stops": _is_stopped,
+}
+_BY_ITS_PEER: dict[str, Callable[[asyncio.StreamWriter], None]] = {
+    "a close frame": lambda writer: writer.write(_frame(8, b"\x03\xe8")),
+    "a frame of no kind": lambda writer: writer.write(_frame(3, b"x")),
+    "text that is none": lambda writer: writer.write(_frame(1, b"\xff")),
+    "an end": asyncio.StreamWriter.write_eof,
+}
+
+
+async def _closed_with_something_waiting(wire: Any, writer: asyncio.StreamWriter) -> None:
+    """By whom it may be: it is gone soon, though nothing was taken."""
+    assert wire.transport.get_write_buffer_size()
+    async with asyncio.timeout(5):
+        while not wire.disconnected:  # noqa: ASYNC110 -- a connection tells nobody but its application
+            await asyncio.sleep(0.05)
+    assert wire.transport.get_extra_info("socket").fileno() == -1
+    writer.transport.abort()
+
+
+@pytest.mark.parametrize("way", _BY_ITS_PEER)
+@pytest.mark.parametrize("waits", ["more than may", "little"])
+async def test_a_peer_that_takes_nothing_and_closes_is_gone_soon(way: str, waits: str) -> None:
+    async with serving(WebSocketProtocol) as made:
+        _, writer = await _opened(made)
+        wire: Any = made.wires[0]
+        _fill(wire, writer)
+        while waits == "more than may" and wire.is_ready:
+            wire.write([message(1)])
+        _BY_ITS_PEER[way](writer)
+        await _closed_with_something_waiting(wire, writer)
+
+
+@pytest.mark.parametrize("way", _BY_ITSELF)
+async def test_a_peer_that_takes_nothing_is_gone_soon_after_the_server_closes(way: str) -> None:
+    async with serving(WebSocketProtocol) as made:
+        _, writer = await _opened(made)
+        wire: Any = made.wires[0]
+        _fill(wire, writer)
+        await _BY_ITSELF[way](wire)
+        await _closed_with_something_waiting(wire, writer)
+
+
+def _fill(wire: Any, writer: asyncio.StreamWriter) -> None:
+    """Until the kernel takes no more of what the client does not read."""
+    writer.transport.pause_reading()  # type: ignore[attr-defined]
+    while not wire.transport.get_write_buffer_size():
+        wire.write([message(1)])
+    assert wire.is_ready
+
+
+async def test_who_is_parting_is_told_nothing_more_when_the_server_stops() -> None:
+    async with serving(WebSocketProtocol) as made:
+        _, writer = await _opened(made)
+        wire: Any = made.wires[0]
+        _fill(wire, writer)
+        writer.write(_frame(8, b"\x03\xe8"))
+        async with asyncio.timeout(5):
+            while not wire.transport.is_closing():  # noqa: ASYNC110 -- as above
+                await asyncio.sleep(0)
+        waiting = wire.transport.get_write_buffer_size()
+        wire.shutdown()
+        assert wire.transport.get_write_buffer_size() == waiting
+        await _closed_with_something_waiting(wire, writer)
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        [(1, b"\xff")],
+        [(1, b"\xff"), (8, b"\x03\xe8")],
+        [(1, b"\xff"), (1, b"\xff"), (9, b"?"), (8, b"")],
+        [(9, b"?"), (1, b"\xff"), (8, b"\x03\xe8")],
+    ],
+    ids=["alone", "and a close frame", "twice", "between a ping and a close frame"],
+)
+async def test_text_that_is_none_is_answered_by_1007_and_is_no_fault_of_ours(
+    frames: list[tuple[int, bytes]], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    async with serving(WebSocketProtocol) as made:
+        reader, writer = await _opened(made)
+        writer.write(b"".join(_frame(opcode, data) for opcode, data in frames))
+        reason = b"Text must be UTF-8"
+        assert await asyncio.wait_for(reader.read(), 5) == bytes((0x88, 2 + len(reason))) + b"\x03\xef" + reason
+        await asyncio.wait_for(made.ended[0].wait(), 5)
+        writer.close()
+    assert [record.getMessage() for record in caplog.records] == []
+
+
+async def test_text_is_told_by_all_its_fragments() -> None:
+    async with serving(WebSocketProtocol) as made:
+        for end, answer in ((b"\xb6", "ö".encode()), (b"\xff", b"\x03\xef")):
+            reader, writer = await _opened(made)
+            writer.write(_frame(1, b"\xc3", is_whole=False) + _frame(9, b"between") + _frame(0, end))
+            await asyncio.wait_for(reader.readuntil(answer), 5)
+            writer.close()
+
+
+async def test_a_ping_and_a_close_frame_are_both_answered_though_little_is_taken() -> None:
+    async with serving(WebSocketProtocol) as made:
+        reader, writer = await _opened(made)
+        wire: Any = made.wires[0]
+        _fill(wire, writer)
+        while wire.is_ready:
+            wire.write([message(1)])
+        writer.write(_frame(9, b"there?") + _frame(8, b"\x03\xe8"))
+        await asyncio.sleep(0.1)
+        writer.transport.resume_reading()  # type: ignore[attr-defined]
+        received = await asyncio.wait_for(reader.read(), 5)
+        assert received.endswith(b"\x8a\x06there?\x88\x02\x03\xe8")
         writer.close()
