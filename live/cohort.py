@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Sequence
 from math import inf
 from time import monotonic
-from typing import Generic
+from typing import Any, Generic
 
 from domain.errors import DomainError, Unavailable
 from live.events import ResyncReason
@@ -198,20 +198,30 @@ class Cohort(Generic[K, S, N, D]):
         return True
 
     async def _beat(self) -> None:
-        """Heartbeats, one object for all of a version; who has something to come, or never had anything, needs none."""
-        if self._common is not None and self._common.mailbox.is_empty and self._in_step:
-            payloads = [await self._payloads.of(self._common.heartbeat())]
-            for sink in list(self._in_step):
-                sink.put(payloads)
-        made: dict[tuple[str, int], list[bytes]] = {}
-        for seat in list(self._alone):
-            reader = seat.reader
-            if reader is not None and reader.is_told and seat.sink.is_ready and not seat.is_woken:
-                position = reader.position
-                if position not in made:
-                    made[position] = [await self._payloads.of(reader.heartbeat())]
+        """Heartbeats, one object for all of a version; who has something to come, or never had anything, needs none.
+
+        Who may see it no longer has none either; while nobody can tell, the others and they do, for these tell of that.
+        """
+        common = self._common
+        is_quiet = common is not None and common.mailbox.is_empty
+        in_step = list(self._in_step.items()) if is_quiet else []
+        alone = [seat for seat in self._alone if _may_hear(seat)]
+        if self._is_private:
+            await self._confirm([*(seat for _, seat in in_step), *alone])
+        if common is not None and in_step:
+            payloads = [await self._payloads.of(common.heartbeat())]
+            for sink, seat in in_step:
                 if not seat.has_left:
-                    seat.sink.put(made[position])
+                    sink.put(payloads)
+        made: dict[tuple[str, int], list[bytes]] = {}
+        for seat in alone:
+            reader = seat.reader
+            if reader is None or seat.has_left:
+                continue
+            if reader.position not in made:
+                made[reader.position] = [await self._payloads.of(reader.heartbeat())]
+            if not seat.has_left:
+                seat.sink.put(made[reader.position])
 
     async def _confirm(self, seats: Sequence[Seat[K, S, N, D]]) -> set[Seat[K, S, N, D]]:
         """Ask whether their clients may see it at this moment. The refused end; of the others nobody can tell."""
@@ -274,6 +284,11 @@ class Cohort(Generic[K, S, N, D]):
         if not seat.has_left:
             seat.leave()
             seat.sink.end(problem)
+
+
+def _may_hear(seat: Seat[Any, Any, Any, Any]) -> bool:
+    """Whether a heartbeat tells a client that stands alone something."""
+    return seat.reader is not None and seat.reader.is_told and seat.sink.is_ready and not seat.is_woken
 
 
 async def _answers(rights: Sequence[Right]) -> Sequence[bool | BaseException]:

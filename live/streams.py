@@ -67,6 +67,8 @@ class Stream(Generic[K, S, N, D]):
             elif monotonic() >= self.right.due_at:
                 await self.right.confirm()
             if monotonic() >= heartbeat_at:
+                if reader.is_private:
+                    await self.right.confirm()
                 return (reader.heartbeat(),)
         if reader.mailbox.error is not None:
             raise reader.mailbox.error

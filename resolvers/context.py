@@ -123,6 +123,17 @@ class Context:
             raise Unauthenticated("Sign in first.")
         return self.viewer.account.id
 
+    async def require_session(self) -> None:
+        """Whether the viewer is still signed in, if anybody is.
+
+        Raises:
+            Unauthenticated: the session has ended.
+        """
+        if self.viewer is not None:
+            session_id = self.viewer.session.id
+            if session_id not in await self.services.desks.read(members.live_sessions, [session_id]):
+                raise Unauthenticated("Sign in again.")
+
     async def platform_role(self) -> PlatformRole | None:
         """The role that the viewer has now. As it was read with the session it counts once: then it may have changed.
 

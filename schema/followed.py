@@ -1,12 +1,15 @@
 """What the subscriptions of resumable streams return: events to iterate, or a stream that equal ones may share."""
 
+import logging
 from collections.abc import AsyncGenerator, AsyncIterable, Callable
 from typing import Any, TypeVar
 
-from live.events import StreamPosition
+from domain.errors import Unauthenticated
+from live.events import Heartbeat, StreamPosition
 from live.streams import Stream
 from schema.context import ApiContext
 
+_log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 Follow = Callable[[ApiContext, StreamPosition | None], Stream[Any, Any, Any, Any]]
@@ -23,13 +26,24 @@ class Followed(AsyncIterable[T]):
         self.stream = follow(context, after)
         self.follow = follow
         self.shape = shape
-        self._before_each = context.renew_loaders
+        self._context = context
 
     async def __aiter__(self) -> AsyncGenerator[T, None]:
         events = self.stream.events()
         try:
             async for event in events:
-                self._before_each()
+                self._context.renew_loaders()
+                if not isinstance(event, Heartbeat):
+                    await self._require_session()
                 yield self.shape(event)
         finally:
             await events.aclose()
+
+    async def _require_session(self) -> None:
+        """For what is the viewer's own in an event: anyone may have the right to the stream itself."""
+        try:
+            await self._context.require_session()
+        except Unauthenticated:
+            raise
+        except Exception as problem:  # noqa: BLE001 an edge: an outage ends no stream, and hides what is the viewer's own
+            _log.warning("live_session_unknown", extra={"error": repr(problem)})

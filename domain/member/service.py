@@ -143,6 +143,12 @@ async def ended_among(database: Database, session_ids: Iterable[SessionId]) -> s
         return await store.ended_sessions(connection, session_ids)
 
 
+async def live_sessions(database: Database, session_ids: Iterable[SessionId]) -> dict[SessionId, SessionId]:
+    """Those of the sessions that go on, by themselves: for many who ask at once."""
+    asked = set(session_ids)
+    return {found: found for found in asked - await ended_among(database, asked)}
+
+
 async def read_account(database: Database, member_id: MemberId) -> Account | None:
     """The member's own view of the account; None when there is none, or no longer."""
     async with database.read() as connection:

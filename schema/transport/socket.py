@@ -91,9 +91,8 @@ class Socket:
 
     async def serve(self) -> None:
         """Answer until the client leaves, breaks the protocol, or the socket is old."""
-        loop, self._serving = asyncio.get_running_loop(), asyncio.current_task()
-        reason = "Connection initialisation timeout"
-        self._clock = loop.call_later(self._times.init, self._close_soon, Close.INIT_TIMEOUT, reason)
+        self._serving = asyncio.current_task()
+        self._close_in(self._times.init, Close.INIT_TIMEOUT, "Connection initialisation timeout")
         try:
             while True:
                 await self._handle(read_message(await self._receive(), self._engine.limits))
@@ -107,7 +106,8 @@ class Socket:
             if not self._is_cut:
                 raise
         finally:
-            self._clock.cancel()
+            if self._clock is not None:
+                self._clock.cancel()
             if self._viewer is not None:
                 self._connections.release(self._viewer.account.id)
             await self._end_operations()
@@ -116,13 +116,13 @@ class Socket:
     async def close(self, code: Close, reason: str) -> None:
         """Close once; a client that has left is no fault, and one that takes nothing is not waited for."""
         text = reason.encode()[:123].decode("utf-8", "ignore")
+        self._outlet.flush()  # by which it may be blocked
         if self._outlet.blocked_at is not None:
             self._is_cut = True
             self._outlet.cut(code.value, text)
             if self._serving is not None and self._serving is not asyncio.current_task():
                 self._serving.cancel()
             return
-        self._outlet.flush()
         await self._channel.close(code.value, text)
 
     def end(self, operation_id: str, seated: Seated, problem: Exception | None) -> None:
@@ -164,6 +164,7 @@ class Socket:
         if self._has_begun:
             raise Closing(Close.TWO_INITS, "Too many initialisation requests")
         self._has_begun = True
+        self._close_in(self._times.init, Close.TRY_LATER, "Try again later")  # the client has done its part
         channel, given = self._channel, message.authorization
         try:
             bearer = read_bearer(given if given is not None else channel.header(b"authorization"))
@@ -180,15 +181,14 @@ class Socket:
             raise Closing(Close.TRY_LATER, f"A member may have at most {self._connections.most_a_member} connections")
         self._viewer = viewer
         self._is_acknowledged = True
-        self._live_no_longer_than(self._times.life)
+        self._close_in(self._times.life, Close.RESTART, "Connect again, with `after`")
         await self._send({"type": "connection_ack"})
 
-    def _live_no_longer_than(self, seconds: float) -> None:
+    def _close_in(self, seconds: float, code: Close, reason: str) -> None:
+        """Unless something else comes first, which then is told instead."""
         if self._clock is not None:
             self._clock.cancel()
-        self._clock = asyncio.get_running_loop().call_later(
-            seconds, self._close_soon, Close.RESTART, "Connect again, with `after`"
-        )
+        self._clock = asyncio.get_running_loop().call_later(seconds, self._close_soon, code, reason)
 
     async def _subscribe(self, message: Subscribe) -> None:
         if not self._is_acknowledged:

@@ -85,10 +85,10 @@ def test_fragments_cannot_multiply_without_end(engine: Engine) -> None:
     fragments = [f"fragment F{i} on Query {{ ...F{i + 1} ...F{i + 1} }}" for i in range(25)]
     document = "{ ...F0 } " + " ".join(fragments) + " fragment F25 on Query { __typename }"
 
-    started = time.perf_counter()
+    started = time.thread_time()  # whatever else the machine does
     assert _code(engine, document) == "TOO_COMPLEX"
 
-    assert time.perf_counter() - started < 0.05 * 5
+    assert time.thread_time() - started < 0.05 * 5
 
 
 def test_fragments_in_a_circle_are_refused_like_any_invalid_document(engine: Engine) -> None:
