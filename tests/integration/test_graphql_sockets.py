@@ -1,5 +1,6 @@
 """graphql-transport-ws to the letter, the streams over it, and why a socket is closed."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,15 @@ from tests.support.graphql_client import GraphQLClient, id_of, read_operation
 from tests.support.settlement import play
 
 INIT = {"type": "connection_init"}
+OWN_GUESSES = """
+subscription ($scope: MatchScopeInput!) {
+  matchUpdates(scope: $scope) {
+    __typename
+    ... on MatchSnapshot { matches { viewerGuess { goals { home away } } } }
+    ... on MatchDelta { matches { viewerGuess { goals { home away } } } }
+  }
+}
+"""
 NAME = "{ __typename }"
 
 
@@ -375,3 +385,21 @@ async def test_it_is_served_over_http_too_and_stops_in_good_order(api: Api) -> N
     assert answer.data["tournament"]["label"] == "Test League"
     assert "server" not in answer.headers
     assert (await closing(connection))[0] == 1012
+
+
+async def test_what_is_a_viewers_own_is_not_sent_to_an_ended_session(
+    database_url: str, valkey_url: str, tmp_path: Path
+) -> None:
+    """Anyone may follow matches; the watcher of sessions, who looks now and then, is not at work here."""
+    async with running_api(database_url, valkey_url, tmp_path) as api, served(api) as address:
+        api.app.state.connections._watch_seconds = 600.0
+        await asyncio.sleep(0.3)  # it has looked for the last time
+        world = await make_world(api)
+        async with open_stream(address, await begin_session(api, world.bob)) as stream:
+            await stream.subscribe("1", OWN_GUESSES, scope={"matchIds": [id_of("Match", world.locked)]})
+            (shown,) = (await stream.data())["matchUpdates"]["matches"]
+            assert shown["viewerGuess"]["goals"] == {"home": 3, "away": 2}
+            await end_sessions(api, world.bob)
+            await play(api.database, world.locked, 3, 2)
+            ending = await stream.receive()
+            assert (ending["type"], ending["payload"][0]["extensions"]["code"]) == ("error", "UNAUTHENTICATED")

@@ -7,10 +7,12 @@ from typing import Any
 
 import orjson
 import pytest
+from sqlalchemy import text
 from websockets.asyncio.client import ClientConnection
 
+from runtime.database import PostgresDatabase
 from tests.support.api import Api, Stream, closing, open_socket, running_api, served
-from tests.support.api_world import World, make_world
+from tests.support.api_world import World, begin_session, make_world
 from tests.support.graphql_client import read_operation
 from tests.support.settlement import play
 
@@ -45,6 +47,26 @@ async def test_without_an_init_in_time_it_is_closed_with_4408(
             stream = await begun(connection)
             await asyncio.sleep(0.6)
             assert await stream.is_answered()
+
+
+@pytest.mark.parametrize("is_answered", [True, False])
+async def test_who_sent_its_init_in_time_is_not_told_otherwise_however_long_the_look_up_takes(
+    database: PostgresDatabase, database_url: str, valkey_url: str, tmp_path: Path, *, is_answered: bool
+) -> None:
+    async with running_api(database_url, valkey_url, tmp_path, init_timeout_seconds=1.0) as api, served(api) as address:
+        token = await begin_session(api, (await make_world(api)).bob)
+        async with open_socket(address) as connection:
+            await asyncio.sleep(0.5)
+            async with database.begin() as other:
+                await other.execute(text("LOCK TABLE sessions IN ACCESS EXCLUSIVE MODE"))
+                await Stream(connection).send(
+                    {"type": "connection_init", "payload": {"authorization": f"Bearer {token}"}}
+                )
+                if not is_answered:
+                    assert await closing(connection) == (1013, "Try again later")
+                    return
+                await asyncio.sleep(0.7)
+            assert await Stream(connection).receive() == {"type": "connection_ack"}
 
 
 @pytest.mark.parametrize("payload", [{}, {"payload": None}, {"payload": {}}, {"payload": {"of": ["no", 1, "concern"]}}])

@@ -232,6 +232,16 @@ async def test_an_idle_private_client_loses_its_right_by_the_clock() -> None:
         assert isinstance(client.ended[0], Forbidden)
 
 
+async def test_who_has_lost_the_right_hears_no_heartbeat() -> None:
+    async with room(replace(CALM, recheck=600, heartbeat=0.1), private=True) as found:
+        client = await found.join()
+        await client.has(Shown(1, "a"))
+        found.made.code, heard = "FORBIDDEN", len(client.got)
+        await until(lambda: bool(client.ended))
+        assert isinstance(client.ended[0], Forbidden)
+        assert len(client.got) == heard
+
+
 async def test_a_private_frame_waits_until_somebody_can_tell_whether_it_may_be_seen() -> None:
     async with room(replace(CALM, recheck=0.05), private=True) as found:
         client = await found.join()

@@ -401,6 +401,14 @@ async def test_who_loses_the_right_while_the_first_state_is_read_is_not_shown_it
             await first
 
 
+async def test_who_has_lost_the_right_hears_no_heartbeat() -> None:
+    async with rig(replace(CALM, recheck=600, heartbeat=0.1), private=True) as made:
+        (stream,) = await made.begun()
+        made.code = "FORBIDDEN"
+        with pytest.raises(Forbidden):
+            await asyncio.wait_for(anext(stream), 5)
+
+
 async def test_a_stream_whose_right_nobody_tells_is_refused_as_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("live.rights._PATIENCE", 0.05)
     async with rig() as made:
