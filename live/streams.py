@@ -61,14 +61,13 @@ class Stream(Generic[K, S, N, D]):
         heartbeat_at = monotonic() + self._pace.heartbeat
         while not reader.mailbox.closed:
             await self._wait(min(heartbeat_at, self.right.due_at))
+            is_due = monotonic() >= heartbeat_at
             if self._wake.is_set() and not reader.mailbox.closed:
                 if events := await self._frame(reader):
                     return events
-            elif monotonic() >= self.right.due_at:
+            elif monotonic() >= self.right.due_at or (is_due and reader.is_private):
                 await self.right.confirm()
-            if monotonic() >= heartbeat_at:
-                if reader.is_private:
-                    await self.right.confirm()
+            if is_due:
                 return (reader.heartbeat(),)
         if reader.mailbox.error is not None:
             raise reader.mailbox.error

@@ -1,5 +1,6 @@
 """What the subscriptions of resumable streams return: events to iterate, or a stream that equal ones may share."""
 
+import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterable, Callable
 from typing import Any, TypeVar
@@ -10,6 +11,7 @@ from live.streams import Stream
 from schema.context import ApiContext
 
 _log = logging.getLogger(__name__)
+_PAUSE = 1.0
 T = TypeVar("T")
 
 Follow = Callable[[ApiContext, StreamPosition | None], Stream[Any, Any, Any, Any]]
@@ -33,17 +35,22 @@ class Followed(AsyncIterable[T]):
         try:
             async for event in events:
                 self._context.renew_loaders()
-                if not isinstance(event, Heartbeat):
-                    await self._require_session()
+                while not isinstance(event, Heartbeat) and not await self._is_signed_in():  # noqa: ASYNC110
+                    await asyncio.sleep(_PAUSE)
                 yield self.shape(event)
         finally:
             await events.aclose()
 
-    async def _require_session(self) -> None:
-        """For what is the viewer's own in an event: anyone may have the right to the stream itself."""
+    async def _is_signed_in(self) -> bool:
+        """For what is the viewer's own in an event: anyone may have the right to the stream itself.
+
+        False when nobody can tell: then it waits, and what comes meanwhile is one event afterwards.
+        """
         try:
             await self._context.require_session()
         except Unauthenticated:
             raise
-        except Exception as problem:  # noqa: BLE001 an edge: an outage ends no stream, and hides what is the viewer's own
+        except Exception as problem:  # noqa: BLE001 an edge: the database may be away, which ends no stream
             _log.warning("live_session_unknown", extra={"error": repr(problem)})
+            return False
+        return True

@@ -80,8 +80,8 @@ async def apply_rounds(
 ) -> None:
     """Apply the rounds; `only`: of those that are new here, the ones with these slugs.
 
-    Rounds that are not listed any more, such as those of another provider, make room for the ones that are: these have
-    begun when those did, for earlier boards and movement go by that.
+    Rounds that are not listed any more, such as those of another provider, make room for the ones that are: new ones
+    have begun when those did whose places they take, for earlier boards and movement go by that.
     """
     stored = await store.read_rounds(connection, reading.tournament_id)
     taken = [found for found in reading.snapshot.rounds if only is None or found.slug in only or found.slug in stored]
@@ -94,12 +94,13 @@ async def apply_rounds(
     await store.update_rounds(connection, changed)
     listed = {found.slug: found.position for found in reading.snapshot.rounds}
     left = sorted((row for slug, row in stored.items() if slug not in listed), key=itemgetter("position"))
-    are_in_the_way = bool({row["position"] for row in left} & set(listed.values()))
-    if are_in_the_way:
-        await store.put_behind(connection, [row["id"] for row in left], max(listed.values()))
-    await store.insert_rounds(connection, reading.tournament_id, new)
-    if are_in_the_way:
-        await store.begin_instead(connection, reading.tournament_id, left)
+    places = {found.position for _, found in (*new, *changed)}
+    in_the_way = {row["position"]: row for row in left if row["position"] in places}
+    if in_the_way:
+        behind = max(*listed.values(), *(row["position"] for row in stored.values()))
+        moved = left if only is None else list(in_the_way.values())
+        await store.put_behind(connection, [row["id"] for row in moved], behind)
+    await store.insert_rounds(connection, reading.tournament_id, new, in_the_way)
     count(step, len(taken), len(new), len(changed))
     if new or changed:
         await raise_versions(connection, reading.tournament_id, board=True, matches=True)

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import case, delete, func, insert, select, update
+from sqlalchemy import case, delete, exists, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from domain.execution.tables import executions
@@ -122,12 +122,22 @@ async def read_rounds(connection: "AsyncConnection", tournament_id: TournamentId
 
 
 async def insert_rounds(
-    connection: "AsyncConnection", tournament_id: TournamentId, found: Sequence[tuple[RoundId, RoundSnapshot]]
+    connection: "AsyncConnection",
+    tournament_id: TournamentId,
+    found: Sequence[tuple[RoundId, RoundSnapshot]],
+    before: Mapping[int, Mapping[str, Any]],
 ) -> None:
+    """`before`: rounds as `read_rounds` gives them, by positions that are taken: who takes one began when that did."""
     if found:
-        await connection.execute(
-            insert(rounds), [{"id": key, "tournament_id": tournament_id, **round_values(new)} for key, new in found]
-        )
+        made = [
+            {"id": key, "tournament_id": tournament_id, **round_values(new), **_begun(before.get(new.position))}
+            for key, new in found
+        ]
+        await connection.execute(insert(rounds), made)
+
+
+def _begun(before: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {column.name: None if before is None else before[column.name] for column in _BASELINE}
 
 
 async def update_rounds(connection: "AsyncConnection", changed: Sequence[tuple[RoundId, RoundSnapshot]]) -> None:
@@ -136,20 +146,9 @@ async def update_rounds(connection: "AsyncConnection", changed: Sequence[tuple[R
 
 
 async def put_behind(connection: "AsyncConnection", round_ids: Sequence[RoundId], position: int) -> None:
-    """Have rounds, in this order, come behind a position, as such that have not begun."""
-    not_begun = {column.name: None for column in _BASELINE}
+    """Have rounds, in this order, come behind a position."""
     for place, round_id in enumerate(round_ids, start=position + 1):
-        await connection.execute(update(rounds).where(rounds.c.id == round_id).values(position=place, **not_begun))
-
-
-async def begin_instead(
-    connection: "AsyncConnection", tournament_id: TournamentId, left: Sequence[Mapping[str, Any]]
-) -> None:
-    """Have rounds begun when those did, as `read_rounds` gives them, whose positions they have now."""
-    for row in left:
-        begun = {column.name: row[column.name] for column in _BASELINE}
-        place = (rounds.c.tournament_id == tournament_id, rounds.c.position == row["position"])
-        await connection.execute(update(rounds).where(*place, rounds.c.baseline_version.is_(None)).values(begun))
+        await connection.execute(update(rounds).where(rounds.c.id == round_id).values(position=place))
 
 
 def round_values(snapshot: RoundSnapshot) -> dict[str, Any]:
@@ -251,7 +250,7 @@ async def read_kick_offs(
 
 
 async def begin_rounds(connection: "AsyncConnection", tournament_id: TournamentId, current: RoundId) -> None:
-    """Keep the board's version at the switch to this round, for all rounds up to it that have none yet."""
+    """Keep the board's version at the switch to this round, for all rounds with matches up to it that have none yet."""
     position = select(rounds.c.position).where(rounds.c.id == current).scalar_subquery()
     version = select(tournaments.c.settled_version).where(tournaments.c.id == tournament_id).scalar_subquery()
     now = select(func.clock_timestamp()).scalar_subquery()  # one instant for all of them
@@ -261,6 +260,7 @@ async def begin_rounds(connection: "AsyncConnection", tournament_id: TournamentI
             rounds.c.tournament_id == tournament_id,
             rounds.c.position <= position,
             rounds.c.baseline_version.is_(None),
+            exists().where(matches.c.round_id == rounds.c.id),
         )
         .values(baseline_version=version, baseline_at=now)
     )

@@ -237,6 +237,6 @@ class OpenBoard:
         return await read(self._opened.reader)
 
     def _go_on(self, opened: Opened) -> None:
-        before, after = self._opened.head, opened.head
-        self.has_moved |= (before.epoch, before.version) != (after.epoch, after.version)
+        before = self.head.epoch, self.mark
         self._opened = opened
+        self.has_moved |= before != (self.head.epoch, self.mark)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Coroutine, Generator
+from contextlib import suppress
 from typing import Any, Generic, TypeVar, cast
 
 T = TypeVar("T")
@@ -30,7 +31,8 @@ class Begun(Generic[T]):
 
     def _close(self) -> None:
         if hasattr(self._steps, "close"):
-            self._steps.close()
+            with suppress(RuntimeError):  # it would wait for something even then
+                self._steps.close()
 
     def __await__(self) -> Generator[Any, Any, T]:
         waits_for = self._waits_for

@@ -3,6 +3,7 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from inspect import isawaitable
 from typing import Any, cast
@@ -42,7 +43,7 @@ from schema.transport.selections import Selections
 from schema.transport.subscriptions import Begun, Sharing, sharing_of
 
 _ATTEMPTS = 3
-"""Of a query during which a board moves each time; nobody should wait for boards to stand still."""
+"""Of a query during which a board moves each time; nobody waits for boards to stand still."""
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
@@ -115,27 +116,26 @@ class Engine:
         return Operation(prepared, request.operation_name, node, inputs, cost, sharing, query)
 
     async def execute(self, operation: Operation, context: ApiContext) -> dict[str, Any]:
-        """Run a query or mutation; the answer has `data`, and `errors` when there are any."""
-        try:
+        """Run a query or mutation; the answer has `data`, and `errors` when there are any.
+
+        What one answer shows of a board belongs together: a query during which one has moved is executed anew.
+        """
+        result: ExecutionResult | None = None
+        with suppress(TimeoutError):
             async with asyncio.timeout(self.limits.request_seconds):
-                result = await self._executed(operation, context)
-        except TimeoutError:
+                for _ in range(_ATTEMPTS):
+                    executed = self.executor(operation, context).execute_operation()
+                    result = cast("ExecutionResult", await executed if isawaitable(executed) else executed)
+                    has_moved = any(board.has_moved for board in context.boards)
+                    if operation.kind is not OperationType.QUERY or not has_moved:
+                        break
+                    context.renew_loaders()
+        if result is None:
             late = Unavailable(
                 f"The answer took more than {self.limits.request_seconds:g} seconds; ask for less, or try again."
             )
             return {"errors": self.errors.write_exception(late, context.request.id), "data": None}
         return self.answer(result, context)
-
-    async def _executed(self, operation: Operation, context: ApiContext) -> ExecutionResult:
-        """Once, but for a query during which a board has moved: what one answer shows of it belongs together."""
-        for attempt in range(1, _ATTEMPTS + 1):
-            executed = self.executor(operation, context).execute_operation()
-            result = cast("ExecutionResult", await executed if isawaitable(executed) else executed)
-            is_whole = not any(board.has_moved for board in context.boards)
-            if is_whole or operation.kind is not OperationType.QUERY or attempt == _ATTEMPTS:
-                break
-            context.renew_loaders()
-        return result
 
     async def begin(self, operation: Operation, context: ApiContext) -> Begun:
         """Begin a subscription.

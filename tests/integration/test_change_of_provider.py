@@ -6,7 +6,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from domain.clock import utc_now
 from domain.execution.model import Operation, Target
@@ -17,7 +17,7 @@ from domain.leaderboard.model import AfterRound, BoardKey
 from domain.leaderboard.service import Boards
 from domain.match.tables import matches
 from domain.tournament import commands
-from domain.tournament.model import Provider, TournamentChange, TournamentSource
+from domain.tournament.model import Provider, RoundKind, TournamentChange, TournamentMode, TournamentSource
 from domain.tournament.tables import provider_refs, rounds, standings, teams, tournaments
 from tests.support.corrections import make_admin
 from tests.support.driven_provider import DrivenProvider
@@ -57,7 +57,7 @@ class Providers:
     async def tournament(self, snapshot: TournamentSnapshot) -> TournamentId:
         self.tell(snapshot)
         params = {"competition": snapshot.competition, "season": snapshot.season, "provider": snapshot.provider.value}
-        run = await self._run(Operation.INGEST_TOURNAMENT, service.ingest_tournament, None, params)
+        run = await self.run(Operation.INGEST_TOURNAMENT, service.ingest_tournament, None, params)
         async with self.database.read() as connection:
             found = await service.store.find_tournament(
                 connection, snapshot.provider, snapshot.competition, snapshot.season
@@ -71,9 +71,9 @@ class Providers:
         self.told[snapshot.provider].snapshots[snapshot.competition, snapshot.season] = snapshot
 
     async def read(self, tournament_id: TournamentId) -> "list[Run]":
-        return [await self._run(operation, handler, Target(tournament_id)) for operation, handler in PARTS]
+        return [await self.run(operation, handler, Target(tournament_id)) for operation, handler in PARTS]
 
-    async def _run(
+    async def run(
         self, operation: Operation, handler: Any, target: Target | None, params: dict[str, Any] | None = None
     ) -> "Run":
         now = self.now
@@ -198,28 +198,13 @@ async def test_rounds_of_other_names_make_room_and_matches_follow(
 async def test_rounds_of_other_names_have_begun_when_those_before_them_did(
     database: "PostgresDatabase", providers: Providers
 ) -> None:
-    providers.now = datetime.now(UTC)
-    later, days = providers.now + timedelta(days=9), [-9, -2]
-    tournament_id = await providers.tournament(_season([later, later, later]))
-    played = await _matches(database, tournament_id)
-    made = MadeTournament(tournament_id, await _ruleset(database, tournament_id), (), (), tuple(chain(*played)))
-    ana, bob = await make_members(database, 2, joins=[made])
-    await put_guesses(database, made, [(played[0][0], ana, 1, 0), (played[1][0], bob, 1, 0)])
-    key = BoardKey(await make_league(database, "League", ana, members=[bob], plays=[made]), tournament_id)
-    kick_offs = [later, later, later]
-    for number, day in enumerate(days):
-        kick_offs[number] = providers.now + timedelta(days=day)
-        providers.tell(_season(kick_offs))
-        await providers.read(tournament_id)
-        for match_id in played[number]:
-            await play(database, match_id, 1, 0)
+    begun = await _two_rounds_begun(database, providers)
+    ana, bob = begun.members
+    before = await begun.told()
 
-    before = await _told(database, key, [ana, bob])
-    other = _of_other_names(retold(_season(kick_offs, ended=len(days))))
-    providers.tell(other)
-    await come_to(database, tournament_id, other)
-    await providers.read(tournament_id)
-    after = await _told(database, key, [ana, bob])
+    await begun.come_to_another()
+    await providers.read(begun.id)
+    after = await begun.told()
 
     assert [slug for slug, *_ in before.history[ana]] == ["1", "2"]
     assert [slug for slug, *_ in after.history[ana]] == ["round-1", "round-2"]
@@ -228,13 +213,111 @@ async def test_rounds_of_other_names_have_begun_when_those_before_them_did(
     }
     assert before.movement == after.movement != dict.fromkeys([ana, bob])
     assert after.after_the_current_round == after.now
-    kick_offs[2] = providers.now - timedelta(days=1)
-    providers.tell(_of_other_names(retold(_season(kick_offs, ended=len(days)))))
-    await providers.read(tournament_id)
-    third = await _told(database, key, [ana, bob])
+    begun.kick_offs[2] = providers.now - timedelta(days=1)
+    providers.tell(_of_other_names(retold(_season(begun.kick_offs, ended=2))))
+    await providers.read(begun.id)
+    third = await begun.told()
     assert [row[1:] for row in third.history[bob]][:2] == [row[1:] for row in after.history[bob]]
     assert [slug for slug, *_ in third.history[bob]] == ["round-1", "round-2", "round-3"]
     assert third.after_the_current_round == third.now
+
+
+async def test_until_matches_have_moved_to_rounds_of_other_names_boards_tell_what_they_told(
+    database: "PostgresDatabase", providers: Providers
+) -> None:
+    begun = await _two_rounds_begun(database, providers)
+    before = await begun.told()
+
+    await begun.come_to_another()
+    await providers.run(Operation.INGEST_ROUNDS, service.ingest_rounds, Target(begun.id))
+    assert await begun.told() == before
+    await run_now(database, Operation.SYNC_CURRENT_ROUND, service.sync_current_round, Target(begun.id))
+    assert await begun.told() == before
+
+
+async def test_a_look_out_for_knockouts_that_comes_first_leaves_beginnings_as_they_were(
+    database: "PostgresDatabase", providers: Providers
+) -> None:
+    begun = await _two_rounds_begun(database, providers)
+    before = await begun.beginnings()
+
+    other = await begun.come_to_another(knockout=True)
+    await providers.run(Operation.INGEST_KNOCKOUT_ROUNDS, service.ingest_knockout_rounds, Target(begun.id))
+    assert other.rounds[-1].slug in await begun.beginnings()
+    await providers.read(begun.id)
+
+    after = await begun.beginnings()
+    assert [after[f"round-{number}"] for number in (1, 2, 3)] == [before[str(number)] for number in (1, 2, 3)]
+
+
+async def test_a_round_that_one_reading_leaves_out_has_begun_as_before(
+    database: "PostgresDatabase", providers: Providers
+) -> None:
+    begun = await _two_rounds_begun(database, providers)
+    before, beginnings = await begun.told(), await begun.beginnings()
+    whole = _season(begun.kick_offs, ended=2)
+    lacking = [replace(one, position=number) for number, one in enumerate(whole.rounds, 1) if one.slug != "2"]
+    lacking = [replace(one, position=number) for number, one in enumerate(lacking, 1)]
+    played = tuple(match for match in whole.matches if match.round_slug != "2")
+
+    providers.tell(replace(whole, rounds=tuple(lacking), matches=played))
+    await providers.run(Operation.INGEST_ROUNDS, service.ingest_rounds, Target(begun.id))
+    providers.tell(whole)
+    await providers.read(begun.id)
+
+    assert await begun.beginnings() == beginnings
+    assert await begun.told() == before
+
+
+@dataclass
+class Begun:
+    """A tournament of three rounds of which two have begun, with a league of two."""
+
+    database: "PostgresDatabase"
+    providers: Providers
+    id: TournamentId
+    key: BoardKey
+    members: list[MemberId]
+    kick_offs: list[datetime]
+
+    async def told(self) -> "Told":
+        return await _told(self.database, self.key, self.members)
+
+    async def come_to_another(self, *, knockout: bool = False) -> TournamentSnapshot:
+        """The same season, from another provider under other names from now on; it is not read yet."""
+        other = _of_other_names(retold(_season(self.kick_offs, ended=2)))
+        if knockout:
+            *rest, last = other.rounds
+            other = replace(other, rounds=(*rest, replace(last, kind=RoundKind.KNOCKOUT)))
+            async with self.database.begin() as connection:
+                await connection.execute(update(tournaments).values(mode=TournamentMode.KNOCKOUT.value))
+        self.providers.tell(other)
+        await come_to(self.database, self.id, other)
+        return other
+
+    async def beginnings(self) -> dict[str, Any]:
+        """When rounds began, by slugs."""
+        async with self.database.read() as connection:
+            return {row.slug: row.baseline_at for row in await connection.execute(select(rounds))}
+
+
+async def _two_rounds_begun(database: "PostgresDatabase", providers: Providers) -> Begun:
+    providers.now = datetime.now(UTC)
+    later = providers.now + timedelta(days=9)
+    kick_offs = [later, later, later]
+    tournament_id = await providers.tournament(_season(kick_offs))
+    played = await _matches(database, tournament_id)
+    made = MadeTournament(tournament_id, await _ruleset(database, tournament_id), (), (), tuple(chain(*played)))
+    ana, bob = await make_members(database, 2, joins=[made])
+    await put_guesses(database, made, [(played[0][0], ana, 1, 0), (played[1][0], bob, 1, 0)])
+    league = await make_league(database, "League", ana, members=[bob], plays=[made])
+    for number, day in enumerate([-9, -2]):
+        kick_offs[number] = providers.now + timedelta(days=day)
+        providers.tell(_season(kick_offs))
+        await providers.read(tournament_id)
+        for match_id in played[number]:
+            await play(database, match_id, 1, 0)
+    return Begun(database, providers, tournament_id, BoardKey(league, tournament_id), [ana, bob], kick_offs)
 
 
 @dataclass

@@ -1,10 +1,12 @@
 """Boards of earlier moments through the API: their ids, cursors of all kinds, pages both ways, search, refusals."""
 
+import asyncio
 import base64
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,9 +21,10 @@ from domain.tournament.tables import rounds, tournaments
 from integrations.valkey.projection import ValkeyProjection
 from resolvers import leaderboard as leaderboards
 from resolvers.context import Context
-from tests.support.api import Api
+from schema.transport.limits import Limits
+from tests.support.api import Api, running_api
 from tests.support.api_world import World, make_world
-from tests.support.football import make_league, make_tournament
+from tests.support.football import make_league, make_members, make_tournament
 from tests.support.graphql_client import GraphQLClient, id_of
 from tests.support.settlement import play
 
@@ -511,3 +514,49 @@ async def test_a_board_that_never_stands_still_is_answered_all_the_same(
 
     assert done == [0, 1, 2]
     assert board["viewerRow"]["member"]["nickName"] == "Ana"
+
+
+async def test_an_answer_that_is_there_is_given_when_there_is_no_time_for_another(
+    database_url: str,
+    valkey: Redis,
+    valkey_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    moves: Callable[[Callable[[int], Awaitable[None]]], None],
+) -> None:
+    async with running_api(database_url, valkey_url, tmp_path) as api:
+        world, projection = await make_world(api, crowd=3), ValkeyProjection(valkey)
+        await project(api.database, projection, world.tournament.id)
+        client = await world.client(world.ana)
+        executed = []
+
+        async def move(number: int) -> None:
+            executed.append(number)
+            if number:
+                await asyncio.sleep(600)
+            async with api.database.begin() as connection:
+                await raise_versions(connection, world.tournament.id, board=True)
+            await project(api.database, projection, world.tournament.id)
+
+        moves(move)
+        monkeypatch.setattr(Limits, "request_seconds", 3.0)
+        board = (await client.run(ONE_ANSWER, {"id": world.tournament_id})).data["tournament"]["leaderboard"]
+        assert executed == [0, 1]
+        assert board["viewerRow"]["member"]["nickName"] == "Ana"
+
+
+async def test_an_answer_during_which_somebody_joins_is_of_one_board(
+    api: Api, valkey: Redis, moves: Callable[[Callable[[int], Awaitable[None]]], None]
+) -> None:
+    world = await make_world(api, crowd=3)
+    await project(api.database, ValkeyProjection(valkey), world.tournament.id)
+    client = await world.client(world.ana)
+
+    async def move(number: int) -> None:
+        if number == 0:
+            await make_members(api.database, 2, joins=[world.tournament])
+            await valkey.flushall()
+
+    moves(move)
+    board = (await client.run(ONE_ANSWER, {"id": world.tournament_id})).data["tournament"]["leaderboard"]
+    assert board["viewerNeighbours"] == [edge["node"] for edge in board["rows"]["edges"]]

@@ -540,7 +540,7 @@ async def test_only_the_board_of_a_league_in_a_tournament_has_a_history(database
 
 
 async def test_a_history_has_a_hundred_rounds_at_most(database: "PostgresDatabase") -> None:
-    made = await make_tournament(database, matches=1, rounds=101)
+    made = await make_tournament(database, matches=101, rounds=101)
     (member,) = await make_members(database, 1, joins=[made])
     league = await make_league(database, "Long", member, plays=[made])
     played = Played(database, made, league, [member])

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ARRAY, BigInteger, and_, column, func, literal, or_, select
+from sqlalchemy import ARRAY, BigInteger, and_, column, exists, func, literal, or_, select
 
 from domain.ids import RoundId, TournamentId
 from domain.leaderboard.fold.store import is_active
@@ -123,7 +123,8 @@ async def count_matches(
 def _begun() -> Any:
     """Rounds that have begun, by position, each with when one behind it first did.
 
-    One that was put in between after those behind it had begun never was the current one: it is passed over.
+    One that was put in between after those behind it had begun never was the current one: it is passed over. So are
+    those without matches, such as of a former provider.
     """
     behind: Any = {"partition_by": rounds.c.tournament_id, "order_by": rounds.c.position, "rows": (1, None)}
     current = rounds.alias("current_round")
@@ -139,7 +140,10 @@ def _begun() -> Any:
         )
         .join(tournaments, tournaments.c.id == rounds.c.tournament_id)
         .outerjoin(current, current.c.id == tournaments.c.current_round_id)
-        .where(or_(rounds.c.baseline_version.is_not(None), rounds.c.position <= current.c.position))
+        .where(
+            or_(rounds.c.baseline_version.is_not(None), rounds.c.position <= current.c.position),
+            exists().where(matches.c.round_id == rounds.c.id),
+        )
         .order_by(rounds.c.position)
     )
 
