@@ -77,6 +77,9 @@ class BoardFeed(Feed[Window, BoardState, Snapshot, Delta]):
         versions = await self._boards.versions(list({key.board for key in keys}))
         return {key: versions[key.board] for key in keys if key.board in versions}
 
+    async def epoch(self) -> str:
+        return await self._boards.epoch()
+
     async def load(self, key: Window, before: BoardState | None = None) -> BoardState | None:
         board = await self._boards.follow(key.board, () if before is None else before.sheet.members)
         if board is None:

@@ -53,6 +53,10 @@ class Feed(ABC, Generic[K, S, N, D]):
         """The present versions by the database, in one statement; a key that is gone is missing."""
 
     @abstractmethod
+    async def epoch(self) -> str:
+        """Names the installation; versions say nothing from one to another."""
+
+    @abstractmethod
     async def load(self, key: K, before: S | None = None) -> S | None:
         """The state: its version is taken first, then the rest is read. None when there is no such thing.
 

@@ -42,6 +42,9 @@ class MatchFeed(Feed[MatchScope, MatchState, MatchSnapshot, MatchDelta]):
     async def versions(self, keys: Collection[MatchScope]) -> Mapping[MatchScope, int]:
         return await match_versions(self._database, keys)
 
+    async def epoch(self) -> str:
+        return await self._boards.epoch()
+
     async def load(self, key: MatchScope, before: MatchState | None = None) -> MatchState | None:  # noqa: ARG002
         epoch = await self._boards.epoch()
         version = (await match_versions(self._database, [key])).get(key)

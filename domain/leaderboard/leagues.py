@@ -52,11 +52,10 @@ class RankedMembers:
         self._places[tournament_id] = (table.ids, found)
         return found
 
-    def settled(self, epoch: str, counted: Sequence[Part], rank: Callable[[], Ranking]) -> Ranking:
-        """How they are ranked by settled points alone: once for all versions in which none were added."""
-        parts = [(part.tournament_id, part.settled_version, part.basis, part.weights) for part in counted]
-        if self._settled is None or self._settled[0] != (epoch, parts):
-            self._settled = (epoch, parts), rank()
+    def settled(self, name: object, rank: Callable[[], Ranking]) -> Ranking:
+        """How they are ranked by settled points alone: once for all versions in which these, by name, are the same."""
+        if self._settled is None or self._settled[0] != name:
+            self._settled = name, rank()
         return self._settled[1]
 
 
@@ -159,7 +158,10 @@ def rank_settled(
     epoch: str, counted: Sequence[Part], tables: Mapping[TournamentId, ScoreTable], members: RankedMembers
 ) -> Ranking:
     """The same without provisional points."""
-    return members.settled(epoch, counted, lambda: Ranking(members.ids, _packed(counted, tables, members, live=False)))
+    stamps = [tables[part.tournament_id].stamp for part in counted]
+    shown = [(part.tournament_id, part.settled_version, part.basis, part.weights) for part in counted]
+    name = epoch, shown, [stamp.digest for stamp in stamps]
+    return members.settled(name, lambda: Ranking(members.ids, _packed(counted, tables, members, live=False)))
 
 
 def _packed(

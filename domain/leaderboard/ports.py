@@ -99,12 +99,19 @@ class Projection(Protocol):
         ...
 
     async def write(
-        self, tournament_id: TournamentId, table: ScoreTable, ranking: Ranking, *, held: Stamp | None = None
+        self,
+        tournament_id: TournamentId,
+        table: ScoreTable,
+        ranking: Ranking,
+        *,
+        held: Stamp | None = None,
+        renew: bool = False,
     ) -> bool:
         """Replace the whole board at once; False when a later state of the same epoch is there already.
 
         `held`: the state that is there, and is trusted: its settled part stays if it is the same. Without it, whatever
-        is there is written over.
+        is there is written over. `renew`: nobody is to keep what was read of the settled part before, though it should
+        have been the same.
         """
         ...
 

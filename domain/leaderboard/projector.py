@@ -29,17 +29,20 @@ async def project(
     loader: BoardLoader | None = None,
     held: Stamp | None = None,
     has_moved: Callable[[], bool] = lambda: False,
+    *,
+    renew: bool = False,
 ) -> int | None:
     """Write a tournament's board as it is now; the answer is its version, None when there is no such tournament.
 
-    `loader`: of who calls again and again. `held`: see `Projection.write`. `has_moved`: see `BoardLoader.load`.
+    `loader`: of who calls again and again. `held` and `renew`: see `Projection.write`. `has_moved`: see
+    `BoardLoader.load`.
 
     Raises ProjectionUnavailable.
     """
     loaded = await (loader or BoardLoader(database)).load(tournament_id, held, has_moved)
     if loaded is None:
         return None
-    await projection.write(tournament_id, loaded.table, loaded.ranking, held=held)
+    await projection.write(tournament_id, loaded.table, loaded.ranking, held=held, renew=renew)
     return loaded.table.stamp.board_version
 
 

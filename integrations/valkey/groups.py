@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _NUMBER = np.dtype("<i8")
 SIZE = 2 * _NUMBER.itemsize
 """Bytes of a group."""
+_END = -1
+"""No packed score is below 0."""
 
 
 @dataclass(frozen=True)
@@ -73,11 +75,19 @@ class Groups:
         )
 
 
+def size_of(groups: int) -> int:
+    """Bytes of so many groups, as `encode` writes them."""
+    return SIZE * (groups + 1)
+
+
 def encode(ranking: "Ranking") -> bytes:
-    """A board's groups, each as two 64-bit numbers: the packed score, and how many members are better."""
-    distinct = ranking.distinct
+    """A board's groups, each as two 64-bit numbers: the packed score, and how many members are better.
+
+    Behind them stands an end with all members before it, so that one which was cut is known.
+    """
+    distinct = np.append(ranking.distinct, _END)
     starts = np.flatnonzero(np.diff(ranking.packed, prepend=-1)) if len(ranking) else np.zeros(0)
-    return np.column_stack((distinct, starts)).astype(_NUMBER).tobytes()
+    return np.column_stack((distinct, np.append(starts, len(ranking)))).astype(_NUMBER).tobytes()
 
 
 def decode(value: bytes, members: int) -> Groups | None:
@@ -85,6 +95,8 @@ def decode(value: bytes, members: int) -> Groups | None:
     if len(value) % SIZE:
         return None
     pairs = np.frombuffer(value, dtype=_NUMBER).reshape(-1, 2)
-    packed, starts = pairs[:, 0], np.concatenate((pairs[:, 1], (members,)))
+    if pairs[-1:].tolist() != [[_END, members]]:
+        return None
+    packed, starts = pairs[:-1, 0], pairs[:, 1]
     is_whole = starts[0] == 0 and bool((starts[1:] > starts[:-1]).all() and (packed[1:] < packed[:-1]).all())
     return Groups(packed, starts) if is_whole else None

@@ -83,7 +83,7 @@ def settled_sizes(table: ScoreTable, ranking: "Ranking") -> dict[str, int]:
     return {
         "master_scores": members,
         "order": ID_SIZE * members,
-        "distinct": groups.SIZE * len(ranking.settled.distinct),
+        "distinct": groups.size_of(len(ranking.settled.distinct)),
         "facts": _FACTS_SIZE * members * len(table.facts),
     }
 
@@ -131,7 +131,10 @@ def to_table(stamp: Stamp, stamped: bytes, order: Any, facts: Any, live_facts: A
     words = _words(stamped)
     if words is None or _size(order) != ID_SIZE * stamp.members:
         return None
-    bases = [ScoreBasis(name) for name in words[-2].split(",")]
+    try:
+        bases = [ScoreBasis(name) for name in words[-2].split(",")]
+    except ValueError:
+        return None
     if _size(facts) != _FACTS_SIZE * stamp.members * len(bases):
         return None
     ids = np.frombuffer(order or b"", dtype=f"S{ID_SIZE}")

@@ -47,11 +47,15 @@ class LeagueKeys:
         words = _words(stamped)
         if not isinstance(found, list) or words[:3] != [epoch, str(version), str(len(_pairs(found)))]:
             return None
+        try:
+            computed_at = datetime.fromisoformat(words[3])
+        except (IndexError, ValueError):  # cut
+            return None
         pairs = [(member, -int(float(score))) for member, score in _pairs(found)]
         ids = np.array([member for member, _ in pairs], dtype=f"S{ID_SIZE}")
         packed = np.array([packed for _, packed in pairs], dtype=np.int64)
         by_id = np.argsort(ids)
-        return LeagueBoard(Ranking(ids[by_id], packed[by_id]), datetime.fromisoformat(words[3]))
+        return LeagueBoard(Ranking(ids[by_id], packed[by_id]), computed_at)
 
     async def members(self, league_id: LeagueId, epoch: str, version: int) -> Ids | None:
         stamp, name = league_key(league_id, "members_stamp"), league_key(league_id, "members")

@@ -130,23 +130,30 @@ class ValkeyProjection:
     # ------------------------------------------------------------ writing
 
     async def write(
-        self, tournament_id: TournamentId, table: ScoreTable, ranking: Ranking, *, held: Stamp | None = None
+        self,
+        tournament_id: TournamentId,
+        table: ScoreTable,
+        ranking: Ranking,
+        *,
+        held: Stamp | None = None,
+        renew: bool = False,
     ) -> bool:
         """Write the board into staged keys, then put all of them in place at once."""
-        found = await self._replace(tournament_id, table, ranking, held)
+        salt = uuid4().hex if renew else ""
+        found = await self._replace(tournament_id, table, ranking, held, salt)
         if found < 0:  # what was to stay has gone meanwhile
-            found = await self._replace(tournament_id, table, ranking, None)
+            found = await self._replace(tournament_id, table, ranking, None, salt)
         return found > 0
 
     async def _replace(
-        self, tournament_id: TournamentId, table: ScoreTable, ranking: Ranking, held: Stamp | None
+        self, tournament_id: TournamentId, table: ScoreTable, ranking: Ranking, held: Stamp | None, salt: str
     ) -> int:
         """What `SWAP` answers."""
         token = uuid4().hex
         staged = {name: key(tournament_id, f"staged:{token}:{name}") for name in PARTS}
         aside = [key(tournament_id, f"aside:{token}:{name}") for name in PARTS]
         async with self._patience.exchange(once=False):
-            made = await stage(self._client, self._patience, tournament_id, staged, table, ranking, held)
+            made = await stage(self._client, self._patience, tournament_id, staged, table, ranking, held, salt)
             keys = [key(tournament_id, name) for name in ("stamp", *PARTS)]
             args = [made.stamp, *made.sizes, b"%d" % STAGED_SECONDS]
             swapping = self._swap(keys=[*keys, *staged.values(), *aside], args=args)

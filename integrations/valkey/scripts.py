@@ -14,7 +14,9 @@ if type(present) == 'table' then  -- of another type
 elseif present then
     local epoch, version = string.match(present, '^(%S+) (%d+) ')
     local new_epoch, new_version = string.match(ARGV[1], '^(%S+) (%d+) ')
-    if epoch and epoch == new_epoch and tonumber(version) > tonumber(new_version) then
+    local _, spaces = string.gsub(present, ' ', '')
+    local is_readable = epoch and spaces == select(2, string.gsub(ARGV[1], ' ', ''))
+    if is_readable and epoch == new_epoch and tonumber(version) > tonumber(new_version) then
         redis.call('UNLINK', unpack(KEYS, parts + 2))
         return 0
     end

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 STAGED_SECONDS = 300
 """How long what a projector left half-written stays."""
 _PIECE = 1 << 20
+_SALTED = "."
 _UNDER_WAY = 2
 """Commands that are sent and not answered: one is executed while the next waits for it. In one turn of its loop the
 server takes all that has come, and serves nobody else meanwhile."""
@@ -58,11 +59,12 @@ async def stage(
     table: ScoreTable,
     ranking: "Ranking",
     held: "Stamp | None",
+    salt: str,
 ) -> Staged:
     """Write the parts of a board under other names, but for the settled ones if those of `held` are the same."""
     there = held.digest if held is not None and held.settled_version == table.stamp.settled_version else ""
     known = there if there == table.stamp.digest else ""
-    making = asyncio.create_task(asyncio.to_thread(_strings, table, ranking, known))
+    making = asyncio.create_task(asyncio.to_thread(_strings, table, ranking, known, there, salt))
     kept: tuple[str, ...] = ()
     try:
         if there:
@@ -82,13 +84,19 @@ async def stage(
     return Staged(stamp_to_bytes(table.stamp, table.facts, digest), told)
 
 
-def _strings(table: ScoreTable, ranking: "Ranking", known: str) -> tuple[dict[str, bytes], str]:
-    """Those of a board and the digest of the settled ones, which are left out when it is `known`."""
+def _strings(table: ScoreTable, ranking: "Ranking", known: str, there: str, salt: str) -> tuple[dict[str, bytes], str]:
+    """Those of a board and the digest of the settled ones, which are left out when it is `known`.
+
+    A digest has a `salt` behind it, if any, for as long as that part is `there`.
+    """
     live = live_strings(table, ranking)
     if known:
         return live, known
     settled = settled_strings(table, ranking)
-    return settled | live, digest_of(settled, table.facts)
+    digest = digest_of(settled, table.facts)
+    if digest == there.partition(_SALTED)[0]:
+        return settled | live, there
+    return settled | live, f"{digest}{_SALTED}{salt}" if salt else digest
 
 
 class _Wire:

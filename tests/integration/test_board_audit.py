@@ -8,33 +8,38 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from redis.asyncio import Redis
-from sqlalchemy import func, insert, text, update
+from sqlalchemy import func, insert, select, text, update
 
+from domain.clock import utc_now
 from domain.errors import InvariantBroken
 from domain.execution.model import Operation, Target
 from domain.execution.run import Run
 from domain.execution.tables import executions
 from domain.guess.amendment.store import swap_guesses
-from domain.ids import TournamentId, new_id
+from domain.guess.tables import tournament_members
+from domain.ids import LeagueId, TournamentId, new_id
 from domain.leaderboard.audit.model import LEDGER_STEP
 from domain.leaderboard.audit.service import count_breaches, verify_projection
 from domain.leaderboard.loading import load
+from domain.leaderboard.model import BoardKey, RankedRow
 from domain.leaderboard.projector import project
 from domain.leaderboard.ranking import Ranking
 from domain.leaderboard.score_table import ScoreTable, Stamp
+from domain.leaderboard.service import Boards
 from domain.match.tables import matches
 from domain.settlement.judged.store import keep_judged
 from domain.settlement.result.service import resettle
-from domain.settlement.tables import score_versions, settlements
+from domain.settlement.tables import member_scores, score_versions, settlements
 from domain.tournament.model import TournamentMode
 from domain.tournament.store import raise_versions
 from domain.tournament.tables import tournaments
 from integrations.valkey.projection import ValkeyProjection, key
 from integrations.valkey.ticks import BOARDS
 from runtime.metrics.meters import Metrics
-from tests.support.football import MadeTournament, make_members, make_tournament, pass_lock, put_guesses
+from tests.support.boards import places, ranked_by_sql
+from tests.support.football import MadeTournament, make_league, make_members, make_tournament, pass_lock, put_guesses
 from tests.support.runs import run_now
-from tests.support.settlement import accept, play, settle_queued
+from tests.support.settlement import accept, in_play, play, settle_queued
 
 if TYPE_CHECKING:
     from runtime.database import PostgresDatabase
@@ -193,6 +198,51 @@ async def test_a_projection_that_drifted_is_told_and_rebuilt(
         _, table, ranking = loaded
         assert await projection.differences(tournament.id, table, ranking) == []
         assert steps_of(await audit())["Projections"] == (0, 1, 0)
+
+
+async def test_what_processes_made_of_a_board_that_drifted_is_made_anew_once_it_is_repaired(
+    database: "PostgresDatabase", projection: ValkeyProjection, valkey: Redis, tournament: MadeTournament, audit: Audit
+) -> None:
+    async with database.read() as connection:
+        joined = select(tournament_members.c.member_id).where(tournament_members.c.tournament_id == tournament.id)
+        founder, *others = (await connection.execute(joined)).scalars()
+    league = await make_league(database, "League", founder, members=others, plays=[tournament])
+    await valkey.set(key(tournament.id, "facts"), bytes(10) + (await valkey.get(key(tournament.id, "facts")))[10:])
+    boards, right = Boards(database, projection, utc_now), await ranked_by_sql(database, league_id=league)
+    assert places(await _rows(boards, league)) != right
+
+    assert steps_of(await audit())["Projections"] == (1, 0, 0)
+
+    for reader in (boards, Boards(database, projection, utc_now)):
+        assert places(await _rows(reader, league)) == right
+    await in_play(database, tournament.id, tournament.matches[1], 1, 0)
+    await project(database, projection, tournament.id, held=(await projection.stamps([tournament.id]))[tournament.id])
+    assert await _rows(boards, league) == await _rows(Boards(database, None, utc_now), league)
+
+
+async def _rows(boards: Boards, league: LeagueId) -> list[RankedRow]:
+    board = await boards.follow(BoardKey(league_id=league))
+    assert board is not None
+    return await board.window(50)
+
+
+async def test_one_board_that_cannot_be_ranked_leaves_none_of_the_others_unchecked(
+    database: "PostgresDatabase", projection: ValkeyProjection, valkey: Redis, audit: Audit
+) -> None:
+    made = [await make_tournament(database, matches=1) for _ in range(5)]
+    members = await make_members(database, 3, joins=made)
+    for one in made:
+        await project(database, projection, one.id)
+        await valkey.set(key(one.id, "order"), bytes(48))
+    async with database.begin() as connection:
+        most = dict.fromkeys(("outcome", "goal_difference", "exact"), 3_000)
+        mine = (member_scores.c.tournament_id == made[2].id, member_scores.c.member_id == members[0])
+        await connection.execute(update(member_scores).where(*mine).values(most))
+
+    with pytest.raises(InvariantBroken):
+        await audit()
+
+    assert steps_of(audit.runs[-1])["Projections"] == (4, 0, 1)
 
 
 async def test_a_projection_that_is_behind_is_brought_up_to_date(

@@ -89,13 +89,18 @@ async def test_a_board_of_another_version_is_ranked_anew(played: Played) -> None
     await played.assert_true()
 
 
-@pytest.mark.parametrize("damage", ["missing", "another type", "half a stamp", "no stamp missing"])
+@pytest.mark.parametrize("damage", ["missing", "another type", "half a stamp", "a cut stamp", "no stamp missing"])
 async def test_what_is_damaged_is_ranked_anew(played: Played, damage: str) -> None:
     await played.assert_true()
     await played.assert_kept()
     for name in ("members", "leaderboard", "stamp", "members_stamp"):
         place = league_key(played.league, name)
         if damage == "no stamp missing" and name.endswith("stamp"):
+            continue
+        if damage == "a cut stamp":
+            found = await played.valkey.type(place) == b"string" and await played.valkey.get(place)
+            if found:
+                await played.valkey.set(place, found[:-14])
             continue
         await played.valkey.delete(place)
         if damage == "another type":

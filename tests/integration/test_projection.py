@@ -255,6 +255,18 @@ async def test_another_epoch_is_always_overwritten(projection: ValkeyProjection,
     assert (await projection.stamps([tournament_id]))[tournament_id] == table.stamp
 
 
+@pytest.mark.parametrize("stamp", [b"one 999 ", b"one 999 1 2 3 4 5 6 more"])
+async def test_a_later_version_that_nobody_can_read_is_overwritten(
+    projection: ValkeyProjection, valkey: Redis, tournament_id: TournamentId, stamp: bytes
+) -> None:
+    table, ranking = board_of({MemberId(new_id()): Score(1, 0, 0, 0)})
+    await valkey.set(key(tournament_id, "stamp"), stamp)
+    assert await projection.stamps([tournament_id]) == {}
+
+    assert await projection.write(tournament_id, table, ranking)
+    assert (await projection.stamps([tournament_id]))[tournament_id].is_same_state(table.stamp)
+
+
 async def test_a_page_of_another_version_is_refused(projection: ValkeyProjection, tournament_id: TournamentId) -> None:
     first, _ = board_of(scores_of(10), version=1)
     await projection.write(tournament_id, *board_of(scores_of(10), version=2))

@@ -73,6 +73,9 @@ class Source(Feed[str, Reading, Shown, Changed]):
             raise ConnectionError("away")
         return {} if self.state is None else dict.fromkeys(keys, self.state.version)
 
+    async def epoch(self) -> str:
+        return self.state.epoch if self.state is not None else "e"
+
     async def load(self, key: str, before: Reading | None = None) -> Reading | None:  # noqa: ARG002
         self.loads += 1
         state = self.state

@@ -319,6 +319,14 @@ async def test_a_restored_database_is_another_epoch_for_every_stream() -> None:
         assert await anext(stream) == Changed(3, 4, "new")
 
 
+async def test_another_epoch_at_an_equal_version_is_found_out_without_a_word() -> None:
+    async with rig(replace(CALM, poll=0.05)) as made:
+        (stream,) = await made.begun()
+        made.source.show(1, "restored", epoch="other")
+        assert await asyncio.wait_for(anext(stream), 5) == Resync("other", 1, ResyncReason.UNKNOWN_EPOCH)
+        assert await anext(stream) == Shown(1, "restored")
+
+
 async def test_what_was_made_of_a_version_is_not_shown_for_what_has_its_number_after_a_restore() -> None:
     async with rig() as made:
         (stream,) = await made.begun()
