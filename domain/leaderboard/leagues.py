@@ -158,9 +158,9 @@ def rank_settled(
     epoch: str, counted: Sequence[Part], tables: Mapping[TournamentId, ScoreTable], members: RankedMembers
 ) -> Ranking:
     """The same without provisional points."""
-    stamps = [tables[part.tournament_id].stamp for part in counted]
+    digests = [tables[part.tournament_id].stamp.digest for part in counted]  # anew once a board was repaired
     shown = [(part.tournament_id, part.settled_version, part.basis, part.weights) for part in counted]
-    name = epoch, shown, [stamp.digest for stamp in stamps]
+    name = epoch, shown, digests
     return members.settled(name, lambda: Ranking(members.ids, _packed(counted, tables, members, live=False)))
 
 

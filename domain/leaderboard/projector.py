@@ -18,6 +18,7 @@ from domain.leaderboard.loading import BoardLoader
 from domain.leaderboard.model import BoardKey
 from domain.leaderboard.ports import BoardTicks, Projection, ProjectionUnavailable
 from domain.leaderboard.score_table import Stamp
+from domain.tournament.store import raise_versions
 
 _log = logging.getLogger(__name__)
 
@@ -53,10 +54,24 @@ async def rebuild_projection(run: Run, projection: Projection) -> None:
         tournaments = [target] if target else list(await store.boards_in_play(connection))
     async with run.step("Rebuild boards", total=len(tournaments)) as step:
         for tournament_id in tournaments:
-            version = await project(run.database, projection, tournament_id)
-            if version is not None:
+            if await rewrite(run, projection, tournament_id):
                 step.updated += 1
-                await projection.announce(tournament_id, version)
+
+
+async def rewrite(run: Run, projection: Projection, tournament_id: TournamentId) -> bool:
+    """Write a board whatever is there, as a new version; False when there is no such tournament.
+
+    What processes made of a wrong board goes by its version, and what they keep for later ones by its digest.
+
+    Raises ProjectionUnavailable.
+    """
+    await projection.forget(tournament_id)
+    async with run.begin() as connection:
+        await raise_versions(connection, tournament_id, board=True)
+    version = await project(run.database, projection, tournament_id, renew=True)
+    if version is not None:
+        await projection.announce(tournament_id, version)
+    return version is not None
 
 
 async def run_projector(database: Database, projection: Projection, ticks: BoardTicks, *, poll_seconds: float) -> None:

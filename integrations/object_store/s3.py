@@ -51,7 +51,7 @@ class S3Store:
     async def put(self, key: str, content: bytes, *, content_type: str) -> bool:
         place = self._place(key)
         try:
-            async with _asked("kept", _SECONDS + len(content) / _BYTES_A_SECOND):
+            async with _asked("kept", size=len(content)):
                 await self._client.put_object(**place, Body=content, ContentType=content_type, IfNoneMatch="*")
         except FileExistsError:
             return False
@@ -110,12 +110,12 @@ async def open_s3(bucket: Bucket) -> AsyncIterator[S3Store]:
 
 
 @asynccontextmanager
-async def _asked(what: str, seconds: float | None = None) -> AsyncIterator[None]:
-    """Ask within a bounded time; what is wrong is said as the port says it.
+async def _asked(what: str, *, size: int = 0) -> AsyncIterator[None]:
+    """Ask within a bounded time, longer by the bytes sent; what is wrong is said as the port says it.
 
     The libraries' messages name the endpoint, never a key or a secret.
     """
-    seconds = _SECONDS if seconds is None else seconds
+    seconds = _SECONDS + size / _BYTES_A_SECOND
     try:
         async with asyncio.timeout(seconds):
             yield

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 from websockets.asyncio.client import connect
 
 from runtime.api import _config, open_api
@@ -164,16 +164,7 @@ async def test_a_websocket_takes_http_1_1_and_a_host(head: str, port: int) -> No
 async def test_a_websocket_is_not_opened_before_what_was_asked_is_answered() -> None:
     """Else the answer would be written among its frames, and go on for ever when it is a stream."""
     left = asyncio.Event()
-
-    async def stream(scope: Scope, receive: Receive, send: Send) -> None:
-        assert scope["type"] == "http"
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        await send({"type": "http.response.body", "body": b"first", "more_body": True})
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        left.set()
-
-    async with running(stream, WebSocketProtocol, http=HttpProtocol) as port:
+    async with running(_stream(left), WebSocketProtocol, http=HttpProtocol) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(WHOLE)
         await asyncio.wait_for(reader.readuntil(b"first"), 10)
@@ -184,19 +175,24 @@ async def test_a_websocket_is_not_opened_before_what_was_asked_is_answered() -> 
 
 
 async def test_what_is_being_answered_hears_that_its_client_is_gone_though_more_was_asked() -> None:
-    gone = asyncio.Event()
-
-    async def follow(_: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        await send({"type": "http.response.body", "body": b"here", "more_body": True})
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        gone.set()
-
-    async with running(follow, WebSocketProtocol, http=HttpProtocol) as port:
+    left = asyncio.Event()
+    async with running(_stream(left), WebSocketProtocol, http=HttpProtocol) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(WHOLE * 3)
-        await reader.readuntil(b"here")
+        await asyncio.wait_for(reader.readuntil(b"first"), 10)
         writer.close()
-        async with asyncio.timeout(10):
-            await gone.wait()
+        await asyncio.wait_for(left.wait(), 10)
+
+
+def _stream(left: asyncio.Event) -> ASGIApp:
+    """An answer that goes on until its client has left."""
+
+    async def stream(scope: Scope, receive: Receive, send: Send) -> None:
+        assert scope["type"] == "http"
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"first", "more_body": True})
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        left.set()
+
+    return stream

@@ -22,7 +22,7 @@ from domain.leaderboard.audit.model import LEDGER_STEP
 from domain.leaderboard.audit.service import count_breaches, verify_projection
 from domain.leaderboard.loading import load
 from domain.leaderboard.model import BoardKey, RankedRow
-from domain.leaderboard.projector import project
+from domain.leaderboard.projector import project, rebuild_projection
 from domain.leaderboard.ranking import Ranking
 from domain.leaderboard.score_table import ScoreTable, Stamp
 from domain.leaderboard.service import Boards
@@ -200,8 +200,15 @@ async def test_a_projection_that_drifted_is_told_and_rebuilt(
         assert steps_of(await audit())["Projections"] == (0, 1, 0)
 
 
+@pytest.mark.parametrize("is_by_hand", [False, True])
 async def test_what_processes_made_of_a_board_that_drifted_is_made_anew_once_it_is_repaired(
-    database: "PostgresDatabase", projection: ValkeyProjection, valkey: Redis, tournament: MadeTournament, audit: Audit
+    database: "PostgresDatabase",
+    projection: ValkeyProjection,
+    valkey: Redis,
+    tournament: MadeTournament,
+    audit: Audit,
+    *,
+    is_by_hand: bool,
 ) -> None:
     async with database.read() as connection:
         joined = select(tournament_members.c.member_id).where(tournament_members.c.tournament_id == tournament.id)
@@ -211,7 +218,11 @@ async def test_what_processes_made_of_a_board_that_drifted_is_made_anew_once_it_
     boards, right = Boards(database, projection, utc_now), await ranked_by_sql(database, league_id=league)
     assert places(await _rows(boards, league)) != right
 
-    assert steps_of(await audit())["Projections"] == (1, 0, 0)
+    if is_by_hand:
+        target = Target(tournament.id)
+        await run_now(database, Operation.REBUILD_PROJECTION, lambda run: rebuild_projection(run, projection), target)
+    else:
+        assert steps_of(await audit())["Projections"] == (1, 0, 0)
 
     for reader in (boards, Boards(database, projection, utc_now)):
         assert places(await _rows(reader, league)) == right

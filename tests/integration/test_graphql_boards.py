@@ -465,12 +465,17 @@ def moves(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[int], Awaitabl
     return set_up
 
 
+async def _projected(api: Api, valkey: Redis) -> tuple[World, ValkeyProjection, GraphQLClient]:
+    """A world whose board is in Valkey, and Ana's client."""
+    world, projection = await make_world(api, crowd=3), ValkeyProjection(valkey)
+    await project(api.database, projection, world.tournament.id)
+    return world, projection, await world.client(world.ana)
+
+
 async def test_all_that_an_answer_shows_of_a_board_is_of_one_version(
     api: Api, valkey: Redis, moves: Callable[[Callable[[int], Awaitable[None]]], None]
 ) -> None:
-    world, projection = await make_world(api, crowd=3), ValkeyProjection(valkey)
-    await project(api.database, projection, world.tournament.id)
-    client = await world.client(world.ana)
+    world, projection, client = await _projected(api, valkey)
     done = []
 
     async def settle(number: int) -> None:
@@ -498,9 +503,7 @@ async def test_all_that_an_answer_shows_of_a_board_is_of_one_version(
 async def test_a_board_that_never_stands_still_is_answered_all_the_same(
     api: Api, valkey: Redis, moves: Callable[[Callable[[int], Awaitable[None]]], None]
 ) -> None:
-    world, projection = await make_world(api, crowd=3), ValkeyProjection(valkey)
-    await project(api.database, projection, world.tournament.id)
-    client = await world.client(world.ana)
+    world, projection, client = await _projected(api, valkey)
     done = []
 
     async def move(number: int) -> None:
@@ -525,9 +528,7 @@ async def test_an_answer_that_is_there_is_given_when_there_is_no_time_for_anothe
     moves: Callable[[Callable[[int], Awaitable[None]]], None],
 ) -> None:
     async with running_api(database_url, valkey_url, tmp_path) as api:
-        world, projection = await make_world(api, crowd=3), ValkeyProjection(valkey)
-        await project(api.database, projection, world.tournament.id)
-        client = await world.client(world.ana)
+        world, projection, client = await _projected(api, valkey)
         executed = []
 
         async def move(number: int) -> None:
@@ -548,9 +549,7 @@ async def test_an_answer_that_is_there_is_given_when_there_is_no_time_for_anothe
 async def test_an_answer_during_which_somebody_joins_is_of_one_board(
     api: Api, valkey: Redis, moves: Callable[[Callable[[int], Awaitable[None]]], None]
 ) -> None:
-    world = await make_world(api, crowd=3)
-    await project(api.database, ValkeyProjection(valkey), world.tournament.id)
-    client = await world.client(world.ana)
+    world, _, client = await _projected(api, valkey)
 
     async def move(number: int) -> None:
         if number == 0:

@@ -16,10 +16,9 @@ from domain.leaderboard.loading import load
 from domain.leaderboard.many.held import is_current
 from domain.leaderboard.model import BoardKey
 from domain.leaderboard.ports import Projection
-from domain.leaderboard.projector import project
+from domain.leaderboard.projector import rewrite
 from domain.leaderboard.score_table import Stamp
 from domain.settlement.store import points_ledger
-from domain.tournament.store import raise_versions
 
 _log = logging.getLogger(__name__)
 
@@ -102,23 +101,13 @@ async def _check_projection(run: Run, step: Step, projection: Projection, tourna
             step.unchanged += 1
             return
         _log.warning("projection_drift: tournament=%s %s", tournament_id, drift)
-        await _rebuild(run, projection, tournament_id)
+        await rewrite(run, projection, tournament_id)
     except OverflowError as error:  # a broken ledger, which is told
         step.reject(f"Tournament {tournament_id}: {error}")
         return
     step.updated += 1
     line = f"Tournament {tournament_id}: {drift}; rebuilt."
     step.note = line if step.note is None else f"{step.note}\n{line}"
-
-
-async def _rebuild(run: Run, projection: Projection, tournament_id: TournamentId) -> None:
-    """As a new version, for what processes made of the wrong board goes by its version, and then by its digest."""
-    await projection.forget(tournament_id)
-    async with run.begin() as connection:
-        await raise_versions(connection, tournament_id, board=True)
-    version = await project(run.database, projection, tournament_id, renew=True)
-    if version is not None:
-        await projection.announce(tournament_id, version)
 
 
 async def _drift(database: Database, projection: Projection, tournament_id: TournamentId) -> str | None:
