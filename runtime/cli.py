@@ -10,6 +10,7 @@ from typing import NoReturn
 from cyclopts import App, Parameter
 
 from runtime.errors import SetupError
+from runtime.processor import avoid_slow_sorts
 
 _COMMANDS = (
     "up",
@@ -44,6 +45,7 @@ _FOLDER = Path(__file__).parent / "commands"
 
 def main() -> NoReturn:
     """The program `palpite`. What the user can put right is one line and exit code 2, never a traceback."""
+    avoid_slow_sorts()
     try:
         build_app()()
     except SetupError as problem:

@@ -29,7 +29,7 @@ def read_copy(data: bytes, columns: int = len(Facts._fields)) -> tuple[Ids, Inte
 
 
 def read_packed(data: bytes) -> tuple[Ids, "NDArray[np.uint16]"]:
-    """The same of `fold.store.packed_facts`: of each member the id, and each fact in 16 bits."""
+    """The same of `packed.store.packed_facts`: of each member the id, and each fact in 16 bits."""
     rows = np.frombuffer(data, dtype=_PACKED)
     order = order_of_ids(np.ascontiguousarray(rows["id"]))
     rows = rows.view(f"V{_PACKED.itemsize}").take(order).view(_PACKED)  # whole rows are moved at once

@@ -13,8 +13,8 @@ from domain.database import Database
 from domain.ids import TournamentId
 from domain.leaderboard import store
 from domain.leaderboard.facts import pack_facts, read_packed
-from domain.leaderboard.fold import store as fold
 from domain.leaderboard.model import BoardKey, BoardState, Part
+from domain.leaderboard.packed.store import packed_facts
 from domain.leaderboard.provisional.overlay import Judged, LiveRanking, add_live
 from domain.leaderboard.provisional.service import LockedGuesses
 from domain.leaderboard.ranked.store import count_joined
@@ -49,7 +49,7 @@ class _Read:
 
     state: BoardState
     settled: Loaded | Mapping[ScoreBasis, bytes]
-    """The settled part as it was loaded before, or settled facts as `fold.store.packed_facts` gives them."""
+    """The settled part as it was loaded before, or settled facts as `packed.store.packed_facts` gives them."""
     judged: Mapping[ScoreBasis, Sequence[Judged]]
 
 
@@ -101,7 +101,9 @@ class BoardLoader:
             (part,) = state.parts
             settled: Loaded | Mapping[ScoreBasis, bytes] | None = await self._standing(connection, state, held)
             if settled is None:
-                settled = {basis: await fold.packed_facts(connection, tournament_id, basis) for basis in part.bases}
+                settled = {
+                    basis: await packed_facts(self._database, connection, tournament_id, basis) for basis in part.bases
+                }
         judged = {
             basis: await self._guesses.judged(tournament_id, part.live, basis, state.read_at) for basis in part.bases
         }

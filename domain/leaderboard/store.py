@@ -45,10 +45,13 @@ COUNTED = (LeagueTournamentStatus.ACTIVE, LeagueTournamentStatus.COMPLETED)
 
 
 @asynccontextmanager
-async def snapshot(database: Database) -> "AsyncIterator[AsyncConnection]":
-    """A transaction in which all reads see one moment."""
+async def snapshot(database: Database, *, of: "AsyncConnection | None" = None) -> "AsyncIterator[AsyncConnection]":
+    """A transaction in which all reads see one moment: the same as those `of` another one."""
     async with database.begin() as connection:
         await connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
+        if of is not None:
+            moment = (await of.execute(text("SELECT pg_export_snapshot()"))).scalar_one()
+            await connection.execute(text(f"SET TRANSACTION SNAPSHOT '{moment}'"))
         yield connection
 
 

@@ -6,16 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from redis.asyncio import Redis
-from sqlalchemy import Integer, cast, func, update
+from sqlalchemy import update
 
 from domain.ids import MemberId
-from domain.leaderboard.facts import read_copy, read_packed
-from domain.leaderboard.fold import store as fold
 from domain.leaderboard.loading import BoardLoader, Loaded, load
 from domain.leaderboard.projector import project
-from domain.leaderboard.rules import MAX_COUNTER
-from domain.scoring.model import ScoreBasis
-from domain.scoring.tables import FACTS
 from domain.settlement.tables import member_scores
 from domain.tournament.store import raise_versions
 from integrations.valkey.projection import ValkeyProjection
@@ -122,23 +117,3 @@ async def test_nothing_is_kept_when_no_match_is_live(evening: Evening) -> None:
     assert settled is not None
     assert again is not None
     assert len({id(one.table.ids) for one in (before, settled, again)}) == 3
-
-
-async def test_facts_of_a_board_are_read_as_they_are(database: "PostgresDatabase") -> None:
-    """Up to the most that one may be, and of no other tournament."""
-    made, other, empty = [await make_tournament(database, matches=1) for _ in range(3)]
-    await make_members(database, 3, joins=[other])
-    await make_members(database, 300, joins=[made])
-    least = {"outcome": MAX_COUNTER - 500, "goal_difference": 1_000, "home_goals": 600, "away_goals": 700, "exact": 0}
-    facts = {fact: least[fact] + cast(func.random() * 500, Integer) for fact in FACTS}
-    async with database.begin() as connection:
-        await connection.execute(update(member_scores).values(**facts))
-    basis = ScoreBasis.AFTER_EXTRA_TIME
-    async with database.read() as connection:
-        wanted = read_copy(await fold.copy(connection, fold.present_facts(None, made.id, basis)))
-        found = read_packed(await fold.packed_facts(connection, made.id, basis))
-        nobody = read_packed(await fold.packed_facts(connection, empty.id, basis))
-
-    assert len(found[0]) == 300
-    assert [each.tolist() for each in found] == [each.tolist() for each in wanted]
-    assert [each.shape for each in nobody] == [(0,), (0, len(FACTS))]

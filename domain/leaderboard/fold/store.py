@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
-from sqlalchemy import ARRAY, BigInteger, and_, bindparam, column, exists, func, or_, select, text, union_all
+from sqlalchemy import ARRAY, BigInteger, and_, bindparam, column, exists, func, or_, select, union_all
 from sqlalchemy.dialects import postgresql
 
 from domain.guess.tables import guesses
@@ -36,24 +36,6 @@ def present_facts(ranked: "Select[Any] | None", tournament_id: TournamentId, bas
     )
 
 
-async def packed_facts(connection: "AsyncConnection", tournament_id: TournamentId, basis: ScoreBasis) -> bytes:
-    """Present facts of all who have joined, in no order, as `facts.read_packed` takes them: 26 bytes a member.
-
-    They come as one value: PostgreSQL adds it up in several processes at once, and the driver takes no rows apart.
-    """
-    given = {"tournament_id": tournament_id, "basis": basis}
-    return (await connection.execute(_PACKED, given)).scalar_one() or b""
-
-
-_PACKED = text(
-    """
-SELECT string_agg(
-    uuid_send(member_id)
-    || int8send(((CAST({} AS bigint) * 65536 + {}) * 65536 + {}) * 65536 + {}) || int2send(CAST({} AS smallint)), '')
-FROM member_scores
-WHERE tournament_id = :tournament_id AND basis = :basis
-""".format(*FACTS)
-)
 # Written out, not composed: that took a tenth of the time of a league's board.
 _LINE_FACTS = ", ".join(f"line.{fact}" for fact in FACTS)
 _PAYS = " OR ".join(f"line.{fact}" for fact in FACTS)

@@ -1,0 +1,1 @@
+"""Part of the subject leaderboard: all present facts of a tournament."""
