@@ -26,8 +26,9 @@ COLUMNS = (
     "guessedMatches",
     "movement",
 )
-# A spreadsheet takes a cell that begins so for a formula, and runs it; in many countries a semicolon ends a cell.
-_FORMULA = re.compile(r"(^|;)(?=\s*[=+\-@＝＋－＠])")  # noqa: RUF001 -- the wide ones too
+# A spreadsheet takes a cell that begins so for a formula, and runs it; in many countries a semicolon ends a cell, and
+# the next one may have quotes around it.
+_FORMULA = re.compile(r"(^|;)(?=[\s\"]*[=+\-@＝＋－＠])")  # noqa: RUF001 -- the wide ones too
 
 
 @dataclass(frozen=True, slots=True)
