@@ -66,6 +66,8 @@ class Shelf(Protocol):
 
     async def stands(self, state: BoardState) -> bool: ...
 
+    async def has_lost_members(self, state: BoardState) -> bool: ...
+
     async def movement(self, state: BoardState, rows: Sequence[RankedRow]) -> dict[MemberId, int | None]: ...
 
     async def gained(self, state: BoardState, members: Sequence[bytes], ranks: Integers) -> Integers: ...
@@ -176,6 +178,10 @@ class OpenBoard:
     async def stands(self) -> bool:
         """Whether nothing of it has changed since its state was read, told or not."""
         return await self._shelf.stands(self._opened.state)
+
+    async def has_lost_members(self) -> bool:
+        """Whether somebody may have been taken off its boards of all moments since it was opened."""
+        return await self._shelf.has_lost_members(self._opened.state)
 
     @property
     def names(self) -> Mapping[bytes, str]:

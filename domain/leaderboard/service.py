@@ -208,6 +208,14 @@ class Boards:
         now = await self._state(state.key)
         return now is not None and (now.epoch, now.version) == (state.epoch, state.version) and not now.is_changing
 
+    async def has_lost_members(self, state: BoardState) -> bool:
+        """Whether somebody may have been taken off boards of all moments since this was read."""
+        now = await self._state(state.key)
+        if now is None or now.league_version != state.league_version:
+            return now is not None
+        removals = {part.tournament_id: part.removals for part in now.parts}
+        return any(removals.get(part.tournament_id, part.removals) != part.removals for part in state.parts)
+
     async def movement(self, state: BoardState, rows: Sequence[RankedRow]) -> dict[MemberId, int | None]:
         return await self._past.movement(state, rows)
 
