@@ -12,7 +12,9 @@ def is_outage(problem: BaseException) -> bool:
     """Whether Postgres or Valkey is away."""
     if isinstance(problem, DBAPIError):
         return problem.connection_invalidated or isinstance(problem.orig, OSError) or _says_so(problem.orig)
-    return isinstance(problem, OSError | PoolTimeoutError | RedisError) or _says_so(problem)
+    if isinstance(problem, OSError):
+        return problem.filename is None  # else it is about a file
+    return isinstance(problem, PoolTimeoutError | RedisError) or _says_so(problem)
 
 
 def _says_so(problem: object) -> bool:
