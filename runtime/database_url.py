@@ -16,6 +16,7 @@ _SCHEMES = {"postgres", "postgresql", "postgresql+asyncpg"}
 _SSL_MODES = {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"}
 # Words of libpq that change nothing for asyncpg.
 _IGNORED = {"channel_binding", "gssencmode", "fallback_application_name", "keepalives", "keepalives_idle"}
+_LAST_PORT = 65_535
 _PASSED_ON = {"host", "port", "prepared_statement_cache_size"}
 
 
@@ -86,6 +87,8 @@ def _read(text: str) -> URL:
         raise SetupError(f"DATABASE_URL must start with postgresql://, not {url.drivername}://.")
     if not url.database:
         raise SetupError("DATABASE_URL names no database; write it as postgresql://user:password@host:5432/name.")
+    if (url.port or 0) > _LAST_PORT:
+        raise SetupError(f"DATABASE_URL: a port is at most {_LAST_PORT}, got {url.port}.")
     return url.set(drivername="postgresql+asyncpg")
 
 

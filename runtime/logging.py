@@ -130,7 +130,7 @@ def _shared_processors() -> list[structlog.typing.Processor]:
 
 def _final_processors(*, as_json: bool, colours: bool) -> list[structlog.typing.Processor]:
     clean = structlog.stdlib.ProcessorFormatter.remove_processors_meta
-    without_values = [structlog.processors.format_exc_info, hide_values]
+    without_values: list[structlog.typing.Processor] = [structlog.processors.format_exc_info, hide_values]
     if not as_json:
         # The renderer's own tracebacks show local variables, passwords among them.
         plain = structlog.dev.ConsoleRenderer(

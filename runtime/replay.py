@@ -34,6 +34,8 @@ from runtime.errors import SetupError
 BEAT = timedelta(seconds=0.2)
 """Moments closer together than this are ingested together."""
 STANDINGS_BEAT = timedelta(seconds=2)
+SLOWEST = 0.01
+"""A hundred times as long as life: a season that is slower ends in no century that dates are made for."""
 _LIVE = (ExecutionState.QUEUED, ExecutionState.IN_PROGRESS)
 
 
@@ -176,7 +178,7 @@ def describe(
 
 
 def parse_speed(text: str) -> float | None:
-    """A number above 0, or `max` (None).
+    """A number from `SLOWEST` on, or `max` (None).
 
     Raises:
         SetupError: it is neither.
@@ -187,6 +189,6 @@ def parse_speed(text: str) -> float | None:
         speed = float(text)
     except ValueError:
         speed = 0.0
-    if not 0 < speed < float("inf"):
-        raise SetupError(f"--speed must be a number above 0, or max; got {text!r}.")
+    if not SLOWEST <= speed < float("inf"):
+        raise SetupError(f"--speed must be a number of at least {SLOWEST}, or max; got {text!r}.")
     return speed

@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
+from redis.exceptions import RedisClusterException, RedisError
 
 if TYPE_CHECKING:
     from redis.asyncio.connection import AbstractConnection
 
 Valkey: TypeAlias = "Redis | RedisCluster"
 """Both answer the same calls; a command of several keys names keys of one hash tag only."""
+
+AWAY = (RedisError, RedisClusterException, OSError, TimeoutError)
+"""What is raised when no server answers; that of a cluster which cannot be found is no RedisError."""
 
 CLUSTER_SCHEMES = ("redis+cluster", "rediss+cluster")
 """How the address of a cluster begins; that of any of its nodes will do."""

@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager, nullcontext
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from redis.exceptions import AskError, RedisError, ResponseError
+from redis.exceptions import AskError, ResponseError
 
 from domain.leaderboard.ports import ProjectionUnavailable
-from integrations.valkey.client import drop_connections
+from integrations.valkey.client import AWAY, drop_connections
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -57,7 +57,7 @@ class Patience:
             if isinstance(error, AskError):  # another server of the cluster has it by now
                 await drop_connections(self._client)
             raise ProjectionUnavailable(f"Valkey refused: {error}") from error
-        except (RedisError, OSError, TimeoutError) as error:
+        except AWAY as error:
             self._is_suspect = True
             self._closed_until = monotonic() + self._pause
             await drop_connections(self._client)

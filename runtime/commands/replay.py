@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 from rich.console import Console
 
 from domain.clock import utc_now
@@ -18,13 +19,15 @@ from runtime.replay import Player, describe, parse_season, parse_speed
 from runtime.settings import Settings, load_settings
 from schema.ids import encode
 
+MOST_SECONDS = 31_536_000
+
 
 def replay(
     season: str,
     /,
     *,
     from_: Annotated[Path | None, Parameter(name="--from")] = None,
-    starts_in: float = 10,
+    starts_in: Annotated[float, Parameter(validator=Number(gte=0, lte=MOST_SECONDS))] = 10,
     speed: str = "max",
 ) -> None:
     """Replay a season from its file as if its first kick-off were seconds from now.
@@ -41,9 +44,9 @@ def replay(
     from_
         The folder of the files (PALPITE_OPENFOOTBALL_DIR).
     starts_in
-        Seconds from now to the first kick-off.
+        Seconds from now to the first kick-off, at most a year's.
     speed
-        How many times faster than life; max spreads the kick-offs evenly over 60 seconds.
+        How many times faster than life, at least 0.01; max spreads the kick-offs evenly over 60 seconds.
     """
     known = parse_season(season), parse_speed(speed)
     with servers_for_command(load_settings(), with_valkey=False) as settings:

@@ -17,12 +17,17 @@ class DataLock:
 
     def try_acquire(self) -> bool:
         """Take the lock; False when another process holds it."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
             file = self._path.open("a+")
         except PermissionError as problem:
             raise SetupError(
                 f"{self._path} belongs to another user: run Palpite as that user, or choose another PALPITE_DATA."
+            ) from problem
+        except OSError as problem:
+            reason = (problem.strerror or str(problem)).lower()
+            raise SetupError(
+                f"{self._path.parent} cannot be a data folder ({reason}): choose another with --data or PALPITE_DATA."
             ) from problem
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -170,6 +170,15 @@ def test_the_secret_is_made_once_and_kept_private(tmp_path: Path) -> None:
     assert load_settings(data=tmp_path, secret="s" * 32).secret_key() == "s" * 32
 
 
+def test_a_secret_that_cannot_be_kept_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(
+        SetupError, match=r"^The secret cannot be kept in \S+/file \(file exists\): "
+    ):
+        load_settings(data=tmp_path / "file").secret_key()
+
+
 def test_a_cluster_holds_no_queue(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REDIS_URL", "redis+cluster://valkey:6379")
     with pytest.raises(SetupError, match="set PALPITE_BROKER_URL"):
