@@ -173,9 +173,7 @@ def test_the_secret_is_made_once_and_kept_private(tmp_path: Path) -> None:
 def test_a_secret_that_cannot_be_kept_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
-    with pytest.raises(
-        SetupError, match=r"^The secret cannot be kept in \S+/file \(file exists\): "
-    ):
+    with pytest.raises(SetupError, match=r"^The secret cannot be kept in \S+/file \(file exists\): "):
         load_settings(data=tmp_path / "file").secret_key()
 
 
