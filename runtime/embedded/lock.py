@@ -40,6 +40,17 @@ class DataLock:
         self._file = file
         return True
 
+    def is_held(self) -> bool:
+        """Whether a process holds it; nothing is written to find out."""
+        try:
+            with self._path.open() as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
+
     def holder(self) -> str:
         """The process that holds it, for a message."""
         try:

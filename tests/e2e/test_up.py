@@ -143,11 +143,33 @@ async def test_a_host_that_is_not_ours_is_one_sentence(data: Path, host: str) ->
         )
 
 
-@pytest.mark.parametrize("command", [["status"], ["up", "--port", "0"], ["demo", "--port", "0"], ["demo", "--reset"]])
-async def test_a_data_folder_that_cannot_be_one_is_one_line(data: Path, command: list[str]) -> None:
+READING = [
+    "status",
+    "executions list",
+    "projection verify",
+    "settlement verify",
+    "db status",
+    "members promote ana@example.org",
+    "replay 2022/worldcup",
+]
+
+
+@pytest.mark.parametrize("command", READING)
+async def test_only_a_command_that_sets_up_makes_a_palpite(data: Path, command: str) -> None:
+    misspelt = data / "misspelt"
+    assert_one_line(
+        await run_forked(*command.split(), PALPITE_DATA=str(misspelt)),
+        f"palpite: There is no Palpite in {misspelt}: run `palpite up` or `palpite db upgrade`, or correct "
+        "PALPITE_DATA or DATABASE_URL.",
+    )
+    assert not os.access(misspelt, os.F_OK)
+
+
+@pytest.mark.parametrize("command", ["db upgrade", "up --port 0", "demo --port 0", "demo --reset"])
+async def test_a_data_folder_that_cannot_be_one_is_one_line(data: Path, command: str) -> None:
     (data / "file").touch()
     for folder in (data / "file", Path("/proc/1/x")):
-        done = await run_forked(*command, PALPITE_DATA=str(folder))
+        done = await run_forked(*command.split(), PALPITE_DATA=str(folder))
         assert done.returncode == 2
         assert f"palpite: {folder} cannot be a data folder (" in done.stderr
         assert "Traceback" not in done.stdout + done.stderr
