@@ -184,6 +184,11 @@ def _checked(kind: type[_Kind], values: Mapping[str, Any]) -> _Kind:
         raise SetupError(" ".join(_sentences(problem))) from problem
     if settings.demo and settings.env == "production":
         raise SetupError("PALPITE_DEMO lets anybody sign in as anybody: not with PALPITE_ENV=production.")
+    if settings.heartbeat_seconds >= settings.lease_seconds:
+        raise SetupError(
+            f"PALPITE_HEARTBEAT_SECONDS ({settings.heartbeat_seconds:g}) must be less than PALPITE_LEASE_SECONDS "
+            f"({settings.lease_seconds:g}): claims would run out while their work goes on."
+        )
     return settings
 
 
