@@ -18,6 +18,8 @@ _STATES = ("57P01", "57P02", "57P03", "53300")
 
 def is_outage(problem: BaseException) -> bool:
     """Whether Postgres or Valkey is away."""
+    if isinstance(problem, BaseExceptionGroup):
+        return all(map(is_outage, problem.exceptions))
     if isinstance(problem, DBAPIError):
         return problem.connection_invalidated or isinstance(problem.orig, OSError) or _says_so(problem.orig)
     if isinstance(problem, OSError):

@@ -1,11 +1,11 @@
-"""Outages: what may be done twice is done again until the server is back, for so long and no longer."""
+"""Outages: what they are, and that what may be done twice is done again until the server is back, for so long."""
 
 from collections.abc import Iterator
 
 import pytest
 
 from runtime.errors import SetupError
-from runtime.outage import outlasting
+from runtime.outage import is_outage, outlasting
 
 
 async def test_what_fails_while_a_server_is_away_is_done_again() -> None:
@@ -38,3 +38,10 @@ async def test_a_fault_of_ours_is_not_done_again() -> None:
     with pytest.raises(FileNotFoundError):
         await outlasting(work)
     assert calls == [1]
+
+
+def test_what_was_done_together_failed_by_an_outage_when_each_part_did() -> None:
+    away = ConnectionRefusedError()
+
+    assert is_outage(ExceptionGroup("", [away, ExceptionGroup("", [TimeoutError()])]))
+    assert not is_outage(ExceptionGroup("", [away, KeyError()]))
