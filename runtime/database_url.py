@@ -87,8 +87,9 @@ def _read(text: str) -> URL:
         raise SetupError(f"DATABASE_URL must start with postgresql://, not {url.drivername}://.")
     if not url.database:
         raise SetupError("DATABASE_URL names no database; write it as postgresql://user:password@host:5432/name.")
-    if (url.port or 0) > _LAST_PORT:
-        raise SetupError(f"DATABASE_URL: a port is at most {_LAST_PORT}, got {url.port}.")
+    for port in (*url.normalized_query.get("port", ()), str(url.port or 0)):
+        if not (port.isdecimal() and int(port) <= _LAST_PORT):
+            raise SetupError(f"DATABASE_URL: a port is a number up to {_LAST_PORT}, got {port}.")
     return url.set(drivername="postgresql+asyncpg")
 
 
