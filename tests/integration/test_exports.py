@@ -116,7 +116,7 @@ async def test_a_file_has_the_rows_of_the_board(world: World) -> None:
     rows = list(csv.DictReader(io.StringIO(as_csv.text)))
     expected = await ranked_by_sql(world.api.database, tournament_id=world.tournament.id)
     names = ("position", "rank", "denseRank", "tied", "points", "exactScores", "goalDifferences", "outcomes")
-    assert [tuple(int(row[name]) for name in names) for row in rows] == [place[1:] for place in expected]
+    assert [(UUID(row["memberId"]), *(int(row[name]) for name in names)) for row in rows] == expected
     assert [
         {name: str(value) if value is not None else "" for name, value in row.items()} for row in as_json.json()
     ] == rows
@@ -131,11 +131,11 @@ async def test_provisional_points_are_in_a_file_when_they_are_asked_for(world: W
     await in_play(world.api.database, world.tournament.id, world.locked, 3, 2)
     client, board = await world.client(world.ana), {"tournamentId": world.tournament_id}
 
-    for is_settled_only, points in ((None, "3"), (True, "3"), (False, "6")):
+    for is_settled_only, points in ((None, (3, 3, 0)), (True, (3, 3, 0)), (False, (6, 3, 3))):
         wanted = {} if is_settled_only is None else {"settledOnly": is_settled_only}
-        found = await written(world, client, board, **wanted)
-        rows = csv.DictReader(io.StringIO(found.text))
-        assert {row["nickName"]: row["points"] for row in rows}["Bob"] == points
+        found = await written(world, client, board, format="JSON", **wanted)
+        (bob,) = [row for row in found.json() if row["memberId"] == str(world.bob)]
+        assert (bob["points"], bob["settledPoints"], bob["provisionalPoints"]) == points
 
 
 async def test_a_board_longer_than_a_page_is_written_whole(world: World) -> None:
