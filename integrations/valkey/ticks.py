@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 
 from domain.ids import TournamentId
 from domain.outbox.model import Tick, TickKind
-from integrations.valkey.client import AWAY
+from integrations.valkey.client import AWAY, drop_connections
 
 if TYPE_CHECKING:
     from domain.leaderboard.ports import BoardTicks
@@ -98,7 +98,8 @@ class TickReader:
             await asyncio.sleep(wait)
 
     async def _listen_once(self, listener: Listener) -> None:
-        await self._client.initialize()  # a cluster's servers must be known
+        await drop_connections(self._client)  # a cluster's servers may be others than before the loss
+        await self._client.initialize()
         async with self._client.pubsub() as pubsub:
             await pubsub.subscribe(*self._channels)
             confirmed = 0

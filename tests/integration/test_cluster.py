@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from redis.asyncio import RedisCluster
-from redis.exceptions import RedisClusterException
+from redis.exceptions import RedisClusterException, RedisError
 
 from domain.clock import utc_now
 from domain.ids import TournamentId, new_id
@@ -20,7 +20,7 @@ from domain.leaderboard.service import Boards
 from domain.outbox.model import Tick, TickKind
 from integrations.valkey.client import connect
 from integrations.valkey.projection import ValkeyProjection
-from integrations.valkey.ticks import ProjectorTicks, TickReader, publish
+from integrations.valkey.ticks import TICKS, ProjectorTicks, TickReader, publish
 from runtime.errors import SetupError
 from runtime.outage import is_outage
 from runtime.preflight import require_valkey
@@ -175,6 +175,28 @@ async def test_a_cluster_that_is_away_is_said_to_be_so() -> None:
         await client.info()
     await client.aclose()
     assert is_outage(away.value)
+
+
+async def test_ticks_are_heard_again_after_a_failover() -> None:
+    from tests.support.valkey_cluster import failing_cluster
+
+    with failing_cluster(TICKS) as (url, kill):
+        async with connect(url) as listening, connect(url) as telling:
+            heard, tick = Heard(), Tick(TickKind.LEAGUE, new_id())
+
+            async def is_heard() -> bool:
+                with suppress(RedisError):  # for as long as nobody has taken over
+                    await publish(telling, [tick])
+                return (tick.kind, tick.id) in heard.ticks
+
+            reader = asyncio.create_task(TickReader(listening).listen(heard))
+            try:
+                await until(is_heard, within=20)
+                kill()
+                heard.ticks.clear()
+                await until(is_heard, within=40)
+            finally:
+                await end([reader])
 
 
 async def test_an_api_on_a_cluster_is_ready_and_counts_attempts(
