@@ -28,15 +28,19 @@ class VersionCache(Generic[T]):
         self._total = 0
 
     async def get(self, key: Hashable, version: int, load: Callable[[], Awaitable[T]]) -> T:
-        """The value of `key` at `version` or later, from `load` if need be; `load` runs once at a time."""
+        """The value of `key` at `version` or later, from `load` if need be; `load` runs once at a time.
+
+        What the caller's own `load` finds is returned in any case: after a restore the version may be gone.
+        """
         while True:
-            task = self._tasks.get(key)
+            task, is_own = self._tasks.get(key), False
             if task is None or _is_old(task, version):
-                task = self._tasks[key] = asyncio.create_task(_run(load))
+                task, is_own = asyncio.create_task(_run(load)), True
+                self._tasks[key] = task
             # A waiter that is cancelled does not cancel the others' computation.
             value = task.result() if task.done() else await asyncio.shield(task)
             self._keep(key, self._cost(value) + 1)
-            if value.version >= version:
+            if is_own or value.version >= version:
                 return value
 
     def put(self, key: Hashable, value: T) -> None:

@@ -312,7 +312,9 @@ class Boards:
         for part in state.parts:
             asked_at = self._asked_at.get(part.tournament_id)
             is_held = is_current(stamps.get(part.tournament_id), state.epoch, part)
-            if is_held or (asked_at is not None and now - asked_at < self._rebuild_pause):
+            # Since a moment to come, when the clock was put back, nobody has asked.
+            has_asked = asked_at is not None and timedelta() <= now - asked_at < self._rebuild_pause
+            if is_held or has_asked:
                 continue
             self._asked_at[part.tournament_id] = now
             request = asyncio.create_task(self._request_rebuild(part.tournament_id))

@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -734,6 +734,37 @@ async def test_a_failed_computation_is_tried_again_and_a_cancelled_reader_distur
 
     assert (await patient).head.members == 5
     assert watched.snapshots == 2
+
+
+async def test_a_rebuild_is_asked_for_though_the_clock_was_put_back(
+    database: "PostgresDatabase", valkey: Redis
+) -> None:
+    made, _, _ = await season(database, members=5, matches=2, settled=1)
+    projection, now = AskedProjection(valkey), utc_now()
+    boards = Boards(database, projection, lambda: now)
+    for _ in range(2):
+        await opened(boards, tournament_id=made.id)
+    now -= timedelta(hours=1)
+    for _ in range(2):
+        await opened(boards, tournament_id=made.id)
+
+    assert projection.asked == 2
+
+
+async def test_a_board_whose_version_is_gone_is_ranked_as_it_is_now(database: "PostgresDatabase") -> None:
+    made, _, _ = await season(database, members=5, matches=2, settled=1)
+    watched = WatchedDatabase(database)
+    reader = asyncio.create_task(opened(Boards(watched, None, utc_now), tournament_id=made.id))
+    await watched.started.wait()
+    async with database.begin() as connection:  # as a restore does
+        earlier = update(tournaments).values(board_version=tournaments.c.board_version - 1).returning(tournaments)
+        version = (await connection.execute(earlier.where(tournaments.c.id == made.id))).one().board_version
+    watched.gate.set()
+    async with asyncio.timeout(30):
+        board = await reader
+
+    assert (board.head.version, watched.snapshots) == (version, 1)
+    assert places(await walk(board, 50)) == await ranked_by_sql(database, tournament_id=made.id)
 
 
 # ---------------------------------------------------------------- a history
