@@ -19,14 +19,17 @@ from runtime.reads import Reads
 
 if TYPE_CHECKING:
     from sqlalchemy import Select
-    from sqlalchemy.engine.interfaces import DBAPIConnection
+    from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
     from sqlalchemy.pool import ConnectionPoolEntry
 
     from domain.database import Database
 
 _TRUSTED_SECONDS = 5.0
 _PATIENCE_SECONDS = 5.0
-"""For one that lay idle to answer. A server that is only busy does; behind one that is silent nobody else must wait."""
+"""For one that lay idle to answer, or after the time that a statement may take: then the server itself has ended it.
+
+A server that is only busy does; behind one that is silent nobody else must wait.
+"""
 _FIRST_OWN_TYPE = 16_384
 """The numbers below are PostgreSQL's own types, and the same in every database."""
 _to_json = partial(json.dumps, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
@@ -58,6 +61,8 @@ class PostgresDatabase:
     ) -> Self:
         """A pool that connects when it is first used. All timeouts in seconds; 0 switches one off.
 
+        Who hears nothing of a statement for some seconds more than `statement_timeout` gets a TimeoutError.
+
         Raises:
             SetupError: the address cannot be used.
         """
@@ -70,7 +75,8 @@ class PostgresDatabase:
             "idle_in_transaction_session_timeout": _milliseconds(idle_in_transaction_timeout),
             **address.server_settings,
         }
-        return cls(address, _engine(address, server_settings, pool_size, pool_timeout))
+        command_timeout = statement_timeout + _PATIENCE_SECONDS if statement_timeout else None
+        return cls(address, _engine(address, server_settings, pool_size, pool_timeout, command_timeout))
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncConnection]:
@@ -122,10 +128,19 @@ class PostgresDatabase:
 
 
 def _engine(
-    address: DatabaseUrl, server_settings: Mapping[str, str], pool_size: int, pool_timeout: float
+    address: DatabaseUrl,
+    server_settings: Mapping[str, str],
+    pool_size: int,
+    pool_timeout: float,
+    command_timeout: float | None,
 ) -> AsyncEngine:
-    connect_args: dict[str, Any] = {"timeout": 5.0, **address.connect_args, "server_settings": dict(server_settings)}
-    connect_args["connection_class"] = _connection_class()
+    connect_args: dict[str, Any] = {
+        "timeout": 5.0,
+        "command_timeout": command_timeout,
+        **address.connect_args,
+        "server_settings": dict(server_settings),
+        "connection_class": _connection_class(),
+    }
     engine = create_async_engine(
         address.url,
         isolation_level="READ COMMITTED",
@@ -137,6 +152,7 @@ def _engine(
         hide_parameters=True,  # errors end up in logs, and values may be guesses or e-mail addresses
     )
     _look_before_use(engine)
+    _give_up_the_silent(engine)
     return engine
 
 
@@ -156,6 +172,13 @@ def _connection_class() -> type[asyncpg.Connection]:
             if max(wanted) < _FIRST_OWN_TYPE:
                 known[wanted] = found
             return found
+
+        async def copy_from_query(self, *arguments: Any, **options: Any) -> Any:
+            try:
+                return await super().copy_from_query(*arguments, **options)
+            except TimeoutError:  # as below, for SQLAlchemy does not see it
+                self.terminate()
+                raise
 
     return Connection
 
@@ -187,6 +210,17 @@ def _look_before_use(engine: AsyncEngine) -> None:
             except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as problem:
                 driver.terminate()  # to part in good order would take an answer
                 raise InvalidatePoolError from problem
+
+
+def _give_up_the_silent(engine: AsyncEngine) -> None:
+    """Close a connection on which nothing is heard: the end of its transaction would be waited for as long again."""
+
+    @event.listens_for(engine.sync_engine, "handle_error")
+    def give_up(context: "ExceptionContext") -> None:
+        if isinstance(context.original_exception, TimeoutError) and context.connection is not None:
+            driver: Any = context.connection.connection.driver_connection
+            driver.terminate()
+            context.is_disconnect = True
 
 
 def _milliseconds(seconds: float) -> str:

@@ -1,7 +1,9 @@
 """The pool: transactions commit and roll back, settings reach the server, reads stand for themselves."""
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from time import monotonic
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import asyncpg
@@ -10,8 +12,10 @@ from sqlalchemy import ARRAY, Integer, Text, bindparam, cast, func, literal, lit
 from sqlalchemy.dialects.postgresql import JSONB, TSTZMULTIRANGE
 from sqlalchemy.exc import DBAPIError
 
+from domain.leaderboard.fold.store import copy
 from domain.tables import Uuid
 from runtime.database import PostgresDatabase
+from runtime.outage import is_outage
 from tests.support.cut_proxy import postgres_through_proxy
 from tests.support.executions import until
 from tests.support.servers import temporary_data
@@ -84,6 +88,71 @@ async def test_connections_that_are_silent_are_replaced_by_a_look(
             await pool.close()
 
     assert len(found) == 6
+
+
+async def _commit(pool: PostgresDatabase, hush: Callable[[], None]) -> None:
+    async with pool.begin() as connection:
+        await connection.execute(text("SELECT 1"))
+        hush()
+
+
+async def _execute(pool: PostgresDatabase, hush: Callable[[], None]) -> None:
+    async with pool.begin() as connection:
+        await connection.execute(text("SELECT 1"))
+        hush()
+        await connection.execute(text("SELECT 2"))
+
+
+async def _read(pool: PostgresDatabase, hush: Callable[[], None]) -> None:
+    async with pool.read() as connection:
+        hush()
+        await connection.execute(text("SELECT 1"))
+
+
+async def _fetch(pool: PostgresDatabase, hush: Callable[[], None]) -> None:
+    hush()
+    await pool.fetch(select(literal(1).label("one")), {})
+
+
+async def _copy(pool: PostgresDatabase, hush: Callable[[], None]) -> None:
+    async with pool.begin() as connection:
+        await connection.execute(text("SELECT 1"))
+        hush()
+        await copy(connection, "SELECT 1")
+
+
+@pytest.mark.parametrize("use", [_commit, _execute, _read, _fetch, _copy])
+async def test_a_connection_that_falls_silent_while_it_is_used_is_lost(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, use: Callable[[PostgresDatabase, Callable[[], None]], Any]
+) -> None:
+    monkeypatch.setattr("runtime.database._PATIENCE_SECONDS", 0.3)
+    with temporary_data() as folder:
+        async with postgres_through_proxy(database_url, folder) as (proxy, url):
+            pool = PostgresDatabase.create(url, pool_size=1, statement_timeout=1.7)
+            pid = select(func.pg_backend_pid().label("pid"))
+            (first,) = await pool.fetch(pid, {})
+            began = monotonic()
+            with pytest.raises((TimeoutError, DBAPIError)) as lost:
+                await asyncio.wait_for(use(pool, proxy.hush), 30)
+            took = monotonic() - began
+            proxy.speak()
+            async with asyncio.timeout(5):
+                (then,) = await pool.fetch(pid, {})
+            await pool.close()
+
+    assert 1.9 < took < 4
+    assert is_outage(lost.value)
+    assert then.pid != first.pid
+
+
+async def test_a_statement_without_a_limit_has_none_here_either(database_url: str) -> None:
+    pool = PostgresDatabase.create(database_url, statement_timeout=0)
+    async with pool.read() as connection:
+        driver = (await connection.get_raw_connection()).driver_connection
+        limit = (await connection.execute(text("SHOW statement_timeout"))).scalar_one()
+    await pool.close()
+
+    assert (driver._config.command_timeout, limit) == (None, "0")
 
 
 async def test_settings_reach_the_server(database_url: str) -> None:
