@@ -10,6 +10,7 @@ from domain.audit import service as audit
 from domain.audit.model import Act
 from domain.database import Database
 from domain.installation import store
+from domain.installation.model import ServerRun
 
 _log = logging.getLogger(__name__)
 
@@ -28,6 +29,33 @@ async def notice_restore(database: Database) -> bool:
     return False
 
 
+class Restores:
+    """Notices restores, those of files too, for one process: it remembers how far the server had come."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._seen: ServerRun | None = None
+
+    async def notice(self) -> bool:
+        """Begin an epoch if this is another database, or an earlier one than at the last look; whether it did."""
+        has_begun = await notice_restore(self._database)
+        async with self._database.read() as connection:
+            run = await store.read_run(connection)
+        if run is not None and self._seen is not None and run.has_lost(self._seen):
+            has_begun |= await self._begin(run)
+        self._seen = run
+        return has_begun
+
+    async def _begin(self, run: ServerRun) -> bool:
+        """Unless another process was quicker."""
+        async with self._database.read() as connection:
+            epoch, _ = await store.read_epoch(connection)
+            if await store.has_begun_since(connection, run.started_at):
+                return False
+        reason = "The files of the database were replaced by earlier ones."
+        return await begin_epoch(self._database, present=epoch, reason=reason)
+
+
 async def begin_epoch(
     database: Database, *, reason: str, present: UUID | None = None, request_id: str | None = None
 ) -> bool:
@@ -43,7 +71,7 @@ async def begin_epoch(
         if not await store.set_epoch(connection, present=ending, new=new, identity=identity):
             return False
         act = Act(
-            action="newEpoch",
+            action=store.NEW_EPOCH,
             actor_id=None,
             request_id=request_id or f"epoch-{new}",
             reason=reason,

@@ -12,7 +12,7 @@ from uuid import UUID
 from domain.database import Database
 from domain.execution.run import Run
 from domain.ids import TournamentId
-from domain.installation.service import begin_epoch, notice_restore
+from domain.installation.service import Restores, begin_epoch
 from domain.leaderboard import store
 from domain.leaderboard.loading import BoardLoader
 from domain.leaderboard.model import BoardKey
@@ -88,6 +88,7 @@ async def run_projector(database: Database, projection: Projection, ticks: Board
 class _Projector:
     def __init__(self, database: Database, projection: Projection) -> None:
         self._database = database
+        self._restores = Restores(database)
         self._loader = BoardLoader(database)
         self._projection = projection
         self._moved: set[TournamentId] = set()
@@ -135,7 +136,7 @@ class _Projector:
                 raise
 
     async def _behind(self) -> set[TournamentId]:
-        await notice_restore(self._database)
+        await self._restores.notice()
         async with self._database.read() as connection:
             wanted = await store.boards_in_play(connection)
         held = await self._projection.stamps(list(wanted))

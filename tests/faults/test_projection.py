@@ -186,7 +186,7 @@ def own_postgres() -> Any:
 async def test_f22_a_database_restored_to_an_earlier_time_begins_a_new_epoch(
     own_postgres: TestPostgres, valkey_url: str, tmp_path: Path, how: str
 ) -> None:
-    """A dump is noticed by the identity of the database; of files, by the versions that Valkey has seen."""
+    """A dump is noticed by the identity of the database; files by the versions that Valkey has seen, or the log."""
     url = await own_postgres.create_database()
     database = PostgresDatabase.create(url)
     try:

@@ -63,6 +63,11 @@ class TestPostgres:
         process.wait(timeout=30)
         self._server.start()
 
+    def restart(self) -> None:
+        """Stop in good order and start again."""
+        self._server.stop()
+        self._server.start()
+
     async def create_database(self, *, migrated: bool = True) -> str:
         """A database of its own, migrated or empty; the answer is its address."""
         name = f"test_{uuid4().hex}"
