@@ -20,6 +20,7 @@ from domain.outbox.model import Tick, TickKind
 from integrations.valkey.client import connect
 from integrations.valkey.projection import ValkeyProjection
 from integrations.valkey.ticks import ProjectorTicks, TickReader, publish
+from runtime.outage import is_outage
 from runtime.preflight import require_valkey
 from tasks.loops import end
 from tests.support.api import running_api
@@ -142,7 +143,7 @@ async def test_ticks_reach_every_process_and_a_flush_heals(
         listening = await stack.enter_async_context(connect(cluster_url))
         working = await stack.enter_async_context(connect(cluster_url))
         ticks = ProjectorTicks(working)
-        projector = run_projector(database, ValkeyProjection(working), ticks, poll_seconds=1)
+        projector = run_projector(database, ValkeyProjection(working), ticks, is_outage, poll_seconds=1)
         tasks = [asyncio.create_task(one) for one in (TickReader(listening).listen(heard), ticks.run(), projector)]
         try:
             await until(lambda: _holds(projection, cup.id), within=20)

@@ -37,6 +37,7 @@ from integrations.valkey import writing
 from integrations.valkey.layout import key
 from integrations.valkey.projection import ValkeyProjection
 from integrations.valkey.ticks import BOARDS, TICKS, ProjectorTicks
+from runtime.outage import is_outage
 from tasks.loops import end
 from tests.support.football import (
     MadeTournament,
@@ -542,12 +543,10 @@ async def running_projector(
     database: "PostgresDatabase", valkey_url: str, *, poll_seconds: float
 ) -> AsyncIterator[None]:
     async with Redis.from_url(valkey_url) as client:
-        ticks = ProjectorTicks(client)
+        ticks, projection = ProjectorTicks(client), ValkeyProjection(client, pause=0.05)
         tasks = [
             asyncio.create_task(ticks.run()),
-            asyncio.create_task(
-                run_projector(database, ValkeyProjection(client, pause=0.05), ticks, poll_seconds=poll_seconds)
-            ),
+            asyncio.create_task(run_projector(database, projection, ticks, is_outage, poll_seconds=poll_seconds)),
         ]
         try:
             yield

@@ -101,7 +101,7 @@ async def _check_projection(run: Run, step: Step, projection: Projection, tourna
             step.unchanged += 1
             return
         _log.warning("projection_drift: tournament=%s %s", tournament_id, drift)
-        await rewrite(run, projection, tournament_id)
+        await rewrite(run.database, projection, tournament_id, run.begin)
     except OverflowError as error:  # a broken ledger, which is told
         step.reject(f"Tournament {tournament_id}: {error}")
         return
