@@ -56,6 +56,7 @@ class ValkeyProjection:
         self._reader = BoardReader(client, self._patience)
         self._leagues = LeagueKeys(client, self._patience)
         self._swap = client.register_script(scripts.SWAP)
+        self._ask_once = client.register_script(scripts.ASK_ONCE)
 
     # ------------------------------------------------------------ reading
 
@@ -184,10 +185,8 @@ class ValkeyProjection:
 
     async def request_rebuild(self, tournament_id: TournamentId) -> None:
         async with self._patience.exchange():
-            is_first = await self._client.set(
-                key(tournament_id, "rebuild"), b"", nx=True, px=round(self._rebuild_pause * 1000)
-            )
-            if is_first:
+            asking = self._ask_once(keys=[key(tournament_id, "rebuild")], args=[round(self._rebuild_pause * 1000)])
+            if await cast("Awaitable[int]", asking):
                 await publish(self._client, [Tick(TickKind.BOARD, tournament_id)])
 
     async def _held(self, tournament_id: TournamentId) -> Stamp | None:

@@ -99,3 +99,15 @@ end
 redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
 return 1
 """
+
+ASK_ONCE = """
+-- Whether this is the first to ask for something within a while. What somebody else has put there counts for nothing.
+-- KEYS: of any type
+-- ARGV: milliseconds
+local left = redis.call('PTTL', KEYS[1])
+if left >= 0 and left <= tonumber(ARGV[1]) then
+    return 0
+end
+redis.call('SET', KEYS[1], '', 'PX', ARGV[1])
+return 1
+"""

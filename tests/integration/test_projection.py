@@ -535,6 +535,29 @@ async def test_many_requests_to_rebuild_are_one_tick(valkey: Redis, tournament_i
         assert await pubsub.get_message(timeout=0.1) is None
 
 
+@pytest.mark.parametrize("there", ["without an end", "for an hour", "of another type"])
+async def test_a_request_to_rebuild_is_heard_whatever_stands_in_its_place(
+    valkey: Redis, projection: ValkeyProjection, tournament_id: TournamentId, there: str
+) -> None:
+    name = key(tournament_id, "rebuild")
+    match there:
+        case "of another type":
+            await valkey.lpush(name, b"what?")
+        case "for an hour":
+            await valkey.set(name, b"", ex=3600)
+        case _:
+            await valkey.set(name, b"")
+    async with valkey.pubsub() as pubsub:
+        await pubsub.subscribe(TICKS)
+        assert (await pubsub.get_message(timeout=5))["type"] == "subscribe"
+
+        await projection.request_rebuild(tournament_id)
+
+        message = await pubsub.get_message(timeout=5)
+        assert message is not None
+        assert orjson.loads(message["data"]) == {"kind": "board", "id": str(tournament_id)}
+
+
 # ---------------------------------------------------------------- the projector
 
 
