@@ -33,7 +33,10 @@ class Projection(Protocol):
     """
 
     async def stamps(self, tournament_ids: Sequence[TournamentId]) -> dict[TournamentId, Stamp]:
-        """What the projection holds of tournaments; those that it does not hold are left out."""
+        """What the projection holds of tournaments; those that it does not hold are left out.
+
+        So are those on a server that does not answer, as long as another one does.
+        """
         ...
 
     async def newest(self, tournament_id: TournamentId, epoch: str, version: int) -> Stamp | None:
