@@ -20,6 +20,10 @@ class Database(Protocol):
         """An autocommit connection, for single reads."""
         ...
 
+    def snapshot(self, *, of: "AsyncConnection | None" = None) -> "AbstractAsyncContextManager[AsyncConnection]":
+        """A transaction for reads that all see one moment: that of another snapshot, if `of` one."""
+        ...
+
     async def fetch(self, statement: "Select[Any]", values: Mapping[str, Any]) -> list[Any]:
         """The rows that one statement by itself finds, as objects with the columns' names.
 

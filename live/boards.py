@@ -66,9 +66,10 @@ class BoardFeed(Feed[Window, BoardState, Snapshot, Delta]):
             return key.board.league_id == entity_id
         return kind == TickKind.BOARD and key.board.tournament_id in (entity_id, None)
 
-    def told(self, key: Window, latest: BoardState, entity_id: UUID, version: int) -> int | None:
+    def told(self, key: Window, latest: BoardState, entity_id: UUID, version: int) -> int | None:  # noqa: ARG002
         # Of a tournament that a league has taken up since, the league itself is told.
-        return latest.board.version_with(TournamentId(entity_id), version) if key.board.league_id else version
+        # A round's board may be asked for without its tournament; then it hears of all.
+        return latest.board.version_with(TournamentId(entity_id), version)
 
     def is_gathered(self, key: Window) -> bool:
         return key.board.league_id is not None and key.board.round_id is None
@@ -85,23 +86,30 @@ class BoardFeed(Feed[Window, BoardState, Snapshot, Delta]):
         if board is None:
             return None
         members, numbers = await board.numbers(key.first)
-        guessed = await _guessed_matches(board, members, before)
+        known = _known_guessed(board, before)
+        guessed = await _guessed_matches(board, members, known)
         moved = await board.gained(members, numbers[:, COLUMN["rank"]])
         shown = [guessed[member] for member in members]
-        sheet = Sheet.of(members, await self._names(board, members), numbers, shown, moved)
+        names = await self._names(board, members)
+        sheet = Sheet.of(members, [names[member] for member in members], numbers, shown, moved)
+        is_changing = board.is_changing
+        if not is_changing and not (guessed is known and names is board.names):
+            # They were read after the version: what has changed meanwhile is shown before that says so.
+            is_changing = not await board.stands()
         texts = Texts() if before is None else before.texts
-        return BoardState(board, board.head, sheet, board.counted, texts, guessed, board.is_changing)
+        return BoardState(board, board.head, sheet, board.counted, texts, guessed, is_changing)
 
     def is_changing(self, state: BoardState) -> bool:
         return state.is_changing
 
-    async def _names(self, board: "OpenBoard", members: Sequence[bytes]) -> list[str]:
+    async def _names(self, board: "OpenBoard", members: Sequence[bytes]) -> Mapping[bytes, str]:
+        """Those that came with the board; with others, if some had to be read."""
         names = board.names
         unknown = [MemberId(UUID(bytes=member)) for member in members if member not in names]
         if unknown:
             found = await read_members(self._database, unknown)
             names = {**names, **{member_id.bytes: member.nick_name for member_id, member in found.items()}}
-        return [names[member] for member in members]
+        return names
 
     def snapshot(self, state: BoardState) -> Snapshot:
         return Snapshot(state.epoch, state.version, state.board, state.head, state.sheet, state.texts)
@@ -124,13 +132,17 @@ class BoardFeed(Feed[Window, BoardState, Snapshot, Delta]):
         return key.board.league_id is not None
 
 
+def _known_guessed(board: "OpenBoard", before: BoardState | None) -> Mapping[bytes, int]:
+    """How many matches those had guessed who were shown before, as long as the same count."""
+    if before is None or before.counted is None or before.counted != board.counted:
+        return {}
+    return before.guessed
+
+
 async def _guessed_matches(
-    board: "OpenBoard", members: Sequence[bytes], before: BoardState | None
+    board: "OpenBoard", members: Sequence[bytes], known: Mapping[bytes, int]
 ) -> Mapping[bytes, int]:
-    """Of these and of who was shown before; read for those alone of whom it is not known."""
-    known: Mapping[bytes, int] = {}
-    if before is not None and before.counted is not None and before.counted == board.counted:
-        known = before.guessed
+    """What is known; with others, if some had to be read."""
     unknown = [MemberId(UUID(bytes=member)) for member in members if member not in known]
     if unknown:
         read = await board.guessed_matches(unknown)

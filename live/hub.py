@@ -144,11 +144,12 @@ class Hub:
         """From the tick source: its server answered."""
         self._ticks_heard_at = monotonic()
 
-    def _board_heartbeat(self, epoch: str, version: int) -> Heartbeat:
-        return Heartbeat(epoch, version, self._clock(), self._staleness_ms(self._boards.heard_at))
+    def _board_heartbeat(self, epoch: str, version: int, fails_since: float | None) -> Heartbeat:
+        return Heartbeat(epoch, version, self._clock(), self._staleness_ms(self._boards.heard_at, fails_since))
 
-    def _match_heartbeat(self, epoch: str, version: int) -> Heartbeat:
-        return Heartbeat(epoch, version, self._clock(), self._staleness_ms(self._matches.heard_at))
+    def _match_heartbeat(self, epoch: str, version: int, fails_since: float | None) -> Heartbeat:
+        return Heartbeat(epoch, version, self._clock(), self._staleness_ms(self._matches.heard_at, fails_since))
 
-    def _staleness_ms(self, database_heard_at: float) -> int:
-        return round((monotonic() - min(database_heard_at, self._ticks_heard_at)) * 1000)
+    def _staleness_ms(self, database_heard_at: float, fails_since: float | None) -> int:
+        heard_at = min(database_heard_at, self._ticks_heard_at, monotonic() if fails_since is None else fails_since)
+        return round((monotonic() - heard_at) * 1000)

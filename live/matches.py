@@ -8,7 +8,7 @@ from domain.database import Database
 from domain.ids import MatchId
 from domain.match.model import Match
 from domain.match.rules import MatchScope
-from domain.match.service import in_scope, match_versions
+from domain.match.service import match_versions, versioned_scope
 from domain.outbox.model import TickKind
 from live.events import MatchDelta, MatchSnapshot
 from live.feeds import Feed
@@ -47,10 +47,8 @@ class MatchFeed(Feed[MatchScope, MatchState, MatchSnapshot, MatchDelta]):
 
     async def load(self, key: MatchScope, before: MatchState | None = None) -> MatchState | None:  # noqa: ARG002
         epoch = await self._boards.epoch()
-        version = (await match_versions(self._database, [key])).get(key)
-        if version is None:
-            return None
-        return MatchState(epoch, version, tuple(await in_scope(self._database, key)))
+        found = await versioned_scope(self._database, key)
+        return None if found is None else MatchState(epoch, found[0], tuple(found[1]))
 
     def snapshot(self, state: MatchState) -> MatchSnapshot:
         return MatchSnapshot(state.epoch, state.version, state.matches)

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from domain.errors import Unavailable
 from live.events import Heartbeat
 
 Render = Callable[[Any], Awaitable[bytes]]
@@ -15,21 +16,31 @@ _MOST_BYTES = 512 * 1024
 class Payloads:
     """Those of one cohort."""
 
-    __slots__ = ("_bytes", "_known", "_render")
+    __slots__ = ("_away", "_bytes", "_known", "_render")
 
     def __init__(self, render: Render) -> None:
         self._render = render
         self._known: dict[int, tuple[Any, bytes]] = {}
+        self._away: Unavailable | None = None
         self._bytes = 0
 
     async def of(self, event: Any) -> bytes:
-        """The payload. Heartbeats are not kept: each has a moment of its own."""
+        """The payload. Heartbeats are not kept: each has a moment of its own.
+
+        Once one cannot be had, no other is tried in this turn: whoever waits for a heartbeat would wait for each.
+        """
         if isinstance(event, Heartbeat):
             return await self._render(event)
         known = self._known.get(id(event))
         if known is not None:
             return known[1]
-        payload = await self._render(event)
+        if self._away is not None:
+            raise self._away
+        try:
+            payload = await self._render(event)
+        except Unavailable as problem:
+            self._away = problem
+            raise
         self._known[id(event)] = (event, payload)  # held, so that its id stays its own
         self._bytes += len(payload)
         while self._bytes > _MOST_BYTES and len(self._known) > 1:
@@ -37,7 +48,8 @@ class Payloads:
         return payload
 
     def let_go(self) -> None:
-        """Keep what is of the version that was rendered last: of others a topic makes its events anew."""
+        """A turn is over: keep what is of the version that was rendered last, others a topic makes anew."""
+        self._away = None
         if self._known:
             last = next(reversed(self._known.values()))[0]
             for key in [key for key, (event, _) in self._known.items() if event.version != last.version]:

@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from domain.leaderboard.board import OpenBoard
 
 Allowed = Callable[[], Awaitable[str | None]]
-"""Asks whether a client may (still) see a stream: None, or the error code UNAUTHENTICATED, FORBIDDEN or NOT_FOUND."""
+"""Asks whether a client may see a stream: None, or UNAUTHENTICATED or FORBIDDEN when it no longer may.
+
+Who never could is refused by an error with words of its own."""
 
 
 class TickListener(Protocol):

@@ -9,8 +9,8 @@ from live.feeds import D, K, N, S
 from live.mailboxes import Mailbox
 from live.watch import Watch
 
-Beat = Callable[[str, int], Heartbeat]
-"""The heartbeat of this moment for an epoch and a version."""
+Beat = Callable[[str, int, float | None], Heartbeat]
+"""The heartbeat of this moment for an epoch and a version, and since when its topic could not be read, if so."""
 
 
 class Reader(Generic[K, S, N, D]):
@@ -94,7 +94,7 @@ class Reader(Generic[K, S, N, D]):
 
     def heartbeat(self) -> Heartbeat:
         """That of this moment."""
-        return self._beat(self._epoch, self._version)
+        return self._beat(self._epoch, self._version, self._topic.fails_since)
 
     def _first(self) -> Sequence[N | D | Resync | Heartbeat]:
         after, topic = self._after, self._topic

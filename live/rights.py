@@ -4,7 +4,7 @@ import asyncio
 import logging
 from time import monotonic
 
-from domain.errors import DomainError, Forbidden, NotFound, Unauthenticated, Unavailable
+from domain.errors import DomainError, Forbidden, Unauthenticated, Unavailable
 from live.ports import Allowed
 
 _log = logging.getLogger(__name__)
@@ -54,6 +54,4 @@ class Right:
 def _refusal(code: str) -> DomainError:
     if code == Unauthenticated.code:
         return Unauthenticated("Sign in again.")
-    if code == NotFound.code:
-        return NotFound("It does not exist, or you may not see it.")
     return Forbidden("You may no longer see this.")

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from contextlib import nullcontext
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any, Generic, TypeVar, cast
 
 from domain.errors import DomainError, Forbidden, NotFound, Unavailable
@@ -55,6 +56,8 @@ class Topic(Generic[K, S, N, D]):
         self.latest: S | None = None
         self.mailboxes: set[Mailbox[D]] = set()
         self.error: DomainError | None = None
+        self.fails_since: float | None = None
+        """When a reading failed first since the last one that did not."""
         self._pace = pace
         self._limit = limit
         self._spawn = spawn
@@ -165,13 +168,16 @@ class Topic(Generic[K, S, N, D]):
                 asyncio.timeout(self._pace.patience),
             ):
                 state = await self.feed.load(self.key, self.latest)
+            if state is None:
+                self._end(self._gone())
+            elif not self._take(state):
+                return False
         except Exception as error:  # noqa: BLE001 an edge: whatever fails, the streams stay and it is tried again
             _log.warning("live_reading_failed", extra={"topic": str(self.key), "error": repr(error)})
+            if self.fails_since is None:
+                self.fails_since = monotonic()
             return False
-        if state is None:
-            self._end(self._gone())
-        elif not self._take(state):
-            return False
+        self.fails_since = None
         self._read.set()
         self._read = asyncio.Event()
         return True
@@ -206,8 +212,8 @@ class Topic(Generic[K, S, N, D]):
             mailbox.owe(reason)
 
     def _go_on(self, sent: S, state: S) -> None:
-        self.latest = state
         delta = self.feed.delta(sent, state)
+        self.latest = state
         self._note(sent, delta, state)
         self._made.clear()
         if delta is None:

@@ -196,7 +196,7 @@ def _routes(settings: Settings, parts: _Parts) -> list[BaseRoute]:
     http = EventEndpoint(parts.engine, parts.contexts, cookie, parts.connections)
     checks = readiness_checks(parts.database, parts.valkey, lambda: parts.ticks.is_alive)
     return [
-        Route("/graphql", http.respond, methods=["GET", "POST"]),
+        Route("/graphql", http),
         *health_routes(checks),
         metrics_route(parts.metrics, parts.database),
         files_route(parts.links, parts.store),

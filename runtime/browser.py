@@ -26,9 +26,7 @@ try:
     import brotli  # type: ignore[import-untyped]
     from playwright.async_api import Browser, Error, Page, Playwright, async_playwright
 except ModuleNotFoundError as missing:
-    raise SetupError(
-        f"{missing.name} is not installed: pictures and browser tests need requirements-dev.lock."
-    ) from missing
+    raise SetupError(f"{missing.name} is not installed: run `make screenshots`, which installs it.") from missing
 
 _SYSTEM_BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "microsoft-edge")
 _START_MS = 10_000

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from weakref import WeakSet
 
 import asyncpg
-from sqlalchemy import event
+from sqlalchemy import event, text
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -82,6 +82,16 @@ class PostgresDatabase:
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """A connection on which every statement stands for itself."""
         async with self._reader.connect() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def snapshot(self, *, of: AsyncConnection | None = None) -> AsyncIterator[AsyncConnection]:
+        """A transaction for reads that all see one moment: that of another snapshot, if `of` one."""
+        async with self.begin() as connection:
+            await connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
+            if of is not None:
+                moment = (await of.execute(text("SELECT pg_export_snapshot()"))).scalar_one()
+                await connection.execute(text(f"SET TRANSACTION SNAPSHOT '{moment}'"))
             yield connection
 
     async def fetch(self, statement: "Select[Any]", values: Mapping[str, Any]) -> list[Any]:

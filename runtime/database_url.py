@@ -16,6 +16,7 @@ _SCHEMES = {"postgres", "postgresql", "postgresql+asyncpg"}
 _SSL_MODES = {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"}
 # Words of libpq that change nothing for asyncpg.
 _IGNORED = {"channel_binding", "gssencmode", "fallback_application_name", "keepalives", "keepalives_idle"}
+_LAST_PORT = 65_535
 _PASSED_ON = {"host", "port", "prepared_statement_cache_size"}
 
 
@@ -86,6 +87,9 @@ def _read(text: str) -> URL:
         raise SetupError(f"DATABASE_URL must start with postgresql://, not {url.drivername}://.")
     if not url.database:
         raise SetupError("DATABASE_URL names no database; write it as postgresql://user:password@host:5432/name.")
+    for port in (*url.normalized_query.get("port", ()), str(url.port or 0)):
+        if not (port.isdecimal() and int(port) <= _LAST_PORT):
+            raise SetupError(f"DATABASE_URL: a port is a number up to {_LAST_PORT}, got {port}.")
     return url.set(drivername="postgresql+asyncpg")
 
 

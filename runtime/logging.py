@@ -6,12 +6,14 @@ Everything goes through it, also what uvicorn, taskiq, alembic and other librari
 import logging
 import re
 import sys
+import traceback
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from typing import Any, TextIO
 
 import structlog
 
+from runtime.outage import is_outage
 from runtime.settings import Settings
 
 # The keys of every line, in this order; a key that does not apply is left out.
@@ -106,6 +108,14 @@ def hide_values(_: object, __: str, event: MutableMapping[str, Any]) -> Mapping[
     return event
 
 
+def logged_error(found: Any) -> BaseException | None:
+    """The error of a line, in each form in which `exc_info` may be given."""
+    if found is True:
+        found = sys.exc_info()
+    error = found[1] if isinstance(found, tuple) else found
+    return error if isinstance(error, BaseException) else None
+
+
 def _shared_processors() -> list[structlog.typing.Processor]:
     return [
         structlog.contextvars.merge_contextvars,
@@ -120,12 +130,16 @@ def _shared_processors() -> list[structlog.typing.Processor]:
 
 def _final_processors(*, as_json: bool, colours: bool) -> list[structlog.typing.Processor]:
     clean = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    without_values: list[structlog.typing.Processor] = [structlog.processors.format_exc_info, hide_values]
     if not as_json:
-        return [clean, _drop_component, structlog.dev.ConsoleRenderer(colors=colours, timestamp_key="at")]
+        # The renderer's own tracebacks show local variables, passwords among them.
+        plain = structlog.dev.ConsoleRenderer(
+            colors=colours, timestamp_key="at", exception_formatter=structlog.dev.plain_traceback
+        )
+        return [clean, _say_outage_in_one_line, *without_values, _drop_component, plain]
     return [
         clean,
-        structlog.processors.format_exc_info,
-        hide_values,
+        *without_values,
         structlog.processors.EventRenamer("message"),
         _in_order,
         structlog.processors.JSONRenderer(ensure_ascii=False),
@@ -137,6 +151,15 @@ def _in_order(_: object, __: str, event: MutableMapping[str, Any]) -> Mapping[st
     return {key: event[key] for key in first if key in event} | {
         key: value for key, value in event.items() if key not in first
     }
+
+
+def _say_outage_in_one_line(_: object, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+    """Every loop tells of a server that is away, and where in our code it was missed helps nobody."""
+    error = logged_error(event.get("exc_info"))
+    if error is not None and is_outage(error):
+        del event["exc_info"]
+        event["error"] = "".join(traceback.format_exception_only(error)).splitlines()[0]
+    return event
 
 
 def _drop_component(_: object, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:

@@ -1,6 +1,7 @@
 """Owns what commands for the person on call share: a database, ids as they paste them, tables, and JSON for scripts."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -13,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from domain.clock import utc_now
-from domain.errors import DomainError
+from domain.errors import DomainError, NotFound
 from domain.execution.model import Counts
 from runtime.database import PostgresDatabase
 from runtime.embedded.servers import servers_for_command
@@ -28,17 +29,19 @@ Row = Mapping[str, Any]
 """One line of an answer; the keys are those of the API."""
 
 
-def with_database(work: Callable[[PostgresDatabase], Awaitable[T]]) -> T:
+def with_database(work: Callable[[PostgresDatabase], Awaitable[T]], *, named: str | None = None) -> T:
     """Do something with the database of the Palpite that runs, else of the data folder.
+
+    `named` is what the command line names, with its id, for the case that there is none.
 
     Raises:
         SetupError: it cannot be reached, or what was asked for is refused; the message says why.
     """
     with servers_for_command(load_settings(), with_valkey=False) as settings:
-        return asyncio.run(use_database(settings.required_database_url(), work))
+        return asyncio.run(use_database(settings.required_database_url(), work, named=named))
 
 
-async def use_database(url: str, work: Callable[[PostgresDatabase], Awaitable[T]]) -> T:
+async def use_database(url: str, work: Callable[[PostgresDatabase], Awaitable[T]], *, named: str | None = None) -> T:
     """Do something with the database at an address. Raises what `with_database` raises."""
     await require_postgres(url)
     await require_migrations(url)
@@ -46,7 +49,8 @@ async def use_database(url: str, work: Callable[[PostgresDatabase], Awaitable[T]
     try:
         return await work(database)
     except DomainError as refusal:
-        raise SetupError(refusal.message) from refusal
+        is_missing = named is not None and isinstance(refusal, NotFound)
+        raise SetupError(f"There is no {named}." if is_missing else refusal.message) from refusal
     finally:
         await database.close()
 
@@ -71,8 +75,12 @@ def parse_id(text: str, kind: str) -> UUID:
         return UUID(part)
     except (MalformedId, ValueError) as problem:
         raise SetupError(
-            f"{text!r} is no id of this kind: copy one from the list, from a log line or from the API."
+            f"{text!r} is the id of no {_in_words(kind)}: copy one from the list, from a log line or from the API."
         ) from problem
+
+
+def _in_words(kind: str) -> str:
+    return re.sub(r"\B([A-Z])", r" \1", kind).lower()
 
 
 def show_rows(rows: Sequence[Row], columns: Mapping[str, str], *, as_json: bool, nothing: str) -> None:

@@ -5,9 +5,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import asyncpg
-from redis.exceptions import RedisError
 
-from integrations.valkey.client import connect
+from integrations.valkey.client import AWAY, connect
 from runtime.database_url import parse_database_url
 from runtime.errors import SetupError
 from runtime.settings import Settings
@@ -67,7 +66,7 @@ async def require_valkey(url: str, *, timeout: float = 5.0) -> None:
         raise SetupError("REDIS_URL cannot be read; write it as redis://user:password@host:6379/0.") from problem
     try:
         found: dict[str, Any] = await client.info("server")
-    except (OSError, TimeoutError, RedisError) as problem:
+    except AWAY as problem:
         raise SetupError(
             f"Valkey (REDIS_URL) cannot be used ({_reason(problem)}): start it, or correct REDIS_URL."
         ) from problem

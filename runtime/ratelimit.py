@@ -11,9 +11,9 @@ from limits import RateLimitItem, RateLimitItemPerSecond
 from limits.aio.storage import MemoryStorage, RedisStorage
 from limits.aio.storage.redis.redispy import RedispyBridge
 from limits.aio.strategies import MovingWindowRateLimiter
-from redis.exceptions import RedisError
 
 from domain.errors import RateLimited
+from integrations.valkey.client import AWAY
 from runtime.settings import Settings
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Limiter:
         try:
             async with asyncio.timeout(self._patience):
                 wait = await self._wait(self._shared, limit, what, who)
-        except (RedisError, OSError, TimeoutError) as problem:
+        except AWAY as problem:
             _log.warning("rate limits are counted in this process", extra={"error": repr(problem)})
             wait = await self._wait(self._own, limit, what, who)
         if wait is not None:

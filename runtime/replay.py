@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -30,10 +31,13 @@ from integrations.openfootball.replays import (
     write_replay,
 )
 from runtime.errors import SetupError
+from runtime.outage import outlasting
 
 BEAT = timedelta(seconds=0.2)
 """Moments closer together than this are ingested together."""
 STANDINGS_BEAT = timedelta(seconds=2)
+SLOWEST = 0.01
+"""A hundred times as long as life: a season that is slower ends in no century that dates are made for."""
 _LIVE = (ExecutionState.QUEUED, ExecutionState.IN_PROGRESS)
 
 
@@ -48,7 +52,10 @@ class Replay:
 
 
 class Player:
-    """Begins replays and plays them to their end. All work is done by workers, through executions."""
+    """Begins replays and plays them to their end. All work is done by workers, through executions.
+
+    PostgreSQL may go away meanwhile and come back.
+    """
 
     def __init__(self, database: Database, provider: OpenFootballProvider, replays: Path, clock: Clock) -> None:
         self._database = database
@@ -120,29 +127,33 @@ class Player:
         return replay.plan.without_result
 
     async def _ask(self, operation: Operation, target: Target, params: dict[str, Any] | None = None) -> ExecutionId:
-        async with self._database.begin() as connection:
-            accepted = await executions.accept(
-                connection,
-                Command(operation, target, params or {}),
-                trigger=ExecutionTrigger.SYSTEM,
-                request_id=f"replay-{uuid4()}",
-                reason="replay",
-            )
-        return accepted.execution.id
+        async def ask() -> ExecutionId:
+            async with self._database.begin() as connection:
+                accepted = await executions.accept(
+                    connection,
+                    Command(operation, target, params or {}),
+                    trigger=ExecutionTrigger.SYSTEM,
+                    request_id=f"replay-{uuid4()}",
+                    reason="replay",
+                )
+            return accepted.execution.id
+
+        return await outlasting(ask)  # twice is harmless: what is in the file is ingested again
 
     async def _done(self, operation: Operation, target: Target, params: dict[str, Any] | None = None) -> Execution:
         execution_id = await self._ask(operation, target, params)
-        while True:
-            execution = (await executions.read_executions(self._database, [execution_id]))[execution_id]
-            if execution.state not in _LIVE:
-                break
+
+        async def read() -> Execution:
+            return (await executions.read_executions(self._database, [execution_id]))[execution_id]
+
+        while (execution := await outlasting(read)).state in _LIVE:  # noqa: ASYNC110 - the database tells it
             await asyncio.sleep(0.05)
         if execution.state is not ExecutionState.COMPLETED:
             raise SetupError(f"{operation} failed: {execution.error_message or execution.state}")
         return execution
 
     async def _settled(self, tournament_id: TournamentId) -> None:
-        while await self._pending(tournament_id):  # noqa: ASYNC110 - the database tells it, no event of ours
+        while await outlasting(partial(self._pending, tournament_id)):  # noqa: ASYNC110 - as above
             await asyncio.sleep(0.1)
 
     async def _pending(self, tournament_id: TournamentId) -> bool:
@@ -176,7 +187,7 @@ def describe(
 
 
 def parse_speed(text: str) -> float | None:
-    """A number above 0, or `max` (None).
+    """A number from `SLOWEST` on, or `max` (None).
 
     Raises:
         SetupError: it is neither.
@@ -187,6 +198,6 @@ def parse_speed(text: str) -> float | None:
         speed = float(text)
     except ValueError:
         speed = 0.0
-    if not 0 < speed < float("inf"):
-        raise SetupError(f"--speed must be a number above 0, or max; got {text!r}.")
+    if not SLOWEST <= speed < float("inf"):
+        raise SetupError(f"--speed must be a number of at least {SLOWEST}, or max; got {text!r}.")
     return speed

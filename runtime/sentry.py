@@ -8,7 +8,6 @@ value of a variable, no request, nothing of a member. The log has those, under t
 """
 
 import logging
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from domain.errors import DomainError
+from runtime.logging import logged_error
 from runtime.outage import is_outage
 from runtime.settings import Settings
 
@@ -115,16 +115,9 @@ class _Handler(logging.Handler):
 def _read(record: logging.LogRecord) -> tuple[str, Mapping[str, Any], BaseException | None]:
     """Lines of ours are dictionaries. Of others only the first line of the template: the rest may hold anything."""
     if isinstance(record.msg, dict):
-        return str(record.msg.get("event")), record.msg, _error(record.msg.get("exc_info"))
+        return str(record.msg.get("event")), record.msg, logged_error(record.msg.get("exc_info"))
     name = str(record.msg).partition("\n")[0]
-    return name, structlog.contextvars.get_contextvars() | record.__dict__, _error(record.exc_info)
-
-
-def _error(found: Any) -> BaseException | None:
-    if found is True:
-        found = sys.exc_info()
-    error = found[1] if isinstance(found, tuple) else found
-    return error if isinstance(error, BaseException) else None
+    return name, structlog.contextvars.get_contextvars() | record.__dict__, logged_error(record.exc_info)
 
 
 def _tell(name: str, tags: Mapping[str, str], error: BaseException | None) -> None:

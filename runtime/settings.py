@@ -136,10 +136,20 @@ class Settings(BaseSettings):
         return _with_scheme(url, ("http", "https"))
 
     def secret_key(self) -> str:
-        """The key of our signatures: PALPITE_SECRET, else one that is made once and kept in the data folder."""
+        """The key of our signatures: PALPITE_SECRET, else one that is made once and kept in the data folder.
+
+        Raises:
+            SetupError: it is not set, and the data folder cannot be used.
+        """
         if self.secret is not None:
             return self.secret.get_secret_value()
-        return _kept_secret(self.data / "secret")
+        try:
+            return _kept_secret(self.data / "secret")
+        except OSError as problem:
+            raise SetupError(
+                f"The secret cannot be kept in {self.data} ({(problem.strerror or str(problem)).lower()}): choose "
+                "another PALPITE_DATA, or set PALPITE_SECRET."
+            ) from problem
 
     def environment(self) -> dict[str, str]:
         """These settings as the environment of a child process."""
@@ -174,6 +184,11 @@ def _checked(kind: type[_Kind], values: Mapping[str, Any]) -> _Kind:
         raise SetupError(" ".join(_sentences(problem))) from problem
     if settings.demo and settings.env == "production":
         raise SetupError("PALPITE_DEMO lets anybody sign in as anybody: not with PALPITE_ENV=production.")
+    if settings.heartbeat_seconds >= settings.lease_seconds:
+        raise SetupError(
+            f"PALPITE_HEARTBEAT_SECONDS ({settings.heartbeat_seconds:g}) must be less than PALPITE_LEASE_SECONDS "
+            f"({settings.lease_seconds:g}): claims would run out while their work goes on."
+        )
     return settings
 
 

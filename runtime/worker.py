@@ -47,6 +47,7 @@ async def run(settings: Settings, handlers: Mapping[Operation, Handler] = HANDLE
     """Work until a signal says stop; then finish or give back what runs, within `stop_seconds`."""
     stop = stop_on_signals()
     queue_lost = Wake()
+    broker = open_broker(settings, fetch=settings.worker_concurrency, on_new_queue=queue_lost, stop=stop)
     name = process_name()
     async with AsyncExitStack() as stack:
         database = _database(settings)
@@ -62,7 +63,7 @@ async def run(settings: Settings, handlers: Mapping[Operation, Handler] = HANDLE
         at_the_end(stack, "running executions", executor.stop)
         _log.info("worker_ready", concurrency=settings.worker_concurrency)
         await consume(
-            open_broker(settings, fetch=settings.worker_concurrency, on_new_queue=queue_lost, stop=stop),
+            broker,
             executor.deliver,
             stop,
             concurrency=settings.worker_concurrency,

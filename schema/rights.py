@@ -7,7 +7,7 @@ from live.ports import Allowed
 
 
 def right(ask: Callable[[], Awaitable[object]]) -> Allowed:
-    """Ask a guarded resolver; the answer is None, or the code of its refusal.
+    """Ask a guarded resolver, which refuses in its own words; once it has allowed, the answer is the code alone.
 
     To outsiders a private board does not exist; who could see it and no longer can gets FORBIDDEN.
     """
@@ -18,7 +18,9 @@ def right(ask: Callable[[], Awaitable[object]]) -> Allowed:
         try:
             await ask()
         except DomainError as refusal:
-            return Forbidden.code if was_allowed and refusal.code == NotFound.code else refusal.code
+            if not was_allowed:
+                raise
+            return Forbidden.code if refusal.code == NotFound.code else refusal.code
         was_allowed = True
         return None
 

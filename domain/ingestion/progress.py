@@ -31,7 +31,7 @@ async def follow_matches(connection: "AsyncConnection", reading: Reading, *, is_
         # Counts of a board (matches, settled, pending) follow its matches.
         await raise_versions(connection, reading.tournament_id, board=True, matches=is_changed)
     if reached is not present:
-        await follow_tournament(connection, reading.tournament_id, reached)
+        await follow_tournament(connection, reading.tournament_id, present, reached)
 
 
 async def sync_round(connection: "AsyncConnection", tournament_id: TournamentId) -> bool:

@@ -64,6 +64,10 @@ class Shelf(Protocol):
 
     async def guessed_matches(self, state: BoardState, member_ids: Collection[MemberId]) -> dict[MemberId, int]: ...
 
+    async def stands(self, state: BoardState) -> bool: ...
+
+    async def has_lost_members(self, state: BoardState) -> bool: ...
+
     async def movement(self, state: BoardState, rows: Sequence[RankedRow]) -> dict[MemberId, int | None]: ...
 
     async def gained(self, state: BoardState, members: Sequence[bytes], ranks: Integers) -> Integers: ...
@@ -169,7 +173,15 @@ class OpenBoard:
     @property
     def is_changing(self) -> bool:
         """Whether another process may show something else of the same version: see `Part.is_changing`."""
-        return any(part.is_changing for part in self._opened.state.parts)
+        return self._opened.state.is_changing
+
+    async def stands(self) -> bool:
+        """Whether nothing of it has changed since its state was read, told or not."""
+        return await self._shelf.stands(self._opened.state)
+
+    async def has_lost_members(self) -> bool:
+        """Whether somebody may have been taken off its boards of all moments since it was opened."""
+        return await self._shelf.has_lost_members(self._opened.state)
 
     @property
     def names(self) -> Mapping[bytes, str]:

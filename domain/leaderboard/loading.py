@@ -94,7 +94,7 @@ class BoardLoader:
         return loaded
 
     async def _read(self, tournament_id: TournamentId, held: Stamp | None) -> _Read | None:
-        async with store.snapshot(self._database) as connection:
+        async with self._database.snapshot() as connection:
             state = await store.read_state(connection, BoardKey(tournament_id=tournament_id))
             if state is None:
                 return None

@@ -137,6 +137,11 @@ class BoardState:
         is_total = self.key.tournament_id is None
         return tuple(part for part in self.parts if not is_total or _is_linked(part, self.past_at))
 
+    @property
+    def is_changing(self) -> bool:
+        """Whether something of it has changed that no version tells yet: see `Part.is_changing`."""
+        return any(part.is_changing for part in self.parts)
+
     def staleness_ms(self, at: datetime) -> int:
         """Age at an instant of the oldest settled change that the board does not show; 0 when it shows all."""
         since = [part.lacks_since for part in self.counted if part.lacks_since is not None]

@@ -4,7 +4,7 @@ Both give the same answer: both order members by the same packed score, and buil
 """
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from domain.clock import Clock
 from domain.database import Database
+from domain.gathered import Gathered
 from domain.ids import MemberId, TournamentId
 from domain.leaderboard import store
 from domain.leaderboard.arrays import Integers, to_ids
@@ -21,6 +22,7 @@ from domain.leaderboard.fold import store as fold
 from domain.leaderboard.leagues import LeagueBoards
 from domain.leaderboard.many.held import Held, is_current
 from domain.leaderboard.many.service import ManyGuessed, ManyLeagues, Unprojected
+from domain.leaderboard.many.store import read_states
 from domain.leaderboard.model import (
     BoardKey,
     BoardSource,
@@ -104,6 +106,7 @@ class Boards:
             self._leagues = LeagueBoards(database, projection, kept_members)
             self._held = Held(projection, self._leagues, patience.total_seconds())
             self._many = ManyLeagues(database, self._held, kept_members)
+        self._states: Gathered[BoardKey, BoardState] = Gathered(self._read_states)
         self._few = asyncio.Semaphore(_FEW)
         self._guessed = ManyGuessed(database)
         self._asked_at: dict[TournamentId, datetime] = {}
@@ -200,6 +203,19 @@ class Boards:
             counted = await fold.count_guessed(connection, state, member_ids)
         return {member_id: counted.get(member_id, 0) for member_id in member_ids}
 
+    async def stands(self, state: BoardState) -> bool:
+        """Whether nothing of a present board has changed since this was read of it."""
+        now = await self._state(state.key)
+        return now is not None and (now.epoch, now.version) == (state.epoch, state.version) and not now.is_changing
+
+    async def has_lost_members(self, state: BoardState) -> bool:
+        """Whether somebody may have been taken off boards of all moments since this was read."""
+        now = await self._state(state.key)
+        if now is None or now.league_version != state.league_version:
+            return now is not None
+        removals = {part.tournament_id: part.removals for part in now.parts}
+        return any(removals.get(part.tournament_id, part.removals) != part.removals for part in state.parts)
+
     async def movement(self, state: BoardState, rows: Sequence[RankedRow]) -> dict[MemberId, int | None]:
         return await self._past.movement(state, rows)
 
@@ -272,7 +288,17 @@ class Boards:
         return await self._from_projection(self._projection, state, {part.tournament_id: stamp})
 
     async def _state(self, key: BoardKey) -> BoardState | None:
-        return await store.fetch_state(self._database, key)
+        """Of leagues that are asked for at the same time, as a list of them does, all states are read together."""
+        if key.league_id is None or key.round_id is not None:
+            return await store.fetch_state(self._database, key)
+        return (await self._states.read([key])).get(key)
+
+    async def _read_states(self, keys: Sequence[BoardKey]) -> Mapping[BoardKey, BoardState]:
+        if len(keys) == 1:
+            state = await store.fetch_state(self._database, keys[0])
+            return {} if state is None else {keys[0]: state}
+        async with self._database.snapshot() as connection:
+            return await read_states(connection, keys)
 
     async def _stamps(self, projection: Projection, state: BoardState) -> dict[TournamentId, Stamp]:
         try:
@@ -329,7 +355,7 @@ class Boards:
         return await self._ranked.get(key, state.version, lambda: self._rank_from_database(state))
 
     async def _rank_from_database(self, wanted: BoardState) -> _Ranked:
-        async with store.snapshot(self._database) as connection:
+        async with self._database.snapshot() as connection:
             state = await store.read_state(connection, wanted.key) or wanted
             league_id = state.key.league_id
             copies = [await fold.copy(connection, _facts(state, part)) for part in state.counted]

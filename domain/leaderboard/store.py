@@ -1,19 +1,18 @@
 """SQL of boards: what a board depends on, read at one moment."""
 
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ARRAY, Text, and_, bindparam, cast, column, exists, func, literal, null, or_, select, text, true
+from sqlalchemy import ARRAY, Text, and_, bindparam, cast, column, exists, func, literal, null, or_, select, true
 from sqlalchemy.dialects.postgresql import TSTZMULTIRANGE, Range, aggregate_order_by
 
 from domain.database import Database
 from domain.ids import LeagueId, TournamentId
 from domain.leaderboard.fold.store import is_active, lacks_regulation
 from domain.leaderboard.model import Baseline, BoardKey, BoardState, Part, Span
-from domain.leaderboard.provisional.store import to_live, told
+from domain.leaderboard.provisional.store import is_settled, to_live, told
 from domain.league.model import LeagueTournamentStatus
 from domain.league.tables import league_tournaments, leagues
 from domain.match.model import MatchStatus, ResultState
@@ -42,17 +41,6 @@ OF_TOURNAMENT = (
 )
 
 COUNTED = (LeagueTournamentStatus.ACTIVE, LeagueTournamentStatus.COMPLETED)
-
-
-@asynccontextmanager
-async def snapshot(database: Database, *, of: "AsyncConnection | None" = None) -> "AsyncIterator[AsyncConnection]":
-    """A transaction in which all reads see one moment: the same as those `of` another one."""
-    async with database.begin() as connection:
-        await connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
-        if of is not None:
-            moment = (await of.execute(text("SELECT pg_export_snapshot()"))).scalar_one()
-            await connection.execute(text(f"SET TRANSACTION SNAPSHOT '{moment}'"))
-        yield connection
 
 
 # ---------------------------------------------------------------- what a board depends on
@@ -239,12 +227,12 @@ def match_counts(given: frozenset[str], basis: "ColumnElement[Any]") -> Any:
     """Matches of a board; void ones count nowhere, and those whose score this board lacks wait."""
     counts_regulation = and_(basis == ScoreBasis.REGULATION, tournaments.c.mode != TournamentMode.REGULAR_SEASON)
     lacks = and_(counts_regulation, lacks_regulation())
-    is_settled = and_(settlements.c.id.is_not(None), ~lacks)
+    counts = and_(is_settled(), ~lacks)
     statement = (
         select(
             func.count().label("matches"),
-            func.count().filter(is_settled).label("settled_matches"),
-            func.count().filter(~is_settled, matches.c.status == MatchStatus.ENDED).label("pending_matches"),
+            func.count().filter(counts).label("settled_matches"),
+            func.count().filter(~counts, matches.c.status == MatchStatus.ENDED).label("pending_matches"),
             func.min(settlements.c.applied_at).filter(lacks).label("lacks_since"),
             told().label("live"),
         )

@@ -148,6 +148,11 @@ async def raise_versions(connection: "AsyncConnection", member_id: MemberId) -> 
     await _raise_all(connection, mine)
 
 
+async def raise_versions_of(connection: "AsyncConnection", league_ids: Iterable[LeagueId]) -> None:
+    """Count a change of each of some leagues, and have it told."""
+    await _raise_all(connection, select(leagues.c.id).where(among(leagues.c.id, list(league_ids))))
+
+
 async def erase_memberships(connection: "AsyncConnection", member_id: MemberId) -> None:
     """Have a member be in no league, nor have been in one: boards of all moments go on without, and are told so."""
     member = league_members.c

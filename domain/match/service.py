@@ -1,13 +1,18 @@
 """Reads of matches."""
 
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from domain.database import Database
 from domain.ids import MatchId, MemberId, RoundId, TournamentId
 from domain.match import store
 from domain.match.model import Match, MatchStatus
 from domain.match.rules import MatchScope
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
 
 async def read_matches(database: Database, ids: Iterable[MatchId]) -> dict[MatchId, Match]:
@@ -59,10 +64,14 @@ async def matches_to_guess(
         return await store.matches_to_guess(connection, member_id, first=first, after=after)
 
 
-async def in_scope(database: Database, scope: MatchScope) -> list[Match]:
-    """The matches that a stream follows, by kick-off, at most 100."""
-    async with database.read() as connection:
-        return await store.matches_in_scope(connection, scope)
+async def versioned_scope(database: Database, scope: MatchScope) -> tuple[int, list[Match]] | None:
+    """What a stream follows, of one moment: the scope's version and its matches by kick-off, at most 100.
+
+    None when there is no such scope.
+    """
+    async with database.snapshot() as connection:
+        version = (await _versions(connection, {scope})).get(scope)
+        return None if version is None else (version, await store.matches_in_scope(connection, scope))
 
 
 async def match_versions(database: Database, scopes: Iterable[MatchScope]) -> dict[MatchScope, int]:
@@ -70,14 +79,17 @@ async def match_versions(database: Database, scopes: Iterable[MatchScope]) -> di
 
     One statement for all. A scope whose round, tournament or matches do not exist is left out.
     """
-    asked = set(scopes)
     async with database.read() as connection:
-        versions = await store.read_versions(
-            connection,
-            round_ids=[scope.round_id for scope in asked if scope.round_id is not None],
-            tournament_ids=[scope.live_of_tournament_id for scope in asked if scope.live_of_tournament_id is not None],
-            match_ids={match_id for scope in asked for match_id in scope.match_ids},
-        )
+        return await _versions(connection, set(scopes))
+
+
+async def _versions(connection: "AsyncConnection", asked: AbstractSet[MatchScope]) -> dict[MatchScope, int]:
+    versions = await store.read_versions(
+        connection,
+        round_ids=[scope.round_id for scope in asked if scope.round_id is not None],
+        tournament_ids=[scope.live_of_tournament_id for scope in asked if scope.live_of_tournament_id is not None],
+        match_ids={match_id for scope in asked for match_id in scope.match_ids},
+    )
     parts = {scope: [versions.get(key) for key in _keys(scope)] for scope in asked}
     return {scope: sum(filter(None, found)) for scope, found in parts.items() if any(v is not None for v in found)}
 

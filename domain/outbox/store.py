@@ -94,23 +94,30 @@ def ticks_for(kind: TickKind, changed: "ColumnElement[UUID]") -> "ReturningInser
     return insert(outbox).from_select(["topic", "message"], ticks).returning(outbox.c.id)
 
 
-async def members_changed(connection: "AsyncConnection", tournament_id: TournamentId) -> None:
-    """Have the tournament's board version raised within a second or so, once for all that joined meanwhile.
-
-    Call it for several tournaments in the order of their ids: concurrent calls wait for each other.
-    """
-    key = f"{_MEMBERS}{tournament_id}"
-    statement = upsert(outbox).values(
-        topic=Topic.MEMBERS,
-        message={"id": str(tournament_id)},
-        debounce_key=key,
-        not_before=func.clock_timestamp() + text("interval '1 second'"),
-    )
-    # Held until our commit, so that no relay takes a message that was there already before our change can be seen.
-    mine = select(outbox.c.id).where(outbox.c.debounce_key == key).with_for_update(read=True, key_share=True)
-    await connection.execute(statement.on_conflict_do_nothing())
-    while (await connection.execute(mine)).first() is None:  # taken meanwhile
-        await connection.execute(statement.on_conflict_do_nothing())
+async def members_changed(connection: "AsyncConnection", tournament_ids: Iterable[TournamentId]) -> None:
+    """Have each tournament's board version raised within a second or so, once for all that joined meanwhile."""
+    key = outbox.c.debounce_key
+    # In one order: concurrent calls wait for each other.
+    missing = {f"{_MEMBERS}{tournament_id}": str(tournament_id) for tournament_id in sorted(tournament_ids)}
+    while missing:
+        # Held until our commit, so that no relay takes a message that was there already before our change can be seen;
+        # and before others are added, so that none is taken meanwhile and then added behind its turn.
+        held = select(key).where(among(key, list(missing))).order_by(key).with_for_update(read=True, key_share=True)
+        there = {row.debounce_key for row in await connection.execute(held)}
+        values = [
+            {
+                "topic": Topic.MEMBERS,
+                "message": {"id": tournament_id},
+                "debounce_key": name,
+                "not_before": func.clock_timestamp() + text("interval '1 second'"),
+            }
+            for name, tournament_id in missing.items()
+            if name not in there
+        ]
+        if values:
+            added = upsert(outbox).values(values).on_conflict_do_nothing().returning(key)
+            there |= {row.debounce_key for row in await connection.execute(added)}
+        missing = {name: tournament_id for name, tournament_id in missing.items() if name not in there}
 
 
 def members_are_changing(tournament_id: "ColumnElement[UUID]") -> "ColumnElement[bool]":

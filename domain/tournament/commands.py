@@ -55,7 +55,7 @@ async def update(
         await store.write_change(connection, changed)
         await store.raise_versions(connection, tournament_id, board=True)
         if changed.status is not found.status:
-            await follow_tournament(connection, tournament_id, changed.status)
+            await follow_tournament(connection, tournament_id, found.status, changed.status)
     return replace(changed, board_version=changed.board_version + 1)
 
 

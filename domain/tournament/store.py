@@ -260,8 +260,7 @@ async def join_many(
     rows = await connection.execute(entered.returning(tournament_members.c.tournament_id))
     new = {TournamentId(row.tournament_id) for row in rows}
     await _add_zero_scores(connection, member_id, [tournament for tournament in found if tournament.id in new])
-    for tournament_id in sorted(new):
-        await outbox.members_changed(connection, tournament_id)
+    await outbox.members_changed(connection, new)
     return new
 
 
@@ -277,7 +276,7 @@ async def join_all(connection: "AsyncConnection", tournament: Tournament, member
     if new:
         zeros = [{**entry, "basis": basis} for entry in new for basis in bases(tournament.mode)]
         await connection.execute(insert(member_scores), zeros)
-        await outbox.members_changed(connection, tournament.id)
+        await outbox.members_changed(connection, [tournament.id])
 
 
 async def _add_zero_scores(connection: "AsyncConnection", member_id: MemberId, found: Sequence[Tournament]) -> None:

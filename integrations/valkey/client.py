@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
-from redis.exceptions import RedisError, SlotNotCoveredError
+from redis.exceptions import RedisClusterException, RedisError, SlotNotCoveredError
 
 if TYPE_CHECKING:
     from redis.asyncio.cluster import ClusterNode
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 Valkey: TypeAlias = "Redis | RedisCluster"
 """Both answer the same calls; a command of several keys names keys of one hash tag only."""
+
+AWAY = (RedisError, RedisClusterException, OSError, TimeoutError)
+"""What is raised when no server answers; that of a cluster which cannot be found is no RedisError."""
 
 CLUSTER_SCHEMES = ("redis+cluster", "rediss+cluster")
 """How the address of a cluster begins; that of any of its nodes will do."""
@@ -73,21 +76,21 @@ def server_of(client: "Valkey", key: str) -> str:
     return "" if node is None else node.name
 
 
-async def drop_connections(client: "Valkey", key: str) -> None:
-    """Close what is idle with the server of a key: connections to one that has restarted are dead, each of them.
+async def drop_connections(client: "Valkey", key: str | None = None) -> None:
+    """Close what is idle: connections to a server that has restarted are dead, each of them.
 
-    Those with the other servers of a cluster stay, and say which of them has its keys by now.
+    `key`: only those with the server of a cluster that holds it. The others stay, and tell who holds what by now.
     """
     if not isinstance(client, RedisCluster):
         await client.connection_pool.disconnect(inuse_connections=False)
         return
-    node = _node_of(client, key)
+    node = None if key is None else _node_of(client, key)
     if node is None:
         await client.aclose()  # it looks for its nodes again when it is used again
         return
     await node.disconnect_free_connections()
     client.nodes_manager.move_node_to_end_of_cached_nodes(node.name)
-    with suppress(RedisError, OSError, TimeoutError):
+    with suppress(*AWAY):
         async with asyncio.timeout(_LOOK_SECONDS):
             await client.nodes_manager.initialize(last_failed_node_name=node.name)
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from redis.exceptions import AskError, RedisError, ResponseError
+from redis.exceptions import AskError, ResponseError
 
 from domain.leaderboard.ports import ProjectionUnavailable
-from integrations.valkey.client import drop_connections, server_of
+from integrations.valkey.client import AWAY, drop_connections, server_of
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -67,7 +67,7 @@ class Patience:
             if isinstance(error, AskError):  # another server of the cluster has it by now
                 await drop_connections(self._client, key)
             raise ProjectionUnavailable(f"Valkey refused: {error}") from error
-        except (RedisError, OSError, TimeoutError) as error:
+        except AWAY as error:
             server.is_suspect = True
             server.closed_until = monotonic() + self._pause
             await drop_connections(self._client, key)

@@ -14,10 +14,10 @@ from uuid import UUID
 
 import orjson
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from domain.ids import TournamentId
 from domain.outbox.model import Tick, TickKind
+from integrations.valkey.client import AWAY
 
 if TYPE_CHECKING:
     from domain.leaderboard.ports import BoardTicks
@@ -90,7 +90,7 @@ class TickReader:
         while True:
             try:
                 await self._listen_once(listener)
-            except (RedisError, OSError, TimeoutError) as error:
+            except AWAY as error:
                 wait = _FIRST_WAIT if self._is_alive else min(wait * 2, _LONGEST_WAIT)
                 _log.warning("ticks_lost", extra={"error": repr(error)})
             finally:

@@ -18,7 +18,8 @@ def assets(*, data: Path | None = None) -> None:
     Parameters
     ----------
     data
-        The data folder (PALPITE_DATA); the files go beside it, or where PALPITE_ASSETS says.
+        The data folder (PALPITE_DATA). The files are kept in PALPITE_ASSETS, else in its folder `assets` if they are
+        there already, else in `.palpite/assets` of the working folder, which all data folders share.
     """
     settings = load_settings(data=data)
     Console().print(f"assets {ensure(settings.data, settings.assets)}", soft_wrap=True, highlight=False)

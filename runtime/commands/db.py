@@ -21,7 +21,7 @@ def upgrade() -> None:
 
     Example: `palpite db upgrade`
     """
-    with servers_for_command(load_settings(), with_valkey=False) as settings:
+    with servers_for_command(load_settings(), with_valkey=False, creates=True) as settings:
         asyncio.run(_upgrade(settings.required_database_url(), settings.start_wait_seconds))
 
 

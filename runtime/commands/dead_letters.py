@@ -66,7 +66,8 @@ def replay(dead_letter: str, /, *, reason: str) -> None:
     """
     wanted = DeadLetterId(parse_id(dead_letter, "DeadLetter"))
     _, execution = with_database(
-        lambda database: dead_letters.replay(database, wanted, actor_id=None, reason=reason, request_id=request_id())
+        lambda database: dead_letters.replay(database, wanted, actor_id=None, reason=reason, request_id=request_id()),
+        named=f"dead letter {wanted}",
     )
     say(f"{execution.operation} {execution.id} is queued.")
 
@@ -85,7 +86,8 @@ def discard(dead_letter: str, /, *, reason: str) -> None:
     """
     wanted = DeadLetterId(parse_id(dead_letter, "DeadLetter"))
     found = with_database(
-        lambda database: dead_letters.discard(database, wanted, actor_id=None, reason=reason, request_id=request_id())
+        lambda database: dead_letters.discard(database, wanted, actor_id=None, reason=reason, request_id=request_id()),
+        named=f"dead letter {wanted}",
     )
     say(f"The dead letter of {found.operation} {found.execution_id} is discarded.")
 

@@ -5,6 +5,7 @@ import shutil
 import signal
 from collections import deque
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +27,7 @@ from runtime.demo.stage import AT_ONCE, found_leagues, gather_people, set_stage
 from runtime.embedded.lock import DataLock
 from runtime.errors import SetupError
 from runtime.installation import Installation
+from runtime.outage import outlasting
 from runtime.replay import Player, Replay, describe, parse_season, parse_speed
 from runtime.settings import Settings, load_settings
 
@@ -110,8 +112,10 @@ class _Demo:
             await self._installation.stop()
 
     def _note(self, name: str, line: str) -> None:
-        """Output of the processes: kept for the case that something fails, not shown."""
+        """Output of the processes: kept for the case that something fails; shown is only what becomes of them."""
         self._lines.append(f"{name:<9} | {line}")
+        if name == "up":
+            self._console.print(line)
 
     async def _work(self) -> None:
         with Progress(
@@ -156,9 +160,10 @@ class _Demo:
 
     def _tell(self, replay: Replay) -> None:
         address = self._installation.address
+        played = replay.plan.snapshot
         self._console.print(
             f"""
-Palpite is running, and {replay.season} of {replay.competition} is being played.
+Palpite is running, and {played.label} {played.season_label.partition(" (")[0]} is being replayed.
 
   Live board   {address}/live
   GraphiQL     {address}/graphiql
@@ -178,7 +183,7 @@ Palpite is running, and {replay.season} of {replay.competition} is being played.
             without_result = await player.play(replay)
             for match in without_result:
                 self._console.print(f"without a result: {match.home_label} - {match.away_label}")
-            await self._final(database, replay)
+            await outlasting(partial(self._final, database, replay))
             if not self._once:
                 self._console.print("\nThe pages stay up until Ctrl-C; the next start plays a new season.")
                 await watch

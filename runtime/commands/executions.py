@@ -86,7 +86,8 @@ def cancel(execution: str, /, *, reason: str) -> None:
     """
     wanted = ExecutionId(parse_id(execution, "Execution"))
     found = with_database(
-        lambda database: commands.cancel(database, wanted, actor_id=None, reason=reason, request_id=request_id())
+        lambda database: commands.cancel(database, wanted, actor_id=None, reason=reason, request_id=request_id()),
+        named=f"execution {wanted}",
     )
     if found.state is ExecutionState.CANCELLED:
         say(f"{found.operation} {found.id} is cancelled.")
@@ -108,7 +109,8 @@ def retry(execution: str, /, *, reason: str) -> None:
     """
     wanted = ExecutionId(parse_id(execution, "Execution"))
     accepted = with_database(
-        lambda database: commands.retry(database, wanted, actor_id=None, reason=reason, request_id=request_id())
+        lambda database: commands.retry(database, wanted, actor_id=None, reason=reason, request_id=request_id()),
+        named=f"execution {wanted}",
     )
     state = "was live already" if accepted.already_live else "is queued"
     say(f"{accepted.execution.operation} {accepted.execution.id} {state}.")

@@ -2,21 +2,30 @@
 
 import asyncio
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 from rich.console import Console
 
 from domain.clock import utc_now
+from domain.execution.status.service import read_status
 from integrations.openfootball.provider import OpenFootballProvider
+from runtime.commands.status import missing_processes
 from runtime.database import PostgresDatabase
 from runtime.embedded.servers import servers_for_command
-from runtime.preflight import require_postgres
+from runtime.errors import SetupError
+from runtime.preflight import patiently, require_postgres
 from runtime.process import require_migrations
 from runtime.replay import Player, describe, parse_season, parse_speed
 from runtime.settings import Settings, load_settings
 from schema.ids import encode
+
+MOST_SECONDS = 31_536_000
+_START_SECONDS = 5
+"""Within which the worker of a `palpite up` that has just said `ready` shows itself."""
 
 
 def replay(
@@ -24,7 +33,7 @@ def replay(
     /,
     *,
     from_: Annotated[Path | None, Parameter(name="--from")] = None,
-    starts_in: float = 10,
+    starts_in: Annotated[float, Parameter(validator=Number(gte=0, lte=MOST_SECONDS))] = 10,
     speed: str = "max",
 ) -> None:
     """Replay a season from its file as if its first kick-off were seconds from now.
@@ -41,9 +50,9 @@ def replay(
     from_
         The folder of the files (PALPITE_OPENFOOTBALL_DIR).
     starts_in
-        Seconds from now to the first kick-off.
+        Seconds from now to the first kick-off, at most a year's.
     speed
-        How many times faster than life; max spreads the kick-offs evenly over 60 seconds.
+        How many times faster than life, at least 0.01; max spreads the kick-offs evenly over 60 seconds.
     """
     known = parse_season(season), parse_speed(speed)
     with servers_for_command(load_settings(), with_valkey=False) as settings:
@@ -61,6 +70,7 @@ async def _replay(
     season, competition = named
     provider = OpenFootballProvider(folder or settings.openfootball_dir, replays_folder=settings.data / "replays")
     try:
+        await patiently(partial(_require_processes, database), _START_SECONDS)
         player = Player(database, provider, settings.data / "replays", utc_now)
         starts_at = utc_now() + timedelta(seconds=starts_in)
         begun = await player.begin(competition, describe(season, starts_at=starts_at, speed=speed, folder=folder))
@@ -69,3 +79,9 @@ async def _replay(
             console.print(f"without a result: {match.home_label} - {match.away_label} ({match.round_slug})")
     finally:
         await database.close()
+
+
+async def _require_processes(database: PostgresDatabase) -> None:
+    """A replay only asks for work: without those who do it, it would wait for ever."""
+    for problem in missing_processes(await read_status(database)):
+        raise SetupError(problem)

@@ -90,8 +90,11 @@ async def _live(page: "Page", url: str, file: Path) -> None:
 
     await page.goto(f"{url}/live")
     await until(page, _PLAYED, seconds=_PATIENCE)
-    await until(page, _AT_REST, seconds=_PATIENCE)
-    await page.screenshot(path=file)
+    is_sharp = False
+    while not is_sharp:  # a goal that came meanwhile has set rows in motion
+        await until(page, _AT_REST, seconds=_PATIENCE)
+        await page.screenshot(path=file)
+        is_sharp = await page.evaluate(_AT_REST)
 
 
 async def _graphiql(page: "Page", url: str, file: Path) -> None:

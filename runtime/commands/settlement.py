@@ -35,7 +35,7 @@ def verify(*, tournament: str | None = None, json: bool = False) -> None:
         Print JSON for scripts.
     """
     wanted = None if tournament is None else TournamentId(parse_id(tournament, "Tournament"))
-    found = with_database(lambda database: _verify(database, wanted))
+    found = with_database(lambda database: _verify(database, wanted), named=f"tournament {wanted}")
     if json:
         show_rows([_summary(one) for one in found], {}, as_json=True, nothing="")
     else:

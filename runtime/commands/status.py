@@ -50,13 +50,18 @@ def status(*, json: bool = False) -> int:
     return 1 if problems else 0
 
 
-def _problems(found: OperationsStatus) -> Iterator[str]:
-    """What needs attention, with what to do."""
+def missing_processes(found: OperationsStatus) -> Iterator[str]:
+    """Which processes should run and do not, with what to do."""
     if not found.workers:
         yield "No worker was seen in the last minute: start `palpite worker`."
     seen = found.scheduler_seen_at
     if seen is None or (found.at - seen).total_seconds() > _SILENT:
         yield "No scheduler is running: start `palpite scheduler` (docs/runbooks/scheduler-down.md)."
+
+
+def _problems(found: OperationsStatus) -> Iterator[str]:
+    """What needs attention, with what to do."""
+    yield from missing_processes(found)
     for queue in found.queues:
         if queue.dead_letters:
             yield f"{queue.operation}: {queue.dead_letters} open dead letters (docs/runbooks/dead-letters.md)."

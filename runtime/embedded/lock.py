@@ -17,12 +17,17 @@ class DataLock:
 
     def try_acquire(self) -> bool:
         """Take the lock; False when another process holds it."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
             file = self._path.open("a+")
         except PermissionError as problem:
             raise SetupError(
                 f"{self._path} belongs to another user: run Palpite as that user, or choose another PALPITE_DATA."
+            ) from problem
+        except OSError as problem:
+            reason = (problem.strerror or str(problem)).lower()
+            raise SetupError(
+                f"{self._path.parent} cannot be a data folder ({reason}): choose another with --data or PALPITE_DATA."
             ) from problem
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -34,6 +39,17 @@ class DataLock:
         file.flush()
         self._file = file
         return True
+
+    def is_held(self) -> bool:
+        """Whether a process holds it; nothing is written to find out."""
+        try:
+            with self._path.open() as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
 
     def holder(self) -> str:
         """The process that holds it, for a message."""

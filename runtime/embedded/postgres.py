@@ -1,5 +1,6 @@
 """Owns the embedded PostgreSQL of a data folder: create, start, recover, stop."""
 
+import os
 import shutil
 import signal
 import subprocess
@@ -84,6 +85,11 @@ class EmbeddedPostgres:
         """The address of our database; it depends on the data folder only."""
         host = quote(str(self._socket_folder()), safe="/")
         return f"postgresql://{_USER}@/{_DATABASE}?host={host}"
+
+    @property
+    def is_made(self) -> bool:
+        """Whether this folder has one, running or not."""
+        return os.access(self._folder, os.F_OK)
 
     def is_running(self) -> bool:
         """Whether the process that we started still lives."""

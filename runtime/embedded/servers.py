@@ -27,6 +27,19 @@ class EmbeddedServers:
         """Whether no server of the user's own takes part."""
         return self._postgres is not None and self._valkey is not None
 
+    def require_made(self) -> None:
+        """Refuse a data folder that nobody has set up, such as a misspelt one; nothing is written.
+
+        Raises:
+            SetupError: it has no servers, and no Palpite is making them.
+        """
+        for server in self._servers()[:1]:  # the other one may be missing: some commands need no Valkey
+            if not (server.is_made or self._lock.is_held()):
+                raise SetupError(
+                    f"There is no Palpite in {self._settings.data.absolute()}: run `palpite up` or `palpite db "
+                    "upgrade`, or correct PALPITE_DATA or DATABASE_URL."
+                )
+
     def try_claim(self) -> bool:
         """Make the data folder ours; False when another Palpite runs its servers."""
         return not self._servers() or self._lock.try_acquire()
@@ -98,9 +111,14 @@ class EmbeddedServers:
 
 
 @contextmanager
-def servers_for_command(settings: Settings, *, with_valkey: bool = True) -> Iterator[Settings]:
-    """Servers for one short command: those of the Palpite that runs, else started for the block and stopped."""
+def servers_for_command(settings: Settings, *, with_valkey: bool = True, creates: bool = False) -> Iterator[Settings]:
+    """Servers for one short command: those of the Palpite that runs, else started for the block and stopped.
+
+    Only a command that `creates` makes them where there are none.
+    """
     servers = EmbeddedServers(settings, with_valkey=with_valkey)
+    if not creates:
+        servers.require_made()
     if not servers.try_claim():
         servers.wait_for_other(seconds=15)
         yield servers.settings()
@@ -120,9 +138,7 @@ def servers_of_running_palpite(settings: Settings) -> Settings:
     """
     if settings.database_url and settings.redis_url:
         return settings
-    lock = DataLock(settings.data)
-    if not settings.data.exists() or lock.try_acquire():
-        lock.release()
+    if not DataLock(settings.data).is_held():
         settings.required_database_url()
         settings.required_redis_url()
     servers = EmbeddedServers(settings)

@@ -1,5 +1,6 @@
 """Owns the embedded Valkey of a data folder: start, recover, stop."""
 
+import os
 import platform
 import signal
 import socket
@@ -65,6 +66,11 @@ class EmbeddedValkey:
     def url(self) -> str:
         """The address; it depends on the data folder only."""
         return f"unix://{quote(str(self._socket()), safe='/')}?db=0"
+
+    @property
+    def is_made(self) -> bool:
+        """Whether this folder has one, running or not."""
+        return os.access(self._folder, os.F_OK)
 
     def is_running(self) -> bool:
         """Whether the process that we started still lives."""

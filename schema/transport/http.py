@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from graphql import OperationType
@@ -31,11 +31,15 @@ from schema.transport.faults import Kind, RequestRefused, refused
 from schema.transport.requests import GraphQLRequest, read_json, read_query_string, read_request
 from schema.transport.shortcut import Written
 
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
 JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"
 _ANY = ("*/*", "application/*")
 _NONE = re.compile(r"q\s*=\s*0(\.0{0,3})?")
 _READING = ("GET", "HEAD")
+_METHODS = (*_READING, "POST")
 
 
 class HttpEndpoint:
@@ -45,6 +49,11 @@ class HttpEndpoint:
         self._engine = engine
         self._contexts = contexts
         self._cookie = cookie
+
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        """Answer a request by any method: a route that knows methods would refuse others in words of its own."""
+        response = await self.respond(Request(scope, receive, send))
+        await response(scope, receive, send)
 
     async def respond(self, request: Request) -> Response:
         """Never raises for what a client can cause."""
@@ -57,6 +66,11 @@ class HttpEndpoint:
         return response
 
     async def _answered(self, request: Request, answer: "Answer") -> Response:
+        if request.method not in _METHODS:
+            refusal = refused(Kind.METHOD, "Send queries by GET or POST, mutations by POST.")
+            response = answer.refuse(refusal, self._engine)
+            response.headers["allow"] = ", ".join(_METHODS)
+            return response
         try:
             return await self._respond(request, answer)
         except RequestRefused as refusal:
@@ -70,7 +84,10 @@ class HttpEndpoint:
 
     async def _respond(self, request: Request, answer: "Answer") -> Response:
         if media_type(request.headers.get("accept")) is None:
-            raise refused(Kind.NOT_ACCEPTABLE, f"Answers are {GRAPHQL_JSON} or {JSON}; accept one of them.")
+            raise refused(
+                Kind.NOT_ACCEPTABLE,
+                f"Answers are {GRAPHQL_JSON} or {JSON}; accept one of them. For a browser there is /graphiql.",
+            )
         parsed = await self._parse(request)
         context = await self._context(request, answer)
         operation = self._engine.prepare(parsed, allowed(request.method))

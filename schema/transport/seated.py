@@ -29,7 +29,10 @@ class Owner(Protocol):
 class Seated:
     """A `live.seats.Sink`."""
 
-    __slots__ = ("_head", "_id", "_is_over", "_joining", "_outlet", "_owner", "_seat", "direct", "request_id")
+    __slots__ = (
+        *("_head", "_id", "_joining", "_outlet", "_owner", "_problem", "_seat"),
+        *("direct", "is_over", "request_id"),
+    )
 
     def __init__(self, owner: Owner, outlet: "Outlet", operation_id: str, request_id: str) -> None:
         self.request_id = request_id
@@ -40,12 +43,19 @@ class Seated:
         self.direct: Line | None = None
         self._joining: asyncio.Task[None] | None = None
         self._seat: Seat[Any, Any, Any, Any] | None = None
-        self._is_over = False
+        self._problem: Exception | None = None
+        self.is_over = False
 
     async def join(self, shared: "SharedStream", context: "ApiContext", stream: "Stream[Any, Any, Any, Any]") -> None:
-        """Begin. Raises what ends the stream before its first event."""
-        self._seat = await shared.join(context, stream, self)
-        self._outlet.join(self)
+        """Begin, unless it is over before. Raises what ends the stream before its first event."""
+        seat = await shared.join(context, stream, self)
+        if not self.is_over:
+            self._seat = seat
+            self._outlet.join(self)
+            return
+        seat.leave()
+        if self._problem is not None:
+            raise self._problem
 
     def begin(self, shared: "SharedStream", context: "ApiContext", after: "StreamPosition | None") -> None:
         """The same for what is known, which seldom has to wait, and needs a task only then."""
@@ -62,7 +72,7 @@ class Seated:
         return self._outlet.is_ready
 
     def put(self, payloads: Sequence[bytes]) -> bool:
-        if self._is_over:  # it was joining, and has not left everything yet
+        if self.is_over:  # it was joining, and has not left everything yet
             return False
         return self._outlet.put(self, [(self._head, payload) for payload in payloads])
 
@@ -71,7 +81,7 @@ class Seated:
         self.direct = None if wire is None else wire.line(self._head)
 
     def end(self, problem: Exception | None) -> None:
-        self._is_over = True
+        self.is_over, self._problem = True, problem
         self._seat = None
         self._outlet.flush()
         self._leave_outlet()
@@ -84,7 +94,7 @@ class Seated:
 
     def leave(self) -> None:
         """The client wants no more, or is gone."""
-        self._is_over = True
+        self.is_over = True
         self._leave_outlet()
         if self._joining is not None:
             self._joining.cancel()

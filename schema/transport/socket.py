@@ -246,6 +246,8 @@ class Socket:
         if (shared := begun.shared) is not None:
             seated = Seated(self, self._outlet, message.id, context.request.id)
             await seated.join(shared, context, begun.stream)
+            if seated.is_over:
+                return False
             self._streams.remember(message.request, shared)
             self._operations[message.id] = seated
             return True

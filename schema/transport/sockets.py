@@ -58,7 +58,7 @@ class Sockets:
             await channel.close(Close.TRY_LATER.value, FULL)
             return False
         await channel.accept()
-        await channel.close(Close.SUBPROTOCOL.value, "Subprotocol not acceptable")
+        await channel.close(Close.SUBPROTOCOL.value, f"Use the subprotocol {PROTOCOL}")
         return False
 
 

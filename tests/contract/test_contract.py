@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from graphql import (
     GraphQLEnumType,
+    GraphQLInputObjectType,
     GraphQLNamedType,
     GraphQLSchema,
     find_breaking_changes,
@@ -154,6 +155,11 @@ def test_the_committed_schema_is_what_the_code_says(ours: GraphQLSchema) -> None
     assert SDL_FILE.read_text() == sdl(ours)
 
 
+def test_the_committed_schema_says_which_inputs_take_one_field(contract: GraphQLSchema) -> None:
+    assert _one_of(contract) == ["BoardMomentInput", "MatchScopeInput", "OperationInput"]
+    assert _one_of(read_sdl(SDL_FILE.read_text())) == _one_of(contract)
+
+
 def test_the_operations_that_run_are_exactly_those_that_are_listed(ours: GraphQLSchema) -> None:
     valid = [name for name in operation_names(CONTRACT) if not validate(ours, parse(read_operation(name)))]
 
@@ -185,6 +191,11 @@ def test_every_operation_passes_the_pipeline(name: str, ours: GraphQLSchema) -> 
 
     assert engine._document(read_operation(name)) is engine._document(read_operation(name))
     assert engine._document(GraphQLRequest(read_operation(name), {}, None).query).operations
+
+
+def _one_of(schema: GraphQLSchema) -> list[str]:
+    inputs = [kind for kind in schema.type_map.values() if isinstance(kind, GraphQLInputObjectType)]
+    return sorted(kind.name for kind in inputs if kind.is_one_of)
 
 
 def _names(document: str) -> Counter[str]:

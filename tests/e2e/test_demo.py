@@ -1,4 +1,4 @@
-"""The demo from its first server to its final table, with a worker killed on the way; points checked independently."""
+"""The demo to its final table, with a worker and PostgreSQL killed on the way; points checked independently."""
 
 import asyncio
 import json
@@ -24,6 +24,7 @@ MEMBERS = 60
 """Fewer than a demo has: to invent their guesses takes longer than to play."""
 SEASON = "2022/worldcup"
 """With extra time; a league, which is six times as long, is played by `bench.replay`."""
+NAME = "World Cup 2022"
 FILE = Path(__file__).parents[2] / "integrations" / "openfootball" / "seasons" / f"{SEASON}.json"
 
 
@@ -71,6 +72,10 @@ def kill_worker(palpite: RunningPalpite) -> None:
     worker.send_signal(signal.SIGKILL)
 
 
+def kill_postgres(data: Path) -> None:
+    psutil.Process(int((data / "postgres" / "postmaster.pid").read_text().split("\n")[0])).kill()
+
+
 GUESSES = """
 SELECT m.nick_name, h.name AS home, a.name AS away, g.home AS guessed_home, g.away AS guessed_away
 FROM guesses g JOIN members m ON m.id = g.member_id JOIN matches x ON x.id = g.match_id
@@ -90,9 +95,12 @@ WHERE l.basis = 'AFTER_EXTRA_TIME' AND l.outcome AND s.superseded_version IS NUL
 def test_the_final_board_is_what_the_file_and_the_guesses_come_to(data: Path, url: str) -> None:
     play = ("--season", SEASON, "--speed", "max", "--once", "--members", str(MEMBERS))
     with started_palpite("demo", *play, "--port", "0", "--data", str(data)) as demo:
-        demo.wait_for_line(lambda line: "Live board" in line, seconds=300)
+        demo.wait_for_line(lambda line: line == f"Palpite is running, and {NAME} is being replayed.", seconds=300)
         wait_until_settled(url, 10, seconds=90)
         kill_worker(demo)
+        demo.wait_for_line(lambda line: line.startswith("worker ended (SIGKILL); starting it again"), seconds=30)
+        kill_postgres(data)
+        demo.wait_for_line(lambda line: line == "PostgreSQL had ended and was started again", seconds=60)
         demo.wait_for_line(lambda line: line.startswith("The season is over"), seconds=300)
         shown = [demo.wait_for_line(lambda line: line.endswith("points"), seconds=10) for _ in range(5)]
         assert demo.process.wait(timeout=20) == 0

@@ -20,7 +20,7 @@ from tests.support.api_world import make_world
 from tests.support.football import MadeTournament, make_member, make_tournament, pass_lock, put_guess
 from tests.support.graphql_client import id_of
 from tests.support.lossy_relay import lossy_relay
-from tests.support.node import NODE, with_packages
+from tests.support.node import CLIENTS, NODE, with_packages
 from tests.support.settlement import play
 
 PAGE = (Path(__file__).parents[2] / "docs" / "live.md").read_text()
@@ -39,6 +39,14 @@ def recipe(title: str) -> str:
     found = re.search(rf"^##+ {re.escape(title)}$.*?^```\w+\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
     assert found, title
     return found[1]
+
+
+def test_the_packages_to_install_are_those_that_the_recipes_are_run_with() -> None:
+    (line,) = re.findall("^`npm install .*$", PAGE, re.MULTILINE)
+    pinned = orjson.loads((CLIENTS / "package.json").read_bytes())["dependencies"].keys() - {"graphql-http"}
+
+    words = " ".join(re.findall("`([^`]+)`", line)).split()
+    assert sorted(words) == sorted([*pinned, "npm", "install", "pip", "install", "'gql[websockets]'"])
 
 
 @asynccontextmanager

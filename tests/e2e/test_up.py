@@ -134,6 +134,47 @@ async def test_a_port_in_use_is_one_sentence(data: Path) -> None:
             )
 
 
+@pytest.mark.parametrize("host", ["999.1.1.1", "192.0.2.1", "a..b"])
+async def test_a_host_that_is_not_ours_is_one_sentence(data: Path, host: str) -> None:
+    for command in (["up", "--port", "0", "--data", str(data)], ["up", "--data", str(data)], ["serve"]):
+        assert_one_line(
+            await run_forked(*command, PALPITE_HOST=host, REDIS_URL="redis://x/0", DATABASE_URL="postgres://x/y"),
+            f"palpite: {host} is no address of this machine: correct PALPITE_HOST.",
+        )
+
+
+READING = [
+    "status",
+    "executions list",
+    "projection verify",
+    "settlement verify",
+    "db status",
+    "members promote ana@example.org",
+    "replay 2022/worldcup",
+]
+
+
+@pytest.mark.parametrize("command", READING)
+async def test_only_a_command_that_sets_up_makes_a_palpite(data: Path, command: str) -> None:
+    misspelt = data / "misspelt"
+    assert_one_line(
+        await run_forked(*command.split(), PALPITE_DATA=str(misspelt)),
+        f"palpite: There is no Palpite in {misspelt}: run `palpite up` or `palpite db upgrade`, or correct "
+        "PALPITE_DATA or DATABASE_URL.",
+    )
+    assert not os.access(misspelt, os.F_OK)
+
+
+@pytest.mark.parametrize("command", ["db upgrade", "up --port 0", "demo --port 0", "demo --reset"])
+async def test_a_data_folder_that_cannot_be_one_is_one_line(data: Path, command: str) -> None:
+    (data / "file").touch()
+    for folder in (data / "file", Path("/proc/1/x")):
+        done = await run_forked(*command.split(), PALPITE_DATA=str(folder))
+        assert done.returncode == 2
+        assert f"palpite: {folder} cannot be a data folder (" in done.stderr
+        assert "Traceback" not in done.stdout + done.stderr
+
+
 def test_a_folder_of_another_version_is_one_line(data: Path) -> None:
     (data / "postgres").mkdir()
     (data / "postgres" / "PG_VERSION").write_text("14\n")

@@ -20,7 +20,7 @@ from domain.leaderboard.export.service import export_leaderboard, request_export
 from domain.leaderboard.model import BoardKey
 from domain.leaderboard.service import Boards
 from integrations.object_store.s3 import Bucket, S3Store, open_s3
-from tests.support.cut_proxy import CutProxy, s3_through_proxy
+from tests.support.cut_proxy import CutProxy, http_through_proxy
 from tests.support.executions import ended, read_one, running, until
 from tests.support.football import make_members, make_tournament
 from tests.support.s3 import ENVIRONMENT, make_bucket, running_moto
@@ -87,7 +87,7 @@ async def stage(
     member, *_ = await make_members(database, MEMBERS, joins=[made])
     wanted = Wanted(member, BoardKey(tournament_id=made.id), None, settled_only=True, format=ExportFormat.CSV)
     async with (
-        s3_through_proxy(moto) as (proxy, endpoint),
+        http_through_proxy(moto) as (proxy, endpoint),
         open_s3(Bucket(bucket, "files", endpoint)) as cut,
         open_s3(Bucket(bucket, "files", moto)) as store,
     ):

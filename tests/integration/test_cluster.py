@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import redis
 from redis.asyncio import RedisCluster
+from redis.exceptions import RedisClusterException
 
 from domain.clock import utc_now
 from domain.ids import TournamentId, new_id
@@ -24,6 +25,7 @@ from integrations.valkey.client import connect, server_of
 from integrations.valkey.layout import key
 from integrations.valkey.projection import ValkeyProjection
 from integrations.valkey.ticks import ProjectorTicks, TickReader, publish
+from runtime.errors import SetupError
 from runtime.outage import is_outage
 from runtime.preflight import require_valkey
 from tasks.loops import end
@@ -166,6 +168,19 @@ async def test_ticks_reach_every_process_and_a_flush_heals(
             await until(lambda: _holds(projection, cup.id), within=20)
         finally:
             await end(tasks)
+
+
+async def test_a_cluster_that_is_away_is_said_to_be_so() -> None:
+    nowhere = "redis+cluster://127.0.0.1:1"
+    with pytest.raises(SetupError, match=r"^Valkey \(REDIS_URL\) cannot be used \(Redis Cluster cannot be connected"):
+        await require_valkey(nowhere)
+    client = connect(nowhere)
+    with pytest.raises(ProjectionUnavailable):
+        await ValkeyProjection(client).stamps([TournamentId(new_id())])
+    with pytest.raises(RedisClusterException) as away:
+        await client.info()
+    await client.aclose()
+    assert is_outage(away.value)
 
 
 async def test_an_api_on_a_cluster_is_ready_and_counts_attempts(

@@ -276,7 +276,7 @@ def test_one_palpite_a_data_folder(settings: Settings) -> None:
 
 
 async def test_a_command_brings_servers_or_uses_those_that_run(settings: Settings) -> None:
-    with servers_for_command(settings) as outer:
+    with servers_for_command(settings, creates=True) as outer:
         started = _server(settings.data, "postgres/postmaster.pid")
         with servers_for_command(settings) as inner:
             assert inner == outer
@@ -286,6 +286,18 @@ async def test_a_command_brings_servers_or_uses_those_that_run(settings: Setting
 
     with pytest.raises(SetupError, match=r"^DATABASE_URL is not set"):
         servers_of_running_palpite(settings)
+
+
+def test_a_folder_that_is_being_set_up_is_no_misspelt_one(settings: Settings) -> None:
+    servers = EmbeddedServers(settings)
+    with pytest.raises(SetupError, match=r"^There is no Palpite in "):
+        servers.require_made()
+    other = DataLock(settings.data)
+    assert other.try_acquire()
+    servers.require_made()
+    other.release()
+    with pytest.raises(SetupError, match=r"^There is no Palpite in "):
+        servers.require_made()
 
 
 def test_servers_of_the_users_own_are_not_replaced(settings: Settings) -> None:

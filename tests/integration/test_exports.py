@@ -23,12 +23,14 @@ from domain.execution.retention import service as retention
 from domain.execution.run import CancelRequested, Run
 from domain.execution.tables import executions
 from domain.ids import ExecutionId, MemberId
-from domain.leaderboard.board import OpenBoard
+from domain.leaderboard.board import OpenBoard, Opened
 from domain.leaderboard.export.rules import CsvWriter, ExportedRow, JsonWriter
 from domain.leaderboard.export.service import PAGE, BoardGone, export_leaderboard
 from domain.leaderboard.model import RankedRow
+from domain.leaderboard.ranking import Ranking
 from domain.leaderboard.service import Boards
 from domain.league.tables import league_members, league_tournaments
+from domain.member.erasure.work import erase_member
 from domain.member.tables import members
 from integrations.object_store.folder import FolderStore
 from integrations.valkey.client import connect
@@ -37,6 +39,7 @@ from tasks.handlers import HANDLERS, Ports
 from tests.support.api import Api
 from tests.support.api_world import World, make_world
 from tests.support.boards import ranked_by_sql
+from tests.support.erasure import REMOVE, delete
 from tests.support.executions import ended, running
 from tests.support.football import make_members, make_tournament
 from tests.support.graphql_client import Answer, GraphQLClient, id_of
@@ -113,7 +116,7 @@ async def test_a_file_has_the_rows_of_the_board(world: World) -> None:
     rows = list(csv.DictReader(io.StringIO(as_csv.text)))
     expected = await ranked_by_sql(world.api.database, tournament_id=world.tournament.id)
     names = ("position", "rank", "denseRank", "tied", "points", "exactScores", "goalDifferences", "outcomes")
-    assert [tuple(int(row[name]) for name in names) for row in rows] == [place[1:] for place in expected]
+    assert [(UUID(row["memberId"]), *(int(row[name]) for name in names)) for row in rows] == expected
     assert [
         {name: str(value) if value is not None else "" for name, value in row.items()} for row in as_json.json()
     ] == rows
@@ -128,11 +131,11 @@ async def test_provisional_points_are_in_a_file_when_they_are_asked_for(world: W
     await in_play(world.api.database, world.tournament.id, world.locked, 3, 2)
     client, board = await world.client(world.ana), {"tournamentId": world.tournament_id}
 
-    for is_settled_only, points in ((None, "3"), (True, "3"), (False, "6")):
+    for is_settled_only, points in ((None, (3, 3, 0)), (True, (3, 3, 0)), (False, (6, 3, 3))):
         wanted = {} if is_settled_only is None else {"settledOnly": is_settled_only}
-        found = await written(world, client, board, **wanted)
-        rows = csv.DictReader(io.StringIO(found.text))
-        assert {row["nickName"]: row["points"] for row in rows}["Bob"] == points
+        found = await written(world, client, board, format="JSON", **wanted)
+        (bob,) = [row for row in found.json() if row["memberId"] == str(world.bob)]
+        assert (bob["points"], bob["settledPoints"], bob["provisionalPoints"]) == points
 
 
 async def test_a_board_longer_than_a_page_is_written_whole(world: World) -> None:
@@ -187,13 +190,15 @@ async def test_no_name_is_a_formula_to_a_spreadsheet(api: Api) -> None:
     assert sorted(row["nickName"] for row in as_json.json()) == sorted(names)
 
 
-@pytest.mark.parametrize("name", ["a;=cmd|' /C calc'!A0;", "a; @sum;", ";+1", "=1;=2"])
+@pytest.mark.parametrize("name", ["a;=cmd|' /C calc'!A0;", "a; @sum;", ";+1", "=1;=2", 'a;"=cmd|1;', 'a; "" +1;'])
 def test_no_name_is_a_formula_where_a_semicolon_ends_a_cell(name: str) -> None:
     row = RankedRow(member(1), 1, 1, 1, 1, None, *(0, 0, 0, 0), 1, 0)
 
     line = CsvWriter().rows([ExportedRow(row, name, 0, None)])
 
-    assert [cell for cell in line.split(";") if cell.strip().startswith(("=", "+", "@"))] == []
+    (cells,) = csv.reader(io.StringIO(line), delimiter=";")
+    for cell in (*cells, *line.split(";")):
+        assert not cell.strip().startswith(("=", "+", "@"))
     (read,) = csv.reader(io.StringIO(line))
     assert read[5].replace("'", "") == name.replace("'", "")
 
@@ -408,3 +413,46 @@ async def a_foreign_round(world: World) -> str:
     """The round of another tournament."""
     other = await make_tournament(world.api.database, matches=1)
     return id_of("Round", other.rounds[0])
+
+
+# ---------------------------------------------------------------- what happens while one is written
+
+
+async def test_a_member_who_is_taken_off_all_boards_meanwhile_is_in_no_file(world: World) -> None:
+    ana = await world.client(world.ana)
+    export_id = await asked(ana, {"leagueId": world.league_id}, format="JSON")
+    database, files = world.api.database, files_of(world)
+
+    class Erasing(Boards):
+        """Somebody is erased right after the first ranking."""
+
+        has_ranked = False
+
+        async def ranked(self, opened: Opened) -> tuple[Opened, Ranking]:
+            found = await super().ranked(opened)
+            if not self.has_ranked:
+                self.has_ranked = True
+                execution = await delete(database, world.bob, REMOVE)
+                await work(database, lambda run: erase_member(run, files), execution)
+            return found
+
+    boards = Erasing(database, None, utc_now)
+    run = await work(database, lambda run: export_leaderboard(run, boards, files), export_id)
+    found = await node(ana, export_id)
+    assert found is not None
+    rows = (await fetch(world, found["url"])).json()
+    others = await ranked_by_sql(database, league_id=world.league)
+    places = [(place[1], place[2], place[5]) for place in others]
+    assert [(row["position"], row["rank"], row["points"]) for row in rows] == places
+    step = run.progress().steps[0]
+    assert (step.counts.created, step.counts.total) == (len(others), len(others))
+
+
+async def test_a_board_after_a_round_of_what_the_league_has_given_up_is_gone(world: World) -> None:
+    ana = await world.client(world.ana)
+    export_id = await asked(ana, {"leagueId": world.league_id}, asOf={"afterRoundId": world.round_id(0)})
+    link = id_of("LeagueTournament", world.league, world.tournament.id)
+    gone = await ana.operation("removeLeagueTournament", input={"leagueTournamentId": link})
+    assert gone.data["removeLeagueTournament"]["errors"] == []
+    with pytest.raises(BoardGone):
+        await write(world, export_id)

@@ -57,3 +57,4 @@ def test_a_missing_extra_is_one_line(
         f"install palpite[{extra}] in place of palpite.\n"
     )
     assert done.returncode == 2
+    assert "_ready" not in done.stdout

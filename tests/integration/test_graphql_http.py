@@ -141,17 +141,25 @@ async def test_nul_in_a_document_is_refused(client: GraphQLClient) -> None:
     assert answer.codes == ["INVALID_INPUT"]
 
 
-async def test_other_methods_and_media_types_are_refused(client: GraphQLClient) -> None:
-    body = {"query": NAME}
+async def test_other_media_types_are_refused(client: GraphQLClient) -> None:
     for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "application/json-seq", ""):
         answer = await client.post(b'{"query":"{ __typename }"}', **{"content-type": kind})
         assert answer.status == 415, kind
     latin = await client.post(b'{"query":"{ __typename }"}', **{"content-type": "application/json; charset=latin-1"})
     zipped = await client.post(b"...", **{"content-encoding": "gzip"})
-    put = await client.http.put("/graphql", json=body)
     unacceptable = await client.run(NAME, accept="text/html")
 
-    assert (latin.status, zipped.status, put.status_code, unacceptable.status) == (415, 415, 405, 406)
+    assert (latin.status, zipped.status, unacceptable.status) == (415, 415, 406)
+    assert "/graphiql" in unacceptable.errors[0]["message"]
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "OPTIONS"])
+async def test_other_methods_are_refused_by_an_answer_like_any_other(client: GraphQLClient, method: str) -> None:
+    response = await client.http.request(method, "/graphql", json={"query": NAME})
+    answer = answer_of(response)
+
+    assert (answer.status, answer.codes, answer.headers["allow"]) == (405, ["INVALID_INPUT"], "GET, HEAD, POST")
+    assert set(answer.extensions) == {"requestId", "serverTime", "cost"}
 
 
 async def test_queries_may_be_read_by_get_and_mutations_may_not(client: GraphQLClient) -> None:

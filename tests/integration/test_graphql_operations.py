@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 from redis.asyncio import Redis
-from sqlalchemy import text
+from sqlalchemy import insert, text
 
+from domain.ids import new_id
+from domain.league.tables import league_invites
 from tests.support.api import PASSWORD, Api, running_api
 from tests.support.api_world import CODE, World, make_world
+from tests.support.football import join, make_league, make_tournament
 from tests.support.graphql_client import CONTRACT, REDUCED, id_of, operation_names, read_operation
 from tests.support.statements import recorded_statements
 
@@ -143,3 +146,53 @@ def _guesses(world: World) -> list[dict[str, Any]]:
 
 def _shown(statements: list[str]) -> str:
     return "\n".join(" ".join(statement.split())[:160] for statement in statements)
+
+
+async def test_a_member_of_many_leagues_takes_few_statements_more(api: Api) -> None:
+    """Ranking a board for the first time is done once a version, for everybody."""
+    world = await make_world(api)
+    ana = await world.client(world.ana)
+    document, taken = read_operation("dashboard", CONTRACT), []
+    for more in (0, 2, 9):
+        for number in range(more):
+            await make_league(api.database, f"League {number} of {more}", world.ana, plays=[world.tournament])
+        await ana.run(document, {})
+        with recorded_statements(api.database) as statements:
+            answer = await ana.run(document.replace("{", "{ again: __typename", 1), {})
+        assert len(answer.data["viewer"]["leagues"]["edges"]) == 1 + sum((0, 2, 9)[: len(taken) + 1])
+        taken.append(len(statements))
+    assert max(taken) <= min(taken) + 4, taken  # which of them fall into one batch depends on what answers first
+
+
+@pytest.mark.parametrize("many", [1, 8])
+@pytest.mark.parametrize(("name", "expected"), [("updateTournament", 11), ("joinLeague", 22), ("updateProfile", 11)])
+async def test_a_write_takes_as_many_for_many_leagues_and_tournaments(
+    name: str, expected: int, many: int, api: Api
+) -> None:
+    world = await make_world(api)
+    made = [await make_tournament(api.database, matches=1, label=f"Cup {number}") for number in range(many)]
+    for number in range(many):
+        await make_league(api.database, f"League {number}", world.ana, members=[world.bob], plays=[made[0]])
+    for each in made:
+        await join(api.database, each.id, [world.bob])
+    league = await make_league(api.database, "Cups", world.ana, plays=made)
+    async with api.database.begin() as connection:
+        invite = {
+            "id": new_id(),
+            "league_id": league,
+            "code": "AAAAAAAAAAAA",
+            "role": "MEMBER",
+            "created_by": world.ana,
+        }
+        await connection.execute(insert(league_invites).values(invite))
+    over = {"tournamentId": id_of("Tournament", made[0].id), "status": "COMPLETED", "reason": "It is over."}
+    who, values = {
+        "updateTournament": (world.root, over),
+        "joinLeague": (world.eve, {"code": "AAAAAAAAAAAA"}),
+        "updateProfile": (world.bob, {"nickName": "Robert"}),
+    }[name]
+    client = await world.client(who)
+    with recorded_statements(api.database) as statements:
+        answer = await client.operation(name, input=values)
+    assert answer.data[name]["errors"] == []
+    assert len(statements) == expected, _shown(statements)

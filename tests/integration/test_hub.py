@@ -96,6 +96,26 @@ async def test_a_settlement_reaches_both_processes_with_the_same_version_and_row
         assert deltas[0].epoch == deltas[1].epoch
 
 
+@pytest.mark.parametrize("is_named", [True, False])
+async def test_a_round_is_not_moved_by_other_tournaments(
+    database: PostgresDatabase, valkey_url: str, cup: MadeTournament, *, is_named: bool
+) -> None:
+    """It may be asked for without the tournament, and hears of all then."""
+    key = BoardKey(tournament_id=cup.id if is_named else None, round_id=cup.rounds[0])
+    await make_members(database, 1, joins=[cup])
+    async with api_process(database, valkey_url, TICKS_ONLY) as process:
+        stream = follow(process, key)
+        await event(stream, Snapshot)
+        opened = process.boards.opened
+        process.hub.tick(TickKind.BOARD, new_id(), 1_000)
+        await asyncio.sleep(1)
+        assert process.boards.opened == opened
+        await finish(database, cup.matches[0], 1, 0)
+        process.hub.tick(TickKind.BOARD, cup.id, 1)
+        assert (await event(stream, Delta)).version == 1
+        assert process.boards.opened == opened + 1
+
+
 async def test_how_many_matches_each_has_guessed_is_read_again_only_when_more_are_settled(
     database: PostgresDatabase, valkey: Redis, valkey_url: str, cup: MadeTournament, guessers: list[MemberId]
 ) -> None:

@@ -665,14 +665,17 @@ class WatchedDatabase:
         self.gate = asyncio.Event()
 
     @asynccontextmanager
-    async def begin(self) -> "AsyncIterator[AsyncConnection]":
+    async def snapshot(self, *, of: "AsyncConnection | None" = None) -> "AsyncIterator[AsyncConnection]":
         self.snapshots += 1
         if self.snapshots <= self._failures:
             raise OSError("gone")
         self.started.set()
         await self.gate.wait()
-        async with self._database.begin() as connection:
+        async with self._database.snapshot(of=of) as connection:
             yield connection
+
+    def begin(self) -> "AbstractAsyncContextManager[AsyncConnection]":
+        return self._database.begin()
 
     def read(self) -> "AbstractAsyncContextManager[AsyncConnection]":
         return self._database.read()

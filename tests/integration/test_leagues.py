@@ -14,6 +14,7 @@ from domain.guess.tables import tournament_members
 from domain.ids import LeagueId, TournamentId
 from domain.league import service
 from domain.league.invite import service as invites
+from domain.league.link import service as link_service
 from domain.league.link.store import follow_tournament
 from domain.league.membership import service as memberships
 from domain.league.model import (
@@ -23,6 +24,7 @@ from domain.league.model import (
     LeagueRole,
     LeagueTournament,
     LeagueTournamentStatus,
+    LinkChange,
 )
 from domain.league.rules import LeagueLimits, list_position
 from domain.league.tables import league_invites, league_members, leagues
@@ -348,6 +350,7 @@ async def test_a_link_follows_its_tournament(database: PostgresDatabase) -> None
     other = await make_tournament(database, matches=0, status=TournamentStatus.UPCOMING)
     ana = await make_member(database, "Ana")
     league = await service.create(database, ana, "Friends", None, [made.id, other.id], "r1")
+    before = TournamentStatus.UPCOMING
     steps = [
         (TournamentStatus.UPCOMING, LeagueTournamentStatus.UPCOMING, 0),
         (TournamentStatus.ACTIVE, LeagueTournamentStatus.ACTIVE, 1),
@@ -358,7 +361,8 @@ async def test_a_link_follows_its_tournament(database: PostgresDatabase) -> None
     ]
     for status, expected, version in steps:
         async with database.begin() as connection:
-            await follow_tournament(connection, made.id, status)
+            await follow_tournament(connection, made.id, before, status)
+        before = status
         links = (await service.tournaments_of(database, [league.id]))[league.id]
         assert {link.tournament_id: link.status for link in links} == {
             made.id: expected,
@@ -367,12 +371,31 @@ async def test_a_link_follows_its_tournament(database: PostgresDatabase) -> None
         assert (await service.read(database, ana, [league.id]))[league.id].board_version == version
 
 
+async def test_a_league_that_stopped_a_tournament_does_not_get_it_back_when_it_ends(database: PostgresDatabase) -> None:
+    made = await make_tournament(database, matches=0, status=TournamentStatus.ACTIVE)
+    ana = await make_member(database, "Ana")
+    leagues = [await service.create(database, ana, name, None, [made.id], "r1") for name in ("Stops", "Plays on")]
+    change = LinkChange(status=LeagueTournamentStatus.UPCOMING)
+    await link_service.update(database, ana, leagues[0].id, made.id, change, "r2")
+    for before, after in [
+        (TournamentStatus.ACTIVE, TournamentStatus.COMPLETED),
+        (TournamentStatus.COMPLETED, TournamentStatus.ACTIVE),
+    ]:
+        async with database.begin() as connection:
+            await follow_tournament(connection, made.id, before, after)
+        found = await service.tournaments_of(database, [league.id for league in leagues])
+        assert [found[league.id][0].status for league in leagues] == [
+            LeagueTournamentStatus.UPCOMING,
+            LeagueTournamentStatus.COMPLETED,
+        ]
+
+
 async def test_a_tournament_that_begins_while_a_league_is_founded_is_found_begun(database: PostgresDatabase) -> None:
     made = await make_tournament(database, matches=0, status=TournamentStatus.UPCOMING)
     ana = await make_member(database, "Ana")
     async with database.begin() as connection:
         await connection.execute(update(tournaments).values(status=TournamentStatus.ACTIVE))
-        await follow_tournament(connection, made.id, TournamentStatus.ACTIVE)
+        await follow_tournament(connection, made.id, TournamentStatus.UPCOMING, TournamentStatus.ACTIVE)
         founding = asyncio.create_task(service.create(database, ana, "Friends", None, [made.id], "r1"))
         await until_one_waits(database)
     league = await founding

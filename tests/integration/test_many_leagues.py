@@ -24,7 +24,7 @@ from domain.leaderboard.ranking import Ranking
 from domain.leaderboard.score_table import ScoreTable
 from domain.leaderboard.service import Boards
 from domain.leaderboard.sheet import COLUMN
-from domain.leaderboard.store import read_state, snapshot
+from domain.leaderboard.store import read_state
 from domain.league.membership.service import leave
 from domain.league.tables import leagues
 from domain.member.profile.service import update as update_profile
@@ -180,7 +180,7 @@ async def test_it_is_waited_for_as_long_as_it_comes_nearer_but_not_for_ever(
     leagues = LeagueBoards(played.database, played.projection, 1_000)
     seen = held.Held(played.projection, leagues, patience=3)
     goals = [await goal(played, made, number) for number in range(7)]
-    async with snapshot(played.database) as connection:
+    async with played.database.snapshot() as connection:
         state = await read_state(connection, BoardKey(tournament_id=made.id))
     assert state is not None
     awaited = []

@@ -224,7 +224,8 @@ async def test_scopes_of_streams(database: PostgresDatabase) -> None:
     ]
 
     async def ids(scope: MatchScope) -> list[MatchId]:
-        return [match.id for match in await service.in_scope(database, scope)]
+        found = await service.versioned_scope(database, scope)
+        return [] if found is None else [match.id for match in found[1]]
 
     assert [await ids(scope) for scope in (of_round, live, named)] == [[c, a], [c], [d, c, a]]
     assert [await ids(scope) for scope in unknown] == [[], [], []]

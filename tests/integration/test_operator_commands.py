@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,10 +11,14 @@ from sqlalchemy import text
 from domain.execution.lease import service as leases
 from domain.execution.lease.store import Claim, Progress
 from domain.execution.model import Counts, ExecutionErrorCode, ExecutionState, Failure, Operation
+from domain.execution.service import live_executions
+from domain.execution.status.model import Process, ProcessKind
+from domain.ids import new_id
 from domain.schedule import service as schedules
 from runtime.errors import SetupError
 from runtime.operator import duration, parse_id
 from schema.ids import encode
+from tasks.beat import Beat
 from tests.support.executions import queue, read_one
 from tests.support.forked import run_forked
 
@@ -154,11 +159,47 @@ async def test_the_status_says_what_somebody_should_look_at(database: "PostgresD
     assert queues["SETTLE_PENDING"]["deadLetters"] == 1
 
 
+async def test_a_replay_that_nobody_would_play_is_refused(
+    database: "PostgresDatabase", database_url: str, tmp_path: Path
+) -> None:
+    async def refusal() -> str:
+        done = await run_forked("replay", "2022/worldcup", DATABASE_URL=database_url, PALPITE_DATA=str(tmp_path))
+        assert (done.returncode, done.stdout) == (2, "")
+        return done.stderr
+
+    without_worker = await refusal()
+    await Beat(database, Process("test", ProcessKind.WORKER), every=10).once()
+    without_scheduler = await refusal()
+
+    assert without_worker == "palpite: No worker was seen in the last minute: start `palpite worker`.\n"
+    assert without_scheduler.startswith("palpite: No scheduler is running: start `palpite scheduler`")
+    assert await live_executions(database) == []
+    assert not (tmp_path / "replays").exists()
+
+
 async def test_an_id_of_another_kind_is_refused(database_url: str) -> None:
     done = await palpite(database_url, "executions", "show", encode("Match", 1))
 
     assert (done.returncode, done.stdout) == (2, "")
-    assert "is no id of this kind" in done.stderr
+    assert "is the id of no execution: copy one from the list" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "kind"),
+    [
+        (("executions", "show"), "execution"),
+        (("executions", "cancel", *REASON), "execution"),
+        (("executions", "retry", *REASON), "execution"),
+        (("dead-letters", "show"), "dead letter"),
+        (("dead-letters", "replay", *REASON), "dead letter"),
+        (("dead-letters", "discard", *REASON), "dead letter"),
+    ],
+)
+async def test_what_is_not_there_is_named(database_url: str, command: tuple[str, ...], kind: str) -> None:
+    wanted = str(new_id())
+    done = await palpite(database_url, *command, wanted)
+
+    assert (done.returncode, done.stderr) == (2, f"palpite: There is no {kind} {wanted}.\n")
 
 
 def test_durations_and_ids_are_read_and_written_for_people() -> None:
@@ -166,5 +207,5 @@ def test_durations_and_ids_are_read_and_written_for_people() -> None:
 
     assert [duration(seconds) for seconds in (None, 0, 61, 3_600, 90_061)] == ["", "0s", "1m 1s", "1h", "1d 1h"]
     assert parse_id(encode("Execution", wanted), "Execution") == wanted
-    with pytest.raises(SetupError, match="'\\?' is no id of this kind"):
-        parse_id("?", "Execution")
+    with pytest.raises(SetupError, match="'\\?' is the id of no dead letter"):
+        parse_id("?", "DeadLetter")

@@ -250,11 +250,11 @@ async def test_joiners_raise_the_board_version_once_and_none_is_missed(database:
 
     before = await version()
     async with database.begin() as connection:
-        await store.members_changed(connection, made.id)
+        await store.members_changed(connection, [made.id])
     assert not await raise_boards_once(database)  # a second must pass
     await _let_time_pass(database)
     async with database.begin() as connection:
-        await store.members_changed(connection, made.id)  # relies on the message that is there
+        await store.members_changed(connection, [made.id])  # relies on the message that is there
         # Its change cannot be seen yet: to raise the version now would be too early, and nothing would raise it later.
         assert not await raise_boards_once(database)
     assert await raise_boards_once(database)
@@ -270,10 +270,10 @@ async def _let_time_pass(database: "PostgresDatabase") -> None:
 async def test_joiners_of_one_tournament_do_not_wait_for_each_other(database: "PostgresDatabase") -> None:
     tournament = TournamentId(new_id())
     async with database.begin() as connection:
-        await store.members_changed(connection, tournament)
+        await store.members_changed(connection, [tournament])
     async with asyncio.timeout(5), database.begin() as one, database.begin() as other:
-        await store.members_changed(one, tournament)
-        await store.members_changed(other, tournament)
+        await store.members_changed(one, [tournament])
+        await store.members_changed(other, [tournament])
     assert await backlog(database) == 1
 
 

@@ -9,7 +9,6 @@ from domain.leaderboard.facts import read_copy, read_packed
 from domain.leaderboard.fold import store as fold
 from domain.leaderboard.packed import store as packed
 from domain.leaderboard.rules import MAX_COUNTER
-from domain.leaderboard.store import snapshot
 from domain.scoring.model import ScoreBasis
 from domain.scoring.tables import FACTS
 from domain.settlement.tables import member_scores
@@ -38,7 +37,7 @@ async def test_facts_are_read_as_they_are(
     async with database.read() as connection:
         await connection.execute(text("VACUUM ANALYZE member_scores"))
 
-    async with snapshot(database) as connection:
+    async with database.snapshot() as connection:
         wanted = read_copy(await fold.copy(connection, fold.present_facts(None, made.id, BASIS)))
         nobody = read_packed(await packed.packed_facts(database, connection, empty.id, BASIS))
         async with database.begin() as writing:  # after the moment, so nobody must see it
@@ -70,7 +69,7 @@ async def test_who_is_found_by_an_index_is_not_looked_for_in_every_part(
     async with database.read() as connection:
         await connection.execute(text("VACUUM ANALYZE member_scores"))
 
-    async with snapshot(database) as connection:
+    async with database.snapshot() as connection:
         with recorded_statements(database) as statements:
             found, _ = read_packed(await packed.packed_facts(database, connection, made.id, BASIS))
 

@@ -183,6 +183,35 @@ async def test_which_matches_pay_provisional_points(database: "PostgresDatabase"
     assert await live_matches() == 1, "it was called off and is on again"
 
 
+@pytest.mark.parametrize("was_called_off", [False, True])
+async def test_nothing_vanishes_while_a_result_waits_for_its_settlement(
+    database: "PostgresDatabase", valkey: Redis, *, was_called_off: bool
+) -> None:
+    made, _ = await season(database)
+    board_key, third = BoardKey(tournament_id=made.id), made.matches[2]
+
+    async def shown() -> tuple[Any, int, int, int]:
+        boards = await projected(database, valkey, made.id)
+        board = await boards.open(board_key)
+        assert board is not None
+        head = board.head
+        return totals(await read(boards, board_key)), head.settled_matches, head.live_matches, head.pending_matches
+
+    await in_play(database, made.id, third, 1, 0)
+    if was_called_off:
+        await void(database, third)
+        await settle_queued(database)
+        await in_play(database, made.id, third, 1, 0, result_kind=ResultKind.PLAYED)
+    live, settled, *_ = await shown()
+    over = {"status": MatchStatus.ENDED, "home_regulation": 1, "away_regulation": 0}
+    await in_play(database, made.id, third, 1, 0, **over, result_state=ResultState.AWAITING_CONFIRMATION)
+    assert await shown() == (live, settled, 1, 1)
+    await accept(database, third, 1, 0)
+    assert await shown() == (live, settled, 1, 1)
+    await settle_queued(database)
+    assert await shown() == (live, settled + 1, 0, 0)
+
+
 async def test_a_settled_match_that_a_provider_says_is_in_play_counts_once(
     database: "PostgresDatabase", valkey: Redis
 ) -> None:

@@ -15,6 +15,8 @@ from graphql import (
 
 from schema.build import build_schema
 from tests.support.api import Api, open_stream
+from tests.support.api_world import begin_session
+from tests.support.football import make_member
 from tests.support.graphql_client import GraphQLClient, read_operation
 
 _PLAIN = {"ID": "malformed", "String": "x", "Int": 1, "Float": 1.0, "Boolean": True, "DateTime": "2026-01-01T00:00:00Z"}
@@ -83,3 +85,13 @@ async def test_nobody_is_asked_to_sign_in_first_by_streams(address: str, name: s
         await stream.subscribe("1", read_operation(name), **variables)
         (error,) = (await stream.receive())["payload"]
         assert error["extensions"]["code"] == "UNAUTHENTICATED"
+
+
+@pytest.mark.parametrize("name", ["executionUpdates", "operationsUpdates"])
+async def test_streams_refuse_in_the_words_of_queries(address: str, api: Api, name: str) -> None:
+    token = await begin_session(api, await make_member(api.database, "Ana"))
+    for bearer, words in ((None, "Sign in first."), (token, "Only platform admins may do this.")):
+        async with open_stream(address, bearer) as stream:
+            await stream.subscribe("1", read_operation(name))
+            (error,) = (await stream.receive())["payload"]
+            assert error["message"] == words

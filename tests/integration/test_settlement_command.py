@@ -59,11 +59,12 @@ async def test_differences_are_listed_with_exit_code_1(database: "PostgresDataba
 
 async def test_what_cannot_be_asked_is_one_line_with_exit_code_2(database_url: str) -> None:
     nonsense = await verify(database_url, "--tournament", "nonsense")
-    unknown = await verify(database_url, "--tournament", str(new_id()))
+    wanted = new_id()
+    unknown = await verify(database_url, "--tournament", str(wanted))
     nowhere = await verify("postgresql://nobody@127.0.0.1:1/none")
 
     for refused in (nonsense, unknown, nowhere):
         assert (refused.returncode, refused.stdout) == (2, "")
         assert refused.stderr.startswith("palpite: ")
         assert len(refused.stderr.strip().splitlines()) == 1
-    assert unknown.stderr.strip() == "palpite: There is no such tournament."
+    assert unknown.stderr.strip() == f"palpite: There is no tournament {wanted}."

@@ -96,7 +96,7 @@ async def test_nothing_is_executed_before_the_acknowledgement(address: str) -> N
 async def test_the_subprotocol_is_ours_or_none(address: str) -> None:
     for offered in (["graphql-ws"], ["GRAPHQL-TRANSPORT-WS"], ["nonsense", "graphql-ws"], None):
         async with open_socket(address, subprotocols=offered) as connection:
-            assert await closing(connection) == (4406, "Subprotocol not acceptable"), offered
+            assert await closing(connection) == (4406, "Use the subprotocol graphql-transport-ws"), offered
     async with open_socket(address, subprotocols=["graphql-ws", "graphql-transport-ws"]) as connection:
         assert connection.subprotocol == "graphql-transport-ws"
         assert await (await begun(connection)).is_answered()

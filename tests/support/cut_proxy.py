@@ -126,8 +126,8 @@ async def valkey_through_proxy(url: str, folder: Path) -> AsyncIterator[tuple[Cu
 
 
 @asynccontextmanager
-async def s3_through_proxy(endpoint: str) -> AsyncIterator[tuple[CutProxy, str]]:
-    """The same before a store of the form http://HOST:PORT, by TCP."""
+async def http_through_proxy(endpoint: str) -> AsyncIterator[tuple[CutProxy, str]]:
+    """The same before a server of the form http://HOST:PORT, by TCP."""
     host, _, port = endpoint.removeprefix("http://").partition(":")
     proxy = CutProxy((host, int(port)))
     server = await asyncio.start_server(proxy.handle, "127.0.0.1", 0)

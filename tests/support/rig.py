@@ -52,6 +52,8 @@ class Source(Feed[str, Reading, Shown, Changed]):
     is_telling: bool = True
     """Whether the versions that ticks tell are those of its values."""
     loads: int = 0
+    broken_deltas: int = 0
+    """So many of the next ones cannot be made."""
     load_gate: asyncio.Event = field(default_factory=asyncio.Event)
     compared: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -88,6 +90,9 @@ class Source(Feed[str, Reading, Shown, Changed]):
         return Shown(state.version, state.value)
 
     def delta(self, before: Reading, after: Reading) -> Changed | None:
+        if self.broken_deltas:
+            self.broken_deltas -= 1
+            raise ArithmeticError("broken")
         return None if before.value == after.value else Changed(before.version, after.version, after.value)
 
     def rebased(self, delta: Changed, from_version: int) -> Changed:
@@ -137,7 +142,7 @@ class Rig:
     def asked_for(self, after: StreamPosition | None = None) -> "Stream[str, Reading, Shown, Changed]":
         """A stream that has not begun."""
         right = Right(self.allowed, self.pace.recheck)
-        beat = lambda epoch, version: Heartbeat(epoch, version, NOW, 7)  # noqa: E731
+        beat = lambda epoch, version, fails_since: Heartbeat(epoch, version, NOW, 7 if fails_since is None else 8)  # noqa: E731
         return Stream(self.watch, "board", after, right, self.pace, beat)
 
     async def begun(self, count: int = 1) -> "list[AsyncIterator[Any]]":

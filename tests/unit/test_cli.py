@@ -6,11 +6,13 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from cyclopts import App
 
 from runtime.cli import build_app
+from tests.support.forked import run_forked
 from tests.support.palpite import REPOSITORY, run_palpite
 
 
@@ -87,6 +89,17 @@ def test_an_unknown_command_is_said_to_be_so_without_the_development_set() -> No
 
     assert done.returncode == 2
     assert 'Unknown command "nope"' in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "option", [*(f"--starts-in={value}" for value in ("nan", "inf", "1e15", "-1")), "--speed=1e-9", "--speed=nan"]
+)
+async def test_a_replay_that_no_clock_can_play_is_refused(tmp_path: Path, option: str) -> None:
+    done = await run_forked("replay", "2024-25/en.1", option, PALPITE_DATA=str(tmp_path))
+
+    assert done.returncode == 2
+    assert option.partition("=")[0] in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
 
 
 def test_wrong_use_is_exit_code_2_with_a_hint() -> None:

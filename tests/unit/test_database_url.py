@@ -44,6 +44,9 @@ def test_a_unix_socket_stays() -> None:
         ("mysql://me@db/palpite", "DATABASE_URL must start with postgresql://, not mysql://."),
         ("palpite", "DATABASE_URL cannot be read; write it as postgresql://user:password@host:5432/name."),
         ("postgres://h:port/x", "DATABASE_URL cannot be read; write it as postgresql://user:password@host:5432/name."),
+        ("postgres://h:99999/x", "DATABASE_URL: a port is a number up to 65535, got 99999."),
+        ("postgres://@/x?host=h&port=99999", "DATABASE_URL: a port is a number up to 65535, got 99999."),
+        ("postgres://@/x?host=h&host=i&port=5432&port=abc", "DATABASE_URL: a port is a number up to 65535, got abc."),
         ("postgres://h", "DATABASE_URL names no database; write it as postgresql://user:password@host:5432/name."),
         ("postgres://h/x?colour=red", "DATABASE_URL: the parameter 'colour' is not known; take it out."),
         (

@@ -52,10 +52,10 @@ def old_garbage() -> weakref.ref[Ring]:
 def test_new_garbage_is_found_at_once_and_older_once_in_a_while() -> None:
     sweep = sweeping()
     older, found = old_garbage(), weakref.ref(Ring())
-    sweep.look(7.0)
+    sweep.look(2.0)
     assert found() is None
     assert older() is not None
-    sweep.look(7.5)
+    sweep.look(2.5)
     assert older() is None
 
 

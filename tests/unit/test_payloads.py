@@ -3,6 +3,9 @@
 import weakref
 from typing import Any
 
+import pytest
+
+from domain.errors import Unavailable
 from live.events import Heartbeat
 from live.payloads import Payloads
 from tests.support.rig import NOW, Changed, Shown
@@ -41,6 +44,27 @@ async def test_an_event_is_held_as_long_as_its_payload_and_no_longer_than_its_ve
     payloads.let_go()
     assert held() is None
     assert await payloads.of(newer) == repr(newer).encode()
+
+
+async def test_what_cannot_be_had_is_tried_once_in_a_turn_and_then_again() -> None:
+    tried = 0
+
+    async def render(event: Any) -> bytes:
+        nonlocal tried
+        if isinstance(event, Heartbeat) or tried == 2:
+            return repr(event).encode()
+        tried += 1
+        raise Unavailable("The database is away.")
+
+    payloads, events = Payloads(render), (Changed(1, 2, "b"), Changed(0, 2, "b"), Changed(1, 2, "b"))
+    for turn in (1, 2):
+        for event in events:
+            with pytest.raises(Unavailable):
+                await payloads.of(event)
+        assert tried == turn
+        assert await payloads.of(Heartbeat("e", 1, NOW, 7))
+        payloads.let_go()
+    assert [await payloads.of(event) for event in events]
 
 
 async def test_heartbeats_are_not_held() -> None:

@@ -28,12 +28,12 @@ def test_defaults() -> None:
 
 def test_the_environment_is_read_and_an_option_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PALPITE_PORT", "9000")
-    monkeypatch.setenv("PALPITE_LEASE_SECONDS", "0.5")
+    monkeypatch.setenv("PALPITE_HEARTBEAT_SECONDS", "0.5")
     monkeypatch.setenv("DATABASE_URL", "postgresql://me:hidden@host/name")
 
     assert load_settings().port == 9000
     assert load_settings(port=9001, host=None).port == 9001
-    assert load_settings().lease_seconds == 0.5
+    assert load_settings().heartbeat_seconds == 0.5
     assert load_settings().required_database_url() == "postgresql://me:hidden@host/name"
     assert "hidden" not in repr(load_settings())
 
@@ -131,6 +131,22 @@ def test_the_sign_in_of_the_demo_is_refused_in_production(monkeypatch: pytest.Mo
         load_settings()
 
 
+@pytest.mark.parametrize(("lease", "heartbeat"), [("1", "100"), ("3", "3"), ("4.5", None)])
+def test_a_claim_does_not_run_out_between_two_heartbeats(
+    monkeypatch: pytest.MonkeyPatch, lease: str, heartbeat: str | None
+) -> None:
+    monkeypatch.setenv("PALPITE_LEASE_SECONDS", lease)
+    if heartbeat:
+        monkeypatch.setenv("PALPITE_HEARTBEAT_SECONDS", heartbeat)
+
+    with pytest.raises(SetupError) as caught:
+        load_settings()
+    assert str(caught.value) == (
+        f"PALPITE_HEARTBEAT_SECONDS ({heartbeat or 5}) must be less than PALPITE_LEASE_SECONDS ({lease}): claims would "
+        "run out while their work goes on."
+    )
+
+
 def test_every_setting_is_documented() -> None:
     page = (Path(__file__).resolve().parents[2] / "docs" / "settings.md").read_text()
 
@@ -168,6 +184,13 @@ def test_the_secret_is_made_once_and_kept_private(tmp_path: Path) -> None:
     assert load_settings(data=tmp_path / "other").secret_key() != first
     assert stat.S_IMODE((tmp_path / "new" / "secret").stat().st_mode) == 0o600
     assert load_settings(data=tmp_path, secret="s" * 32).secret_key() == "s" * 32
+
+
+def test_a_secret_that_cannot_be_kept_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(SetupError, match=r"^The secret cannot be kept in \S+/file \(file exists\): "):
+        load_settings(data=tmp_path / "file").secret_key()
 
 
 def test_a_cluster_holds_no_queue(monkeypatch: pytest.MonkeyPatch) -> None:

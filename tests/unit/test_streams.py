@@ -556,3 +556,17 @@ async def test_after_an_outage_who_was_away_meanwhile_still_gets_a_delta() -> No
         made.watch.restore()
         assert await anext(keeper) == Resync("e", 2, ResyncReason.SOURCE_RESTORED)
         assert await anext(made.stream(StreamPosition("e", 1))) == Changed(1, 2, "b")
+
+
+async def test_a_change_that_cannot_be_made_at_first_is_made_later_and_heartbeats_tell_of_it() -> None:
+    pace = replace(CALM, heartbeat=0.02)
+    async with rig(pace, broken_deltas=3) as made:
+        (stream,) = await made.begun()
+        made.source.show(2, "b")
+        made.watch.tick("board", TICK)
+        heard = [await anext(stream)]
+        while not isinstance(heard[-1], Changed):
+            heard.append(await anext(stream))
+        assert Heartbeat("e", 1, NOW, 8) in heard
+        made.source.show(3, "b")
+        assert await anext(stream) == Heartbeat("e", 2, NOW, 7)

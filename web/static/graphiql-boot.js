@@ -1,6 +1,6 @@
 // Starts GraphiQL with an example a tab, whose variables name things that exist here.
 
-import { ask, operation } from "./graphql.js";
+import { ask, operation, post, socketAddress } from "./graphql.js";
 import { readTournaments } from "./scoreboard.js";
 import { showWho } from "./who.js";
 
@@ -48,6 +48,30 @@ function activeTab() {
   }
 }
 
+const LOST = "The connection was lost. Run the operation again when the server is back.";
+
+/** GraphiQL's own would show the raw event of a lost socket. Here a socket also takes the token from the headers. */
+function fetcher(payload, { headers, documentAST } = {}) {
+  const { operationName } = payload;
+  const isStream = documentAST?.definitions.some(
+    (one) => one.operation === "subscription" && (!operationName || one.name?.value === operationName));
+  return isStream ? stream(payload, headers) : post(payload, headers).catch(tell);
+}
+
+function stream(payload, connectionParams) {
+  const events = globalThis.graphqlWs.createClient({ url: socketAddress(), connectionParams }).iterate(payload);
+  return {
+    [Symbol.asyncIterator]() { return this; },
+    next: () => events.next().catch(tell),
+    return: () => events.return(),
+  };
+}
+
+/** Throw something with a message alone: of an Error GraphiQL shows the stack too. */
+function tell(problem) {
+  throw Array.isArray(problem) ? problem : { message: problem.reason || problem.message || LOST };
+}
+
 async function start() {
   const ids = await known().catch(() => ({}));
   forgetOtherInstallation(ids.epoch);
@@ -56,10 +80,9 @@ async function start() {
   const root = document.getElementById("graphiql");
   root.replaceChildren();
   globalThis.YogaGraphiQL.renderYogaGraphiQL(root, {
-    endpoint: "/graphql",
+    fetcher,
     title: "Palpite",
     logo: "",
-    subscriptionsProtocol: "WS",
     shouldPersistHeaders: false, // a pasted token must not stay in the browser
     defaultTabs: tabs,
     initialQuery: query ?? "", // must be those of the tab on top, else GraphiQL opens another

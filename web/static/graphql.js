@@ -25,17 +25,22 @@ function reach(address, options) {
   });
 }
 
+/** The server's whole answer to a query or mutation, errors included. */
+export async function post(payload, headers = {}) {
+  const answer = await reach("/graphql", {
+    method: "POST",
+    headers: { ...headers, "content-type": "application/json", accept: "application/json" },
+    body: JSON.stringify(payload),
+  });
+  return answer.json().catch(() => {
+    throw new Unreachable(`The server answered ${answer.status}.`);
+  });
+}
+
 /** The data of an operation; throws with the server's first message when there are errors. */
 export async function ask(name, variables = {}) {
   const query = await operation(name);
-  const answer = await reach("/graphql", {
-    method: "POST",
-    headers: { "content-type": "application/json", accept: "application/json" },
-    body: JSON.stringify({ query, variables, operationName: name.split("/").at(-1) }),
-  });
-  const body = await answer.json().catch(() => {
-    throw new Unreachable(`The server answered ${answer.status}.`);
-  });
+  const body = await post({ query, variables, operationName: name.split("/").at(-1) });
   if (body.errors?.length) {
     const [{ message, extensions }] = body.errors;
     throw extensions?.code === "UNAVAILABLE" ? new Unreachable(message) : new Error(message);
@@ -44,7 +49,7 @@ export async function ask(name, variables = {}) {
 }
 
 const SILENCE = 25_000; // ms without any message, pongs included, after which a socket counts as dead
-const HOPELESS = 5; // attempts in a row, then the page says that it is offline; it goes on trying
+const HOPELESS = 5; // attempts in a row, then the page says that the server is away; it goes on trying
 
 const FINAL = new Set([4401, 4403]); // no such session, or no right: waiting does not help
 
@@ -76,7 +81,12 @@ export function jittered(ms) {
   return ms * (0.5 + Math.random());
 }
 
-/** A websocket client; `onState` hears connecting, live, reconnecting, offline. */
+/** Where sockets are opened. */
+export function socketAddress() {
+  return `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/graphql`;
+}
+
+/** A websocket client; `onState` hears connecting, live, reconnecting, away. */
 export function connect(onState) {
   let attempts = 0;
   let watchdog;
@@ -85,21 +95,21 @@ export function connect(onState) {
     watchdog = setTimeout(() => client.terminate(), SILENCE);
   };
   const client = globalThis.graphqlWs.createClient({
-    url: `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/graphql`,
+    url: socketAddress(),
     keepAlive: 10_000,
     connectionAckWaitTimeout: 10_000,
     retryAttempts: Infinity,
     shouldRetry: (problem) => !FINAL.has(problem?.code),
     retryWait: (retries) => pause(jittered(Math.min(30_000, 500 * 2 ** retries))),
     on: {
-      connecting: (again) => onState(!again ? "connecting" : attempts >= HOPELESS ? "offline" : "reconnecting"),
+      connecting: (again) => onState(!again ? "connecting" : attempts >= HOPELESS ? "away" : "reconnecting"),
       connected: () => { attempts = 0; heard(); onState("live"); },
       message: heard,
       closed: (event) => {
         clearTimeout(watchdog);
         attempts += 1;
         if (event.code === 1000) return;
-        onState(attempts >= HOPELESS || !navigator.onLine ? "offline" : "reconnecting");
+        onState(attempts >= HOPELESS || !navigator.onLine ? "away" : "reconnecting");
       },
     },
   });

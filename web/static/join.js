@@ -1,9 +1,10 @@
 // The page behind an invite: what the league is, an account if there is none, and the button that joins.
 
 import { html, render, useEffect, useState } from "/assets/htm/preact-standalone.module.js";
+import { named } from "./address.js";
 import { ask } from "./graphql.js";
 
-const code = decodeURIComponent(location.pathname.split("/")[2] ?? "");
+const code = named();
 
 /** The payload of a mutation; a broken connection becomes an error like any other. */
 async function send(name, field, input) {

@@ -1,20 +1,17 @@
 // Draws the live page: the choice of a tournament, its board, its matches in play, the state of the connection.
 
 import { html, render, useEffect, useLayoutEffect, useRef, useState } from "/assets/htm/preact-standalone.module.js";
+import { named } from "./address.js";
 import { settle } from "./flip.js";
 import { connect, persist } from "./graphql.js";
 import { followTournament, readTournaments } from "./scoreboard.js";
 
-const CONNECTION = { connecting: "Connecting", live: "Live", reconnecting: "Reconnecting", offline: "Offline" };
+const CONNECTION = { connecting: "Connecting", live: "Live", reconnecting: "Reconnecting", away: "Server away, trying again" };
 const STALE_MS = 2_000; // from which age the page says that the board lags behind
-
-function chosenInAddress() {
-  return decodeURIComponent(location.pathname.split("/")[2] ?? "") || null;
-}
 
 function App() {
   const [tournaments, setTournaments] = useState(null);
-  const [chosen, setChosen] = useState(chosenInAddress());
+  const [chosen, setChosen] = useState(named() || null);
   const [connection, setConnection] = useState("connecting");
   const [board, setBoard] = useState(null);
   const [listProblem, setListProblem] = useState(null);
@@ -22,7 +19,7 @@ function App() {
   client.current ??= connect(setConnection);
 
   useEffect(() => {
-    const back = () => setChosen(chosenInAddress());
+    const back = () => setChosen(named() || null);
     addEventListener("popstate", back);
     const failed = (problem) => setListProblem(problem.message);
     persist(readTournaments, failed).then((all) => {
@@ -47,7 +44,7 @@ function App() {
     return html`<div class="empty"><h1>No tournament yet</h1><p>As soon as one is ingested, its board is here. Reload this page then.</p></div>`;
   }
   return html`
-    <${Head} board=${board} connection=${connection} tournaments=${tournaments ?? []} chosen=${chosen} choose=${choose} />
+    <${Head} board=${board} connection=${problem ? null : connection} tournaments=${tournaments ?? []} chosen=${chosen} choose=${choose} />
     ${problem
       ? html`<div class="empty" role="alert"><p>${problem}</p><p><a href="/live">All tournaments</a></p></div>`
       : html`<div class="columns"><${Board} board=${board} /><${Matches} board=${board} /></div>`}
@@ -56,6 +53,7 @@ function App() {
 
 function Head({ board, connection, tournaments, chosen, choose }) {
   const { tournament, round, board: counts } = board ?? {};
+  const isUnknown = chosen && tournaments.length > 0 && !tournaments.some((one) => one.id === chosen);
   useEffect(() => {
     document.title = tournament ? `${tournament.label} ${tournament.season} live | Palpite` : "Live board | Palpite";
   }, [tournament]);
@@ -67,10 +65,11 @@ function Head({ board, connection, tournaments, chosen, choose }) {
       </div>
       <label class="choice"><span class="quiet">Tournament</span>
         <select value=${chosen} onChange=${(event) => choose(event.target.value)}>
+          ${isUnknown ? html`<option value=${chosen} disabled selected>Choose one</option>` : null}
           ${tournaments.map((one) => html`<option key=${one.id} value=${one.id} selected=${one.id === chosen}>${one.label} ${one.season}</option>`)}
         </select>
       </label>
-      <p class="connection" data-state=${connection} role="status" aria-live="polite"><span class="dot" aria-hidden="true"></span>${CONNECTION[connection]}</p>
+      <p class="connection" data-state=${connection} role="status" aria-live="polite">${connection ? html`<span class="dot" aria-hidden="true"></span>${CONNECTION[connection]}` : null}</p>
       <div class="progress">
         <progress max=${counts?.matches || 1} value=${counts?.settledMatches ?? 0} aria-label="Matches settled"></progress>
         <p>${counts ? progressText(counts) : "\u00a0"}</p>

@@ -10,7 +10,6 @@ from domain.correction.proof.model import Difference, TooNarrow, Verification
 from domain.database import Database
 from domain.errors import NotFound
 from domain.ids import ExecutionId, MatchId, TournamentId
-from domain.leaderboard.store import snapshot
 from domain.scoring.rules import bases
 from domain.settlement import store as settlements
 from domain.settlement.model import ScoreVersionKind
@@ -38,7 +37,7 @@ async def verify_one(database: Database, tournament_id: TournamentId) -> Verific
     Raises:
         NotFound: there is no such tournament.
     """
-    async with snapshot(database) as connection:
+    async with database.snapshot() as connection:
         found = await read_tournaments(connection, [tournament_id])
         if not found:
             raise NotFound("There is no such tournament.")

@@ -99,7 +99,7 @@ async def _check_ledger(run: Run, step: Step, tournament_id: TournamentId) -> li
 
 
 async def _ledger_breaches(database: Database, tournament_id: TournamentId) -> list[Breach]:
-    async with boards.snapshot(database) as connection:
+    async with database.snapshot() as connection:
         return [
             *rules.ledger_breaches(await points_ledger(connection, tournament_id)),
             *rules.score_breaches(await store.unfolded_scores(connection, tournament_id)),

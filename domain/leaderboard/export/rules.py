@@ -25,9 +25,13 @@ COLUMNS = (
     "outcomes",
     "guessedMatches",
     "movement",
+    "settledPoints",
+    "provisionalPoints",
+    "memberId",
 )
-# A spreadsheet takes a cell that begins so for a formula, and runs it; in many countries a semicolon ends a cell.
-_FORMULA = re.compile(r"(^|;)(?=\s*[=+\-@＝＋－＠])")  # noqa: RUF001 -- the wide ones too
+# A spreadsheet takes a cell that begins so for a formula, and runs it; in many countries a semicolon ends a cell, and
+# the next one may have quotes around it.
+_FORMULA = re.compile(r"(^|;)(?=[\s\"]*[=+\-@＝＋－＠])")  # noqa: RUF001 -- the wide ones too
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +107,9 @@ def _values(exported: ExportedRow) -> Mapping[str, Any]:
         row.outcomes,
         exported.guessed_matches,
         exported.movement,
+        row.settled_points,
+        row.points - row.settled_points,
+        str(row.member_id),
     )
     return dict(zip(COLUMNS, values, strict=True))
 

@@ -3,7 +3,7 @@
 import io
 
 from domain.database import Database
-from domain.errors import DomainError
+from domain.errors import DomainError, InvalidInput, NotFound
 from domain.execution.exports import Export, export_of, file_key
 from domain.execution.model import Command, ExecutionTrigger, Operation, Target
 from domain.execution.ports import ObjectStore
@@ -50,14 +50,26 @@ async def export_leaderboard(run: Run, boards: Boards, files: ObjectStore) -> No
     """Write one state of a board, page by page, then keep the file."""
     wanted = Wanted.of_params(run.execution.params)
     async with run.step("Write rows") as step:
-        board = await boards.open(wanted.key, as_of=wanted.as_of, settled_only=wanted.settled_only)
-        if board is None:
-            raise BoardGone("The board does not exist any more.")
-        content = await _written(run, board, wanted, step)
-        await _require_right(run.database, wanted)
+        is_whole = False
+        while not is_whole:
+            board = await _open(boards, wanted)
+            content = await _written(run, board, wanted, step)
+            await _require_right(run.database, wanted)
+            is_whole = not await board.has_lost_members()
     async with run.step("Keep the file"):
         key = file_key(run.execution.id, run.execution.fence, wanted.format.lower())
         await files.put(key, content, content_type=CONTENT_TYPES[wanted.format])
+
+
+async def _open(boards: Boards, wanted: Wanted) -> OpenBoard:
+    """The board, which there was when it was asked for."""
+    try:
+        board = await boards.open(wanted.key, as_of=wanted.as_of, settled_only=wanted.settled_only)
+    except (NotFound, InvalidInput) as gone:
+        raise BoardGone(gone.message) from gone
+    if board is None:
+        raise BoardGone("The board does not exist any more.")
+    return board
 
 
 async def _require_right(database: Database, wanted: Wanted) -> None:
@@ -69,7 +81,7 @@ async def _require_right(database: Database, wanted: Wanted) -> None:
 
 async def _written(run: Run, board: OpenBoard, wanted: Wanted, step: Step) -> bytes:
     ranking = await board.ranking()
-    step.total = len(ranking)
+    step.total, step.created = len(ranking), 0
     writer, content = writer_of(wanted.format), io.BytesIO()
     content.write(writer.begin().encode())
     for start in range(0, len(ranking), PAGE):

@@ -19,7 +19,6 @@ from domain.leaderboard.many.rosters import Roster, Rosters
 from domain.leaderboard.many.together import TopReader, read_together
 from domain.leaderboard.model import BoardKey, BoardSource, BoardState
 from domain.leaderboard.score_table import ScoreTable
-from domain.leaderboard.store import snapshot
 
 _AT_ONCE = 64
 """So many boards are read by one statement: some milliseconds."""
@@ -91,7 +90,7 @@ class ManyLeagues:
             await self._held.changed(missing)
 
     async def _read(self, keys: Collection[BoardKey]) -> Mapping[BoardKey, _Read]:
-        async with snapshot(self._database) as connection:
+        async with self._database.snapshot() as connection:
             states = await store.read_states(connection, keys)
             found = await self._rosters.of(connection, states.values())
         rosters = {key: found[key.league_id] for key in states if key.league_id is not None}

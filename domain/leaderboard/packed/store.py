@@ -8,7 +8,6 @@ from sqlalchemy import text
 
 from domain.database import Database
 from domain.ids import TournamentId
-from domain.leaderboard.store import snapshot
 from domain.scoring.model import ScoreBasis
 from domain.scoring.tables import FACTS
 
@@ -40,7 +39,7 @@ async def packed_facts(
 
     Args:
         database: where another connection comes from, which sees the same moment.
-        connection: in a `store.snapshot`.
+        connection: a snapshot.
         tournament_id: whose.
         basis: which facts.
     """
@@ -49,7 +48,7 @@ async def packed_facts(
     if pages < 2 * _PART_PAGES:
         return (await connection.execute(_WHOLE, given)).scalar_one() or b""
     firsts = iter(range(0, pages, _PART_PAGES))
-    async with snapshot(database, of=connection) as other, asyncio.TaskGroup() as tasks:
+    async with database.snapshot(of=connection) as other, asyncio.TaskGroup() as tasks:
         reading = [tasks.create_task(_parts(one, firsts, given)) for one in (connection, other)]
     return b"".join(part for task in reading for part in task.result())
 

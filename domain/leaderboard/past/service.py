@@ -35,7 +35,6 @@ from domain.leaderboard.provisional.service import UNSURE_SECONDS
 from domain.leaderboard.ranked.store import members_ever, members_of_league, ranked_members, read_ids, read_memberships
 from domain.leaderboard.ranking import Ranking
 from domain.leaderboard.sheet import gained
-from domain.leaderboard.store import snapshot
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -200,7 +199,7 @@ class PastBoards:
 
     async def _rank(self, state: BoardState, resolve: Resolve) -> PastBoard:
         league_id = state.key.league_id
-        async with snapshot(self._database) as connection:
+        async with self._database.snapshot() as connection:
             past = await _as_it_was(connection, state, await resolve(connection))
             present = {part.tournament_id: part.settled_version for part in state.parts}
             copies = [
@@ -216,7 +215,7 @@ class PastBoards:
 
     async def _timeline(self, state: BoardState, league_id: LeagueId) -> Timeline:
         (part,) = state.parts
-        async with snapshot(self._database) as connection:
+        async with self._database.snapshot() as connection:
             rounds = await store.begun_rounds(connection, part.tournament_id)
             memberships = await read_memberships(connection, league_id)
             stops = _stops(rounds, part.settled_version, state.past_at)

@@ -29,11 +29,8 @@ _TOLD = ("id", "home_team_id", "lock_at", "status", "result_kind")
 def is_provisional() -> "ColumnElement[bool]":
     """That a match pays provisional points: it is in play, or over and not settled. Never null.
 
-    Expects `matches`, and `settlements` joined to it as the one that is active, if any. A match that was called off and
-    is on again has a settlement that pays nothing.
+    Expects `matches`, and `settlements` joined to it as the one that is active, if any.
     """
-    is_settled = matches.c.result_state.in_([ResultState.FINAL, ResultState.VOID])
-    pays_already = and_(settlements.c.id.is_not(None), or_(is_settled, settlements.c.guesses > 0))
     return and_(
         matches.c.status.in_([MatchStatus.IN_PLAY, MatchStatus.ENDED]),
         matches.c.result_state.not_in([ResultState.NONE, ResultState.VOID]),
@@ -41,8 +38,20 @@ def is_provisional() -> "ColumnElement[bool]":
         # What was played in extra time is not known: the score after 90 minutes does not stand in for it.
         matches.c.hold_reason.is_distinct_from(NO_EXTRA_TIME),
         lock_passed(),
-        not_(func.coalesce(pays_already, False)),
+        not_(is_settled()),
     )
+
+
+def is_settled() -> "ColumnElement[bool]":
+    """That a match counts by its settlement. Never null; expects what `is_provisional` does.
+
+    A match that was called off and is on again has a settlement that pays nothing, until its result is settled.
+    """
+    is_of_result = and_(
+        matches.c.result_state.in_([ResultState.FINAL, ResultState.VOID]),
+        settlements.c.revision == matches.c.result_revision,
+    )
+    return func.coalesce(or_(is_of_result, settlements.c.guesses > 0), False)
 
 
 def told() -> "ColumnElement[Any]":

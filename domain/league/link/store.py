@@ -8,7 +8,7 @@ from sqlalchemy import Row, Select, exists, func, insert, select, update
 
 from domain.ids import LeagueId, RulesetId, TournamentId
 from domain.league.model import LeagueTournament, LeagueTournamentStatus
-from domain.league.store import raise_version
+from domain.league.store import raise_versions_of
 from domain.league.tables import league_tournaments
 from domain.match.store import lock_passed
 from domain.match.tables import matches
@@ -18,6 +18,8 @@ from domain.tournament.model import TournamentStatus
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
     from sqlalchemy.ext.asyncio import AsyncConnection
+
+_BEGUN = (TournamentStatus.ACTIVE, TournamentStatus.COMPLETED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,27 +109,32 @@ async def write_link(connection: "AsyncConnection", link: LeagueTournament) -> N
 
 
 async def follow_tournament(
-    connection: "AsyncConnection", tournament_id: TournamentId, status: TournamentStatus
+    connection: "AsyncConnection", tournament_id: TournamentId, before: TournamentStatus, status: TournamentStatus
 ) -> None:
-    """Let the leagues that play a tournament go on with it when it begins or ends: their totals count it from then."""
+    """Let the leagues that play a tournament go on with it when it begins or ends: their totals count it from then.
+
+    A link that is UPCOMING when the tournament has begun was stopped by its league, and stays so.
+    """
     steps = {
         TournamentStatus.ACTIVE: [LeagueTournamentStatus.UPCOMING],
         TournamentStatus.COMPLETED: [LeagueTournamentStatus.UPCOMING, LeagueTournamentStatus.ACTIVE],
     }
-    if status not in steps:
+    moving = steps.get(status, [])
+    if before in _BEGUN:
+        moving = [one for one in moving if one is not LeagueTournamentStatus.UPCOMING]
+    if not moving:
         return
     moved = (
         update(league_tournaments)
         .where(
             league_tournaments.c.tournament_id == tournament_id,
             league_tournaments.c.removed_at.is_(None),
-            among(league_tournaments.c.status, steps[status]),
+            among(league_tournaments.c.status, moving),
         )
         .values(status=LeagueTournamentStatus(status.value))
         .returning(league_tournaments.c.league_id)
     )
-    for league_id in sorted(row.league_id for row in await connection.execute(moved)):
-        await raise_version(connection, league_id)
+    await raise_versions_of(connection, [row.league_id for row in await connection.execute(moved)])
 
 
 def _to_link(row: Row[Any]) -> LeagueTournament:

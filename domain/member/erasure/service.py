@@ -41,8 +41,7 @@ async def delete_account(
         await _queue_the_rest(connection, member_id, mode, request_id)
         act = Act("deleteAccount", member_id, request_id, "MEMBER", member_id, after={MODE: mode.value})
         await audit.record(connection, act)
-        for tournament_id in await joined_ids(connection, member_id):
-            await members_changed(connection, tournament_id)
+        await members_changed(connection, await joined_ids(connection, member_id))
 
 
 async def _end_leagues(

@@ -40,8 +40,7 @@ async def update(
         await _record(connection, account, changed, request_id)
         if changed.nick_name != account.nick_name:
             await raise_versions(connection, member_id)
-            for tournament_id in await joined_ids(connection, member_id):
-                await members_changed(connection, tournament_id)
+            await members_changed(connection, await joined_ids(connection, member_id))
     return changed
 
 

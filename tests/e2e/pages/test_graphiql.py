@@ -8,6 +8,7 @@ from playwright.async_api import Page, expect
 
 from runtime.browser import until
 from tests.support.browser import RunningDemo, watched_page
+from tests.support.cut_proxy import http_through_proxy
 from tests.support.graphql_client import read_operation
 
 pytestmark = [pytest.mark.timeout(400), pytest.mark.asyncio(loop_scope="package")]
@@ -65,6 +66,29 @@ async def test_a_query_and_a_subscription_run_and_nothing_leaves_the_machine(dem
         await run(page, "MatchUpdates")
         await expect_answer(page, '"__typename": "MatchDelta"')
         watched.require_clean()
+
+
+async def test_a_lost_connection_is_told_in_words(demo: RunningDemo) -> None:
+    async with watched_page(demo, **TALL) as watched:
+        page = watched.page
+        async with http_through_proxy(demo.address) as (_, outside):
+            await open_graphiql(page, outside)
+            await run(page, "LeaderboardUpdates")
+            await expect_answer(page, '"__typename": "LeaderboardSnapshot"')
+        await expect_answer(page, '"message": "The connection was lost. Run the operation again')
+        await expect(page.locator(".graphiql-response")).not_to_contain_text("stack")
+
+
+async def test_a_subscription_is_sent_with_the_token_of_the_headers(demo: RunningDemo) -> None:
+    async with watched_page(demo, **TALL) as watched:
+        page = watched.page
+        await open_graphiql(page, demo.address)
+        await choose(page, "LeaderboardUpdates")
+        await page.get_by_role("button", name="Headers", exact=True).click()
+        await page.locator(".graphiql-editor:visible .monaco-editor").last.click()
+        await page.keyboard.insert_text('{"Authorization": "Bearer of-nobody"}')
+        await page.locator(".graphiql-execute-button").click()
+        await expect_answer(page, '"message": "Unauthorized"')
 
 
 async def test_a_later_visit_finds_the_tabs_as_they_were_left(demo: RunningDemo) -> None:
@@ -128,9 +152,10 @@ async def test_somebody_new_joins_a_league_by_its_invite(demo: RunningDemo) -> N
         watched.require_clean()
 
 
-async def test_an_invite_that_cannot_be_used_says_so(demo: RunningDemo) -> None:
+@pytest.mark.parametrize("code", ["NOSUCHCODE", "%E0"])
+async def test_an_invite_that_cannot_be_used_says_so(demo: RunningDemo, code: str) -> None:
     async with watched_page(demo, **TALL) as watched:
-        await watched.page.goto(f"{demo.address}/join/NOSUCHCODE")
+        await watched.page.goto(f"{demo.address}/join/{code}")
         await expect(watched.page.get_by_role("heading", level=1)).to_have_text("This invite cannot be used.")
         watched.require_clean()
 

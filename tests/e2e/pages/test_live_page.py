@@ -215,8 +215,24 @@ async def test_a_tournament_can_be_chosen_by_its_address_and_an_unknown_one_is_s
         chosen = await page.get_by_label("Tournament").first.locator("select").input_value()
         await page.goto(f"{demo.address}/live/{chosen}")
         await page.locator("tbody tr").first.wait_for()
-        await page.goto(f"{demo.address}/live/VG91cm5hbWVudDow")
-        await page.get_by_text("This tournament does not exist.").wait_for()
+        for unknown in ("VG91cm5hbWVudDow", "%E0%A4%A"):
+            await page.goto(f"{demo.address}/live/{unknown}")
+            await page.get_by_text("This tournament does not exist.").wait_for()
+            await expect(page.locator(".connection")).to_be_hidden()
+            await expect(page.locator("option:checked")).to_have_text("Choose one")
+        await page.locator("select").select_option(chosen)
+        await expect(page.get_by_role("status")).to_have_text("Live")
+        watched.require_clean()
+
+
+async def test_without_a_server_the_page_says_that_it_goes_on_trying(demo: RunningDemo) -> None:
+    async with watched_page(demo) as watched:
+        page = watched.page
+        await open_live(page, demo.address)
+        await page.context.set_offline(True)
+        await expect(page.get_by_role("status")).to_have_text("Server away, trying again")
+        await page.context.set_offline(False)
+        await expect(page.get_by_role("status")).to_have_text("Live")
 
 
 RULES = [
