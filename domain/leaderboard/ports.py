@@ -1,6 +1,7 @@
 """What boards ask of the outside world: a place for projections, and word of what has moved."""
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -99,6 +100,13 @@ class Projection(Protocol):
 
     async def keep_league(self, state: BoardState, board: LeagueBoard) -> None:
         """Keep a league's board and members for other processes, for a while; never an older one over a newer."""
+        ...
+
+    def claim(self, tournament_id: TournamentId) -> AbstractAsyncContextManager[bool]:
+        """Whether no other process is about to write the board; the others are told so meanwhile, for a few seconds.
+
+        It only saves work: it is given to whoever asks while the server refuses or does not answer.
+        """
         ...
 
     async def write(

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
 _log = logging.getLogger(__name__)
+_HELD_UP_SECONDS = 0.2
 IsOutage = Callable[[BaseException], bool]
 
 
@@ -51,6 +52,8 @@ async def project(
     if loaded is None:
         return None
     await projection.write(tournament_id, loaded.table, loaded.ranking, held=held, renew=renew)
+    if loader is not None:
+        loader.note(tournament_id, (await projection.stamps([tournament_id])).get(tournament_id))
     return loaded.table.stamp.board_version
 
 
@@ -117,6 +120,8 @@ class _Projector:
         """In the order in which they are taken."""
         self._failed: dict[TournamentId, str] = {}
         """What is tried again at the next comparison, and why."""
+        self._held_up: set[TournamentId] = set()
+        """What another process writes."""
         self._compare_at = 0.0
         self._wake = asyncio.Event()
 
@@ -128,6 +133,18 @@ class _Projector:
             else:
                 self._moved[tournament_id] = None
             self._wake.set()
+
+    def _take_later(self, tournament_id: TournamentId) -> None:
+        """Another process writes it, and may die or not know of the latest version."""
+
+        def take() -> None:
+            self._held_up.discard(tournament_id)
+            self._moved[tournament_id] = None
+            self._wake.set()
+
+        if tournament_id not in self._held_up:
+            self._held_up.add(tournament_id)
+            asyncio.get_running_loop().call_later(_HELD_UP_SECONDS, take)
 
     async def work(self, poll_seconds: float) -> None:
         """Everything is compared so often however much is heard, so a comparison may come between two boards."""
@@ -159,7 +176,11 @@ class _Projector:
         tournament_id = next(iter(self._moved))
         del self._moved[tournament_id]
         try:
-            await self._bring_up_to_date(tournament_id)
+            async with self._projection.claim(tournament_id) as is_ours:
+                if is_ours:
+                    await self._bring_up_to_date(tournament_id)
+                else:
+                    self._take_later(tournament_id)
         except Exception as error:  # noqa: BLE001 - the loop is the edge: whatever fails now is tried again
             self._put_off(tournament_id, error)
         else:

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 
     from domain.leaderboard.ports import LeagueBoard, Projection
 
+_CLAIMED_MS = 5_000
+"""Longer than a board of a million takes; for so long a process that was killed holds up the others."""
+
 
 class ValkeyProjection:
     """Conforms to `domain.leaderboard.ports.Projection`. The client must answer bytes."""
@@ -60,7 +64,8 @@ class ValkeyProjection:
         self._reader = BoardReader(client, self._patience)
         self._leagues = LeagueKeys(client, self._patience)
         self._swap = client.register_script(scripts.SWAP)
-        self._ask_once = client.register_script(scripts.ASK_ONCE)
+        self._take = client.register_script(scripts.TAKE)
+        self._give_back = client.register_script(scripts.GIVE_BACK)
 
     # ------------------------------------------------------------ reading
 
@@ -146,6 +151,22 @@ class ValkeyProjection:
 
     # ------------------------------------------------------------ writing
 
+    @asynccontextmanager
+    async def claim(self, tournament_id: TournamentId) -> AsyncIterator[bool]:
+        name, token = key(tournament_id, "claim"), uuid4().hex
+        is_ours = True
+        with suppress(ProjectionUnavailable):
+            async with self._patience.exchange(name):
+                taking = self._take(keys=[name], args=[_CLAIMED_MS, token])
+                is_ours = bool(await cast("Awaitable[int]", taking))
+        try:
+            yield is_ours
+        finally:
+            if is_ours:
+                with suppress(ProjectionUnavailable):
+                    async with self._patience.exchange(name):
+                        await cast("Awaitable[None]", self._give_back(keys=[name], args=[token]))
+
     async def write(
         self,
         tournament_id: TournamentId,
@@ -202,7 +223,7 @@ class ValkeyProjection:
     async def request_rebuild(self, tournament_id: TournamentId) -> None:
         name = key(tournament_id, "rebuild")
         async with self._patience.exchange(name):
-            asking = self._ask_once(keys=[name], args=[round(self._rebuild_pause * 1000)])
+            asking = self._take(keys=[name], args=[round(self._rebuild_pause * 1000), b""])
             is_first = await cast("Awaitable[int]", asking)
         if is_first:
             async with self._patience.exchange(TICKS.decode()):

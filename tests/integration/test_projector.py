@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,10 +15,11 @@ from domain.settlement.tables import member_scores
 from domain.tournament.model import TournamentStatus
 from domain.tournament.store import raise_versions
 from domain.tournament.tables import tournaments
+from integrations.valkey.layout import key
 from integrations.valkey.projection import ValkeyProjection
 from integrations.valkey.ticks import publish
 from tasks.loops import end
-from tests.support.board_faults import Cup, make_cup, projecting
+from tests.support.board_faults import Cup, boards_on, make_cup, projecting
 from tests.support.executions import until
 
 if TYPE_CHECKING:
@@ -81,6 +82,47 @@ async def test_everything_is_compared_while_ticks_of_one_tournament_keep_coming(
 async def epoch(database: "PostgresDatabase") -> str:
     async with database.read() as connection:
         return str((await connection.execute(select(installation.c.epoch))).scalar_one())
+
+
+async def test_many_projectors_write_a_version_once(
+    database: "PostgresDatabase", valkey: "Redis", valkey_url: str
+) -> None:
+    cup = await make_cup(database, matches=3, members=3)
+    boards = boards_on(database, valkey)
+    async with AsyncExitStack() as stack:
+        for _ in range(3):
+            await stack.enter_async_context(projecting(database, valkey_url, poll_seconds=0.3))
+        await cup.until_projected(boards, within=10)
+        before = await writes(valkey)
+        for number in (1, 2):
+            await cup.move()
+            await publish(valkey, [Tick(TickKind.BOARD, cup.made.id)])
+            await cup.until_projected(boards, within=10)
+            assert await writes(valkey) - before == number
+        await valkey.flushall()
+        await asyncio.gather(*(boards.open(cup.key) for _ in range(100)))
+        await cup.until_projected(boards, within=10)
+        await asyncio.sleep(1)  # nothing is to follow
+        assert await writes(valkey) - before == 3
+
+
+async def test_a_projector_that_was_killed_holds_up_the_others_as_long_as_its_claim(
+    database: "PostgresDatabase", valkey: "Redis", valkey_url: str
+) -> None:
+    cup = await make_cup(database, matches=1, members=3)
+    claim = key(cup.made.id, "claim")
+    await valkey.set(claim, b"dead", px=1500)
+    async with projecting(database, valkey_url, poll_seconds=30):  # nobody waits for that
+        while await valkey.exists(claim):
+            assert await ValkeyProjection(valkey).stamps([cup.made.id]) == {} or not await valkey.exists(claim)
+            await asyncio.sleep(0.05)
+        await until_shown(valkey, cup, max(cup.boards), within=5)
+
+
+async def writes(valkey: "Redis") -> int:
+    """How many boards were written: the sorted set of a small one is made by one command."""
+    found: int = (await valkey.info("commandstats")).get("cmdstat_zadd", {}).get("calls", 0)
+    return found
 
 
 async def test_boards_that_cannot_be_ranked_hold_up_no_other_and_are_told_once(
