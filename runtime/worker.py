@@ -23,6 +23,7 @@ from integrations.valkey.ticks import ProjectorTicks
 from runtime.broker import open_broker
 from runtime.database import PostgresDatabase
 from runtime.object_store import open_store
+from runtime.outage import is_outage
 from runtime.process import process_name
 from runtime.settings import Settings
 from runtime.signals import at_the_end, stop_on_signals
@@ -115,7 +116,7 @@ def _loops(
 ) -> list[Awaitable[None]]:
     ticks = ProjectorTicks(valkey)
     projector = partial(
-        run_projector, database, ValkeyProjection(valkey), ticks, poll_seconds=settings.hub_poll_seconds
+        run_projector, database, ValkeyProjection(valkey), ticks, is_outage, poll_seconds=settings.hub_poll_seconds
     )
     return [
         keep_running("ticks", ticks.run),

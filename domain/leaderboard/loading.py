@@ -93,6 +93,12 @@ class BoardLoader:
             self._kept[tournament_id] = Loaded(loaded.part, table, loaded.ranking.settled)
         return loaded
 
+    def note(self, tournament_id: TournamentId, held: Stamp | None) -> None:
+        """Know what the projection calls the settled part that was written to it, whoever writes the next goal."""
+        kept = self._kept.get(tournament_id)
+        if kept is not None and held is not None and _is_settled_part(kept, held):
+            self._kept[tournament_id] = kept._replace(table=replace(kept.table, stamp=held))
+
     async def _read(self, tournament_id: TournamentId, held: Stamp | None) -> _Read | None:
         async with self._database.snapshot() as connection:
             state = await store.read_state(connection, BoardKey(tournament_id=tournament_id))

@@ -1,6 +1,7 @@
 """What boards ask of the outside world: a place for projections, and word of what has moved."""
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -33,7 +34,10 @@ class Projection(Protocol):
     """
 
     async def stamps(self, tournament_ids: Sequence[TournamentId]) -> dict[TournamentId, Stamp]:
-        """What the projection holds of tournaments; those that it does not hold are left out."""
+        """What the projection holds of tournaments; those that it does not hold are left out.
+
+        So are those on a server that does not answer, as long as another one does.
+        """
         ...
 
     async def newest(self, tournament_id: TournamentId, epoch: str, version: int) -> Stamp | None:
@@ -96,6 +100,13 @@ class Projection(Protocol):
 
     async def keep_league(self, state: BoardState, board: LeagueBoard) -> None:
         """Keep a league's board and members for other processes, for a while; never an older one over a newer."""
+        ...
+
+    def claim(self, tournament_id: TournamentId) -> AbstractAsyncContextManager[bool]:
+        """Whether no other process is about to write the board; the others are told so meanwhile, for a few seconds.
+
+        It only saves work: it is given to whoever asks while the server refuses or does not answer.
+        """
         ...
 
     async def write(

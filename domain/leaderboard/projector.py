@@ -6,7 +6,10 @@ There is one path for a settlement, a correction, a joiner and a rebuild: the wh
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager, suppress
 from functools import partial
+from time import monotonic
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from domain.database import Database
@@ -20,7 +23,12 @@ from domain.leaderboard.ports import BoardTicks, Projection, ProjectionUnavailab
 from domain.leaderboard.score_table import Stamp
 from domain.tournament.store import raise_versions
 
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
 _log = logging.getLogger(__name__)
+_HELD_UP_SECONDS = 0.2
+IsOutage = Callable[[BaseException], bool]
 
 
 async def project(
@@ -44,6 +52,8 @@ async def project(
     if loaded is None:
         return None
     await projection.write(tournament_id, loaded.table, loaded.ranking, held=held, renew=renew)
+    if loader is not None:
+        loader.note(tournament_id, (await projection.stamps([tournament_id])).get(tournament_id))
     return loaded.table.stamp.board_version
 
 
@@ -54,29 +64,44 @@ async def rebuild_projection(run: Run, projection: Projection) -> None:
         tournaments = [target] if target else list(await store.boards_in_play(connection))
     async with run.step("Rebuild boards", total=len(tournaments)) as step:
         for tournament_id in tournaments:
-            if await rewrite(run, projection, tournament_id):
-                step.updated += 1
+            try:
+                version = await rewrite(run.database, projection, tournament_id, run.begin)
+            except OverflowError as error:  # a broken ledger
+                step.reject(f"Tournament {tournament_id}: {error}")
+            else:
+                step.updated += version is not None
 
 
-async def rewrite(run: Run, projection: Projection, tournament_id: TournamentId) -> bool:
-    """Write a board whatever is there, as a new version; False when there is no such tournament.
+async def rewrite(
+    database: Database,
+    projection: Projection,
+    tournament_id: TournamentId,
+    begin: "Callable[[], AbstractAsyncContextManager[AsyncConnection]] | None" = None,
+) -> int | None:
+    """Write a board whatever is there, as a new version; the answer is that, None when there is no such tournament.
 
     What processes made of a wrong board goes by its version, and what they keep for later ones by its digest.
+    `begin`: a transaction of whoever must still hold something when it commits.
 
-    Raises ProjectionUnavailable.
+    Raises ProjectionUnavailable, and OverflowError for a board that cannot be ranked.
     """
     await projection.forget(tournament_id)
-    async with run.begin() as connection:
+    async with (begin or database.begin)() as connection:
         await raise_versions(connection, tournament_id, board=True)
-    version = await project(run.database, projection, tournament_id, renew=True)
+    version = await project(database, projection, tournament_id, renew=True)
     if version is not None:
         await projection.announce(tournament_id, version)
-    return version is not None
+    return version
 
 
-async def run_projector(database: Database, projection: Projection, ticks: BoardTicks, *, poll_seconds: float) -> None:
-    """Keep boards projected until cancelled. What no tick told is found within `poll_seconds`."""
-    projector = _Projector(database, projection)
+async def run_projector(
+    database: Database, projection: Projection, ticks: BoardTicks, is_outage: IsOutage, *, poll_seconds: float
+) -> None:
+    """Keep boards projected until cancelled. What no tick told is found within `poll_seconds`.
+
+    `is_outage`: whether an error only says that a server is away.
+    """
+    projector = _Projector(database, projection, is_outage)
     hearing = asyncio.create_task(projector.hear(ticks))
     try:
         # In the caller's own task: Python 3.11 may swallow a cancellation, and a task group passes on the first only.
@@ -86,54 +111,93 @@ async def run_projector(database: Database, projection: Projection, ticks: Board
 
 
 class _Projector:
-    def __init__(self, database: Database, projection: Projection) -> None:
+    def __init__(self, database: Database, projection: Projection, is_outage: IsOutage) -> None:
         self._database = database
         self._restores = Restores(database)
         self._loader = BoardLoader(database)
         self._projection = projection
-        self._moved: set[TournamentId] = set()
-        self._compare = True
+        self._is_outage = is_outage
+        self._moved: dict[TournamentId, None] = {}
+        """In the order in which they are taken."""
+        self._failed: dict[TournamentId, str] = {}
+        """What is tried again at the next comparison, and why."""
+        self._held_up: set[TournamentId] = set()
+        """What another process writes."""
+        self._compare_at = 0.0
         self._wake = asyncio.Event()
 
     async def hear(self, ticks: BoardTicks) -> None:
         """Note what has moved; ticks that come while a board is written are one when it is done."""
         async for tournament_id in ticks:
             if tournament_id is None:
-                self._compare = True
+                self._compare_at = 0.0
             else:
-                self._moved.add(tournament_id)
+                self._moved[tournament_id] = None
             self._wake.set()
 
-    async def work(self, poll_seconds: float) -> None:
-        while True:
-            try:
-                await self._catch_up()
-            except ProjectionUnavailable as error:
-                _log.warning("The projection waits: %s", error)
-            except Exception:  # noqa: BLE001 - the loop is the edge: whatever fails now is tried again at the next poll
-                _log.exception("The projection waits.")
-            await self._rest(poll_seconds)
+    def _take_later(self, tournament_id: TournamentId) -> None:
+        """Another process writes it, and may die or not know of the latest version."""
 
-    async def _rest(self, poll_seconds: float) -> None:
-        """Until something is heard; without a word for that long, everything is compared."""
-        try:
-            async with asyncio.timeout(poll_seconds):
+        def take() -> None:
+            self._held_up.discard(tournament_id)
+            self._moved[tournament_id] = None
+            self._wake.set()
+
+        if tournament_id not in self._held_up:
+            self._held_up.add(tournament_id)
+            asyncio.get_running_loop().call_later(_HELD_UP_SECONDS, take)
+
+    async def work(self, poll_seconds: float) -> None:
+        """Everything is compared so often however much is heard, so a comparison may come between two boards."""
+        while True:
+            if monotonic() >= self._compare_at:
+                self._compare_at = monotonic() + poll_seconds
+                await self._compare()
+            if self._moved:
+                await self._take_one()
+            else:
+                await self._rest()
+
+    async def _rest(self) -> None:
+        """Until something is heard, or everything is to be compared."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._compare_at - monotonic()):
                 await self._wake.wait()
-        except TimeoutError:
-            self._compare = True
         self._wake.clear()
 
-    async def _catch_up(self) -> None:
-        if self._compare:
-            self._moved |= await self._behind()
-            self._compare = False
-        while self._moved:
-            tournament_id = self._moved.pop()
-            try:
-                await self._bring_up_to_date(tournament_id)
-            except BaseException:
-                self._moved.add(tournament_id)
-                raise
+    async def _compare(self) -> None:
+        try:
+            found = await self._behind() | self._failed.keys()
+        except Exception as error:  # noqa: BLE001 - an edge, as below
+            _log.warning("The projection waits: %r", error, exc_info=not self._is_known(error))
+        else:
+            self._moved |= dict.fromkeys(sorted(found, key=self._failed.__contains__))
+
+    async def _take_one(self) -> None:
+        tournament_id = next(iter(self._moved))
+        del self._moved[tournament_id]
+        try:
+            async with self._projection.claim(tournament_id) as is_ours:
+                if is_ours:
+                    await self._bring_up_to_date(tournament_id)
+                else:
+                    self._take_later(tournament_id)
+        except Exception as error:  # noqa: BLE001 - the loop is the edge: whatever fails now is tried again
+            self._put_off(tournament_id, error)
+        else:
+            self._failed.pop(tournament_id, None)
+
+    def _put_off(self, tournament_id: TournamentId, error: Exception) -> None:
+        """Others go on. The reason is told once: it may stay for as long as a ledger is broken."""
+        reason = repr(error)
+        if self._failed.get(tournament_id) != reason:
+            words = "The board of tournament %s waits: %s"
+            _log.warning(words, tournament_id, reason, exc_info=None if self._is_known(error) else error)
+        self._failed[tournament_id] = reason
+
+    def _is_known(self, error: Exception) -> bool:
+        """Whether its words say everything: a server is away, or a ledger is broken."""
+        return isinstance(error, ProjectionUnavailable | OverflowError) or self._is_outage(error)
 
     async def _behind(self) -> set[TournamentId]:
         await self._restores.notice()
@@ -163,7 +227,7 @@ class _Projector:
     def _heard(self, tournament_id: TournamentId) -> bool:
         """Whether a tick has come that is not taken yet; it is now."""
         has_come = tournament_id in self._moved
-        self._moved.discard(tournament_id)
+        self._moved.pop(tournament_id, None)
         return has_come
 
 

@@ -147,6 +147,12 @@ async def boards_in_play(connection: "AsyncConnection") -> dict[TournamentId, tu
     return {TournamentId(row.id): (str(row.epoch), row.board_version) for row in await connection.execute(statement)}
 
 
+async def boards_over(connection: "AsyncConnection") -> list[TournamentId]:
+    """Every tournament that is over."""
+    is_over = tournaments.c.status.in_([TournamentStatus.COMPLETED, TournamentStatus.CANCELLED])
+    return list((await connection.execute(select(tournaments.c.id).where(is_over))).scalars())
+
+
 @cache
 def _board_state(given: frozenset[str]) -> "Select[Any]":
     """For keys with these parts, which are its parameters: built anew each time, it would take longer than running."""

@@ -1,16 +1,18 @@
 """Connections to Valkey, one server or a cluster, that outlive its restarts."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
-from redis.exceptions import RedisClusterException, RedisError
+from redis.exceptions import RedisClusterException, RedisError, SlotNotCoveredError
 
 if TYPE_CHECKING:
+    from redis.asyncio.cluster import ClusterNode
     from redis.asyncio.connection import AbstractConnection
 
 Valkey: TypeAlias = "Redis | RedisCluster"
@@ -21,6 +23,8 @@ AWAY = (RedisError, RedisClusterException, OSError, TimeoutError)
 
 CLUSTER_SCHEMES = ("redis+cluster", "rediss+cluster")
 """How the address of a cluster begins; that of any of its nodes will do."""
+
+_LOOK_SECONDS = 1.0
 
 
 def is_cluster(url: str) -> bool:
@@ -66,12 +70,38 @@ async def connection_for(client: "Valkey", key: str) -> "AsyncIterator[AbstractC
         await give_back()
 
 
-async def drop_connections(client: "Valkey") -> None:
-    """Close what is idle: connections to a server that has restarted are dead, each of them."""
-    if isinstance(client, RedisCluster):
-        await client.aclose()  # it looks for its nodes again when it is used again
-    else:
+def server_of(client: "Valkey", key: str) -> str:
+    """Names the server of a cluster that holds a key; empty where there is only one, or none is known yet."""
+    node = _node_of(client, key)
+    return "" if node is None else node.name
+
+
+async def drop_connections(client: "Valkey", key: str | None = None) -> None:
+    """Close what is idle: connections to a server that has restarted are dead, each of them.
+
+    `key`: only those with the server of a cluster that holds it. The others stay, and tell who holds what by now.
+    """
+    if not isinstance(client, RedisCluster):
         await client.connection_pool.disconnect(inuse_connections=False)
+        return
+    node = None if key is None else _node_of(client, key)
+    if node is None:
+        await client.aclose()  # it looks for its nodes again when it is used again
+        return
+    await node.disconnect_free_connections()
+    client.nodes_manager.move_node_to_end_of_cached_nodes(node.name)
+    with suppress(*AWAY):
+        async with asyncio.timeout(_LOOK_SECONDS):
+            await client.nodes_manager.initialize(last_failed_node_name=node.name)
+
+
+def _node_of(client: "Valkey", key: str) -> "ClusterNode | None":
+    if not isinstance(client, RedisCluster):
+        return None
+    try:
+        return client.get_node_from_key(key)
+    except SlotNotCoveredError:
+        return None
 
 
 async def _take(client: "Valkey", key: str) -> "tuple[AbstractConnection, Callable[[], Awaitable[None]]]":

@@ -75,14 +75,14 @@ class LeagueKeys:
             f"{state.epoch} {state.version} {len(entries)} {board.computed_at.isoformat()}",
             f"{state.epoch} {state.league_version} {len(entries)}",
         )
-        async with self._patience.exchange():
+        async with self._patience.exchange(members[0]):
             for keys, stamp, values in zip((_keys_of(state.key), members), stamps, (scores, entries), strict=True):
                 kept = self._keep(keys=list(keys), args=[stamp, KEPT_SECONDS, *values])
                 await cast("Awaitable[Any]", kept)
 
     async def _both(self, stamp: str, *command: str | int) -> tuple[Any, Any]:
         """A stamp, and what it stands for, in one step: unlike that of a tournament it may come again."""
-        async with self._patience.exchange():
+        async with self._patience.exchange(stamp):
             pipeline = self._client.pipeline(transaction=True)
             pipeline.get(stamp)
             pipeline.execute_command(*command)

@@ -1,15 +1,17 @@
 """How long Valkey is waited for: a server that is away or hangs costs one caller a moment, and the others nothing."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, nullcontext
+from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import AskError, ResponseError
 
 from domain.leaderboard.ports import ProjectionUnavailable
-from integrations.valkey.client import AWAY, drop_connections
+from integrations.valkey.client import AWAY, drop_connections, server_of
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -19,8 +21,16 @@ _WRITING = 10
 """So many times as long as a reader waits who writes."""
 
 
+@dataclass(slots=True)
+class _Server:
+    """How one has answered of late."""
+
+    is_suspect: bool = False
+    closed_until: float = 0.0
+
+
 class Patience:
-    """Every exchange with the server goes through it."""
+    """Every exchange goes through it. Of a cluster, a server that is away closes none of the others."""
 
     def __init__(self, client: "Redis", *, timeout: float, pause: float, connections: int) -> None:
         """Durations in seconds; see `ValkeyProjection`."""
@@ -28,39 +38,39 @@ class Patience:
         self._timeout = timeout
         self._pause = pause
         self._places = asyncio.Semaphore(connections)
-        self._is_suspect = False
-        self._closed_until = 0.0
+        self._servers: defaultdict[str, _Server] = defaultdict(_Server)
 
     @asynccontextmanager
-    async def exchange(self, *, once: bool = True) -> AsyncIterator[None]:
-        """One exchange in time, or with `once` False several, each `in_time`.
+    async def exchange(self, key: str, *, once: bool = True) -> AsyncIterator[None]:
+        """One exchange in time with the server of a key, or with `once` False several, each `in_time`.
 
-        After a failure nothing is asked for a while; then one caller tries, and the others go on without an answer
-        until it has one. A refusal by the server, such as of a key of another type, is an answer.
+        After a failure that server is asked nothing for a while; then one caller tries, and the others go on without
+        an answer until it has one. A refusal by the server, such as of a key of another type, is an answer.
 
         Raises:
             ProjectionUnavailable: there is no answer, or it is a refusal.
         """
+        server = self._servers[server_of(self._client, key)]
         is_trial = False
         try:
             async with self._places:
-                is_trial = self._enter()
+                is_trial = self._enter(server)
                 async with _answered_within(self._timeout) if once else nullcontext():
                     yield
-            self._is_suspect = False
-            self._closed_until = 0.0
+            server.is_suspect = False
+            server.closed_until = 0.0
         except asyncio.CancelledError:  # says nothing of the server: the next one tries
             if is_trial:
-                self._closed_until = 0.0
+                server.closed_until = 0.0
             raise
         except ResponseError as error:
             if isinstance(error, AskError):  # another server of the cluster has it by now
-                await drop_connections(self._client)
+                await drop_connections(self._client, key)
             raise ProjectionUnavailable(f"Valkey refused: {error}") from error
         except AWAY as error:
-            self._is_suspect = True
-            self._closed_until = monotonic() + self._pause
-            await drop_connections(self._client)
+            server.is_suspect = True
+            server.closed_until = monotonic() + self._pause
+            await drop_connections(self._client, key)
             raise ProjectionUnavailable(f"Valkey does not answer: {error}") from error
 
     async def in_time(self, answer: Awaitable[Any]) -> Any:
@@ -68,14 +78,14 @@ class Patience:
         async with _answered_within(_WRITING * self._timeout):  # `wait_for` of Python 3.11 may swallow a cancellation
             return await answer
 
-    def _enter(self) -> bool:
+    def _enter(self, server: _Server) -> bool:
         """Whether this is the one that tries."""
         now = monotonic()
-        if now < self._closed_until:
+        if now < server.closed_until:
             raise ProjectionUnavailable("Valkey did not answer a moment ago.")
-        if self._is_suspect:
-            self._closed_until = now + self._timeout + self._pause
-        return self._is_suspect
+        if server.is_suspect:
+            server.closed_until = now + self._timeout + self._pause
+        return server.is_suspect
 
 
 @asynccontextmanager

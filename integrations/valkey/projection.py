@@ -1,6 +1,9 @@
 """The projection of boards in Valkey: written whole, read by place. `layout.py` says what its keys hold."""
 
-from collections.abc import Awaitable, Sequence
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
@@ -10,23 +13,28 @@ from redis.exceptions import ResponseError
 from domain.ids import LeagueId, MemberId, TournamentId
 from domain.leaderboard.arrays import Ids
 from domain.leaderboard.model import BoardKey, BoardState, RankedRow
+from domain.leaderboard.ports import ProjectionUnavailable
 from domain.leaderboard.ranking import Ranking
 from domain.leaderboard.score_table import ScoreTable, Stamp
 from domain.leaderboard.sheet import Top
 from domain.outbox.model import Tick, TickKind
 from integrations.valkey import scripts
+from integrations.valkey.client import server_of
 from integrations.valkey.comparison import board_differences
 from integrations.valkey.layout import PARTS, key, to_stamp
 from integrations.valkey.leagues import LeagueKeys
 from integrations.valkey.patience import Patience, raise_unless_refused
 from integrations.valkey.reading import BoardReader
-from integrations.valkey.ticks import BOARDS, publish
+from integrations.valkey.ticks import BOARDS, TICKS, publish
 from integrations.valkey.writing import STAGED_SECONDS, stage
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
     from domain.leaderboard.ports import LeagueBoard, Projection
+
+_CLAIMED_MS = 5_000
+"""Longer than a board of a million takes; for so long a process that was killed holds up the others."""
 
 
 class ValkeyProjection:
@@ -56,13 +64,27 @@ class ValkeyProjection:
         self._reader = BoardReader(client, self._patience)
         self._leagues = LeagueKeys(client, self._patience)
         self._swap = client.register_script(scripts.SWAP)
+        self._take = client.register_script(scripts.TAKE)
+        self._give_back = client.register_script(scripts.GIVE_BACK)
 
     # ------------------------------------------------------------ reading
 
     async def stamps(self, tournament_ids: Sequence[TournamentId]) -> dict[TournamentId, Stamp]:
-        if not tournament_ids:
-            return {}
-        async with self._patience.exchange():
+        shared: defaultdict[str, list[TournamentId]] = defaultdict(list)
+        for tournament_id in tournament_ids:
+            shared[server_of(self._client, key(tournament_id, "stamp"))].append(tournament_id)
+        if len(shared) == 1:  # in nearly all installations
+            return await self._stamps(*shared.values())
+        answers = await asyncio.gather(*map(self._stamps, shared.values()), return_exceptions=True)
+        problems = [answer for answer in answers if isinstance(answer, BaseException)]
+        for problem in problems:
+            if len(problems) == len(answers) or not isinstance(problem, ProjectionUnavailable):
+                raise problem
+        return {name: stamp for answer in answers if isinstance(answer, dict) for name, stamp in answer.items()}
+
+    async def _stamps(self, tournament_ids: Sequence[TournamentId]) -> dict[TournamentId, Stamp]:
+        """Of tournaments on one server."""
+        async with self._patience.exchange(key(tournament_ids[0], "stamp")):
             pipeline = self._client.pipeline(transaction=False)
             for tournament_id in tournament_ids:
                 pipeline.get(key(tournament_id, "stamp"))
@@ -129,6 +151,22 @@ class ValkeyProjection:
 
     # ------------------------------------------------------------ writing
 
+    @asynccontextmanager
+    async def claim(self, tournament_id: TournamentId) -> AsyncIterator[bool]:
+        name, token = key(tournament_id, "claim"), uuid4().hex
+        is_ours = True
+        with suppress(ProjectionUnavailable):
+            async with self._patience.exchange(name):
+                taking = self._take(keys=[name], args=[_CLAIMED_MS, token])
+                is_ours = bool(await cast("Awaitable[int]", taking))
+        try:
+            yield is_ours
+        finally:
+            if is_ours:
+                with suppress(ProjectionUnavailable):
+                    async with self._patience.exchange(name):
+                        await cast("Awaitable[None]", self._give_back(keys=[name], args=[token]))
+
     async def write(
         self,
         tournament_id: TournamentId,
@@ -152,7 +190,7 @@ class ValkeyProjection:
         token = uuid4().hex
         staged = {name: key(tournament_id, f"staged:{token}:{name}") for name in PARTS}
         aside = [key(tournament_id, f"aside:{token}:{name}") for name in PARTS]
-        async with self._patience.exchange(once=False):
+        async with self._patience.exchange(key(tournament_id, "stamp"), once=False):
             made = await stage(self._client, self._patience, tournament_id, staged, table, ranking, held, salt)
             keys = [key(tournament_id, name) for name in ("stamp", *PARTS)]
             args = [made.stamp, *made.sizes, b"%d" % STAGED_SECONDS]
@@ -163,7 +201,7 @@ class ValkeyProjection:
         return found
 
     async def differences(self, tournament_id: TournamentId, table: ScoreTable, ranking: Ranking) -> list[str] | None:
-        async with self._patience.exchange(once=False):
+        async with self._patience.exchange(key(tournament_id, "stamp"), once=False):
             before = await self._held(tournament_id)
             if before is None or not before.is_same_state(table.stamp):
                 return None
@@ -179,15 +217,16 @@ class ValkeyProjection:
 
     async def announce(self, tournament_id: TournamentId, version: int) -> None:
         message = {"kind": TickKind.BOARD.value, "id": str(tournament_id), "version": version}
-        async with self._patience.exchange():
+        async with self._patience.exchange(BOARDS.decode()):
             await self._client.publish(BOARDS, orjson.dumps(message))
 
     async def request_rebuild(self, tournament_id: TournamentId) -> None:
-        async with self._patience.exchange():
-            is_first = await self._client.set(
-                key(tournament_id, "rebuild"), b"", nx=True, px=round(self._rebuild_pause * 1000)
-            )
-            if is_first:
+        name = key(tournament_id, "rebuild")
+        async with self._patience.exchange(name):
+            asking = self._take(keys=[name], args=[round(self._rebuild_pause * 1000), b""])
+            is_first = await cast("Awaitable[int]", asking)
+        if is_first:
+            async with self._patience.exchange(TICKS.decode()):
                 await publish(self._client, [Tick(TickKind.BOARD, tournament_id)])
 
     async def _held(self, tournament_id: TournamentId) -> Stamp | None:

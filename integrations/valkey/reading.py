@@ -191,17 +191,18 @@ class BoardReader:
 
     async def read(self, tournament_id: TournamentId, stamp: Stamp, commands: Sequence[Command]) -> list[Any] | None:
         """Answers of commands; None when the state is gone, or something is not what it must be."""
-        *answers, stamped = await self._ask([*commands, ("GET", key(tournament_id, "stamp"))])
+        *answers, stamped = await self._ask(tournament_id, [*commands, ("GET", key(tournament_id, "stamp"))])
         is_there = to_stamp(stamped) == stamp and await self._were_answered(tournament_id, answers)
         return answers if is_there else None
 
     async def drop(self, tournament_id: TournamentId) -> None:
         """What belongs to the stamp is not there: the board counts as missing from now on."""
-        async with self._patience.exchange():
-            await self._client.unlink(key(tournament_id, "stamp"))
+        stamp = key(tournament_id, "stamp")
+        async with self._patience.exchange(stamp):
+            await self._client.unlink(stamp)
 
-    async def _ask(self, commands: Sequence[Command]) -> list[Any]:
-        async with self._patience.exchange():
+    async def _ask(self, tournament_id: TournamentId, commands: Sequence[Command]) -> list[Any]:
+        async with self._patience.exchange(key(tournament_id, "stamp")):
             pipeline = self._client.pipeline(transaction=False)
             for command in commands:
                 pipeline.execute_command(*command)
@@ -223,14 +224,13 @@ class BoardReader:
 
         One answer costs the client less than one for each part.
         """
-        async with self._patience.exchange():
-            names = ("stamp", "distinct", "order", "live_distinct", "live_order")
-            last = (_TOP * ID_SIZE - 1, _TOP * LIVE_ENTRY.itemsize - 1)
-            keys = [key(tournament_id, name) for name in names]
-            # A command of the client would cost a task: it has a timeout of its own.
-            async with connection_for(self._client, keys[0]) as connection:
-                await connection.send_command("EVAL", TOPS, len(keys), *keys, *last)
-                answers: list[Any] = await connection.read_response()
+        names = ("stamp", "distinct", "order", "live_distinct", "live_order")
+        last = (_TOP * ID_SIZE - 1, _TOP * LIVE_ENTRY.itemsize - 1)
+        keys = [key(tournament_id, name) for name in names]
+        # A command of the client would cost a task: it has a timeout of its own.
+        async with self._patience.exchange(keys[0]), connection_for(self._client, keys[0]) as connection:
+            await connection.send_command("EVAL", TOPS, len(keys), *keys, *last)
+            answers: list[Any] = await connection.read_response()
         return answers
 
     async def _keep(self, tournament_id: TournamentId, stamp: Stamp, answers: Sequence[Any]) -> _Kept:

@@ -99,3 +99,22 @@ end
 redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
 return 1
 """
+
+TAKE = """
+-- Put a value in place for a while, unless somebody has within that while. What else stands there counts for nothing.
+-- KEYS: of any type
+-- ARGV: milliseconds, value
+local left = redis.call('PTTL', KEYS[1])
+if left >= 0 and left <= tonumber(ARGV[1]) then
+    return 0
+end
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[1])
+return 1
+"""
+
+GIVE_BACK = """
+-- KEYS, ARGV: where somebody has put a value, and which
+if redis.pcall('GET', KEYS[1]) == ARGV[1] then
+    redis.call('UNLINK', KEYS[1])
+end
+"""

@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 from domain.ids import TournamentId
-from domain.leaderboard import projector
 from domain.leaderboard.audit.model import Check
-from domain.leaderboard.audit.service import check
+from domain.leaderboard.audit.service import check, projected_and_over
 from domain.leaderboard.ports import ProjectionUnavailable
+from domain.leaderboard.projector import rewrite
 from domain.leaderboard.store import boards_in_play
 from domain.tournament.service import read_tournaments
 from integrations.valkey.client import connect
@@ -24,9 +24,10 @@ from runtime.settings import load_settings
 T = TypeVar("T")
 Work = Callable[[PostgresDatabase, ValkeyProjection, Mapping[TournamentId, str]], Awaitable[T]]
 """Does something with the boards of tournaments, named by their labels."""
-_FOUND = {"tournament": "TOURNAMENT", "where": "WHERE", "problem": "PROBLEM"}
+_PROBLEM = {"problem": "PROBLEM"}
+_FOUND = {"tournament": "TOURNAMENT", "where": "WHERE"} | _PROBLEM
 _WRITTEN = {"tournament": "TOURNAMENT", "version": "VERSION"}
-_NOTHING = "No tournament is in play. One that is over is named by --tournament ID."
+_NOTHING = "No tournament is in play, and none that is over has a board in Valkey. Any is named by --tournament ID."
 
 
 def verify(*, tournament: str | None = None, json: bool = False) -> None:
@@ -40,7 +41,7 @@ def verify(*, tournament: str | None = None, json: bool = False) -> None:
     Parameters
     ----------
     tournament
-        Only this one: its id, from a log line or the API. Otherwise all that are not over.
+        Only this one: its id, from a log line or the API. Otherwise all that are not over, or have a board in Valkey.
     json
         Print JSON for scripts.
     """
@@ -57,20 +58,25 @@ def verify(*, tournament: str | None = None, json: bool = False) -> None:
 
 
 def rebuild(*, tournament: str | None = None, json: bool = False) -> None:
-    """Rewrite the boards in Valkey from the database, whatever is there.
+    """Rewrite the boards in Valkey from the database, whatever is there, as new versions.
 
-    Readers see the old board or the new one, never half of it.
+    Readers see the old board or the new one, never half of it; what processes keep of the old one is made anew. Exit
+    code 0: all are written. 1: some cannot be ranked, since their ledgers are broken.
 
     Example: `palpite projection rebuild`
 
     Parameters
     ----------
     tournament
-        Only this one: its id, from a log line or the API. Otherwise all that are not over.
+        Only this one: its id, from a log line or the API. Otherwise all that are not over, or have a board in Valkey.
     json
         Print JSON for scripts.
     """
-    show_rows(_with_boards(tournament, _rebuild), _WRITTEN, as_json=json, nothing=_NOTHING)
+    rows = _with_boards(tournament, _rebuild)
+    is_whole = all(row["problem"] is None for row in rows)
+    show_rows(rows, _WRITTEN if is_whole else _WRITTEN | _PROBLEM, as_json=json, nothing=_NOTHING)
+    if not is_whole:
+        sys.exit(1)
 
 
 async def _verify(
@@ -91,10 +97,12 @@ async def _rebuild(
 ) -> list[Row]:
     rows: list[Row] = []
     for tournament_id, label in labels.items():
-        version = await projector.project(database, projection, tournament_id)
-        if version is not None:
-            await projection.announce(tournament_id, version)
-            rows.append({"tournamentId": str(tournament_id), "tournament": label, "version": version})
+        version = problem = None
+        try:
+            version = await rewrite(database, projection, tournament_id)
+        except OverflowError as error:
+            problem = str(error)
+        rows.append({"tournamentId": str(tournament_id), "tournament": label, "version": version, "problem": problem})
     return rows
 
 
@@ -106,9 +114,9 @@ def _with_boards(tournament: str | None, work: Work[T]) -> T:
 
         async def connected(database: PostgresDatabase) -> T:
             await require_valkey(url)
-            labels = await _labels(database, wanted)
             async with connect(url) as valkey:
-                return await work(database, ValkeyProjection(valkey, timeout=5), labels)
+                projection = ValkeyProjection(valkey, timeout=5)
+                return await work(database, projection, await _labels(database, projection, wanted))
 
         try:
             return asyncio.run(use_database(settings.required_database_url(), connected))
@@ -116,10 +124,13 @@ def _with_boards(tournament: str | None, work: Work[T]) -> T:
             raise SetupError(str(problem)) from problem
 
 
-async def _labels(database: PostgresDatabase, wanted: TournamentId | None) -> dict[TournamentId, str]:
+async def _labels(
+    database: PostgresDatabase, projection: ValkeyProjection, wanted: TournamentId | None
+) -> dict[TournamentId, str]:
     if wanted is None:
         async with database.read() as connection:
             asked = list(await boards_in_play(connection))
+        asked += await projected_and_over(database, projection)
     else:
         asked = [wanted]
     found = await read_tournaments(database, asked)

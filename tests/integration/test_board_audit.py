@@ -30,11 +30,12 @@ from domain.match.tables import matches
 from domain.settlement.judged.store import keep_judged
 from domain.settlement.result.service import resettle
 from domain.settlement.tables import member_scores, score_versions, settlements
-from domain.tournament.model import TournamentMode
+from domain.tournament.model import TournamentMode, TournamentStatus
 from domain.tournament.store import raise_versions
 from domain.tournament.tables import tournaments
 from integrations.valkey.projection import ValkeyProjection, key
 from integrations.valkey.ticks import BOARDS
+from runtime.commands.projection import _rebuild
 from runtime.metrics.meters import Metrics
 from tests.support.boards import places, ranked_by_sql
 from tests.support.football import MadeTournament, make_league, make_members, make_tournament, pass_lock, put_guesses
@@ -200,15 +201,14 @@ async def test_a_projection_that_drifted_is_told_and_rebuilt(
         assert steps_of(await audit())["Projections"] == (0, 1, 0)
 
 
-@pytest.mark.parametrize("is_by_hand", [False, True])
+@pytest.mark.parametrize("by", ["audit", "operation", "command"])
 async def test_what_processes_made_of_a_board_that_drifted_is_made_anew_once_it_is_repaired(
     database: "PostgresDatabase",
     projection: ValkeyProjection,
     valkey: Redis,
     tournament: MadeTournament,
     audit: Audit,
-    *,
-    is_by_hand: bool,
+    by: str,
 ) -> None:
     async with database.read() as connection:
         joined = select(tournament_members.c.member_id).where(tournament_members.c.tournament_id == tournament.id)
@@ -218,17 +218,28 @@ async def test_what_processes_made_of_a_board_that_drifted_is_made_anew_once_it_
     boards, right = Boards(database, projection, utc_now), await ranked_by_sql(database, league_id=league)
     assert places(await _rows(boards, league)) != right
 
-    if is_by_hand:
-        target = Target(tournament.id)
-        await run_now(database, Operation.REBUILD_PROJECTION, lambda run: rebuild_projection(run, projection), target)
-    else:
-        assert steps_of(await audit())["Projections"] == (1, 0, 0)
+    match by:
+        case "audit":
+            assert steps_of(await audit())["Projections"] == (1, 0, 0)
+        case "operation":
+            await rebuild(database, projection, tournament.id)
+        case _:
+            await _rebuild(database, projection, {tournament.id: "Cup"})
 
     for reader in (boards, Boards(database, projection, utc_now)):
         assert places(await _rows(reader, league)) == right
     await in_play(database, tournament.id, tournament.matches[1], 1, 0)
     await project(database, projection, tournament.id, held=(await projection.stamps([tournament.id]))[tournament.id])
     assert await _rows(boards, league) == await _rows(Boards(database, None, utc_now), league)
+
+
+async def rebuild(
+    database: "PostgresDatabase", projection: ValkeyProjection, tournament_id: TournamentId | None = None
+) -> Run:
+    async def handler(run: Run) -> None:
+        await rebuild_projection(run, projection)
+
+    return await run_now(database, Operation.REBUILD_PROJECTION, handler, Target(tournament_id))
 
 
 async def _rows(boards: Boards, league: LeagueId) -> list[RankedRow]:
@@ -252,8 +263,30 @@ async def test_one_board_that_cannot_be_ranked_leaves_none_of_the_others_uncheck
 
     with pytest.raises(InvariantBroken):
         await audit()
+    rebuilt = await rebuild(database, projection)
 
     assert steps_of(audit.runs[-1])["Projections"] == (4, 0, 1)
+    assert steps_of(rebuilt) == {"Rebuild boards": (4, 0, 1)}
+    assert rejected_of(rebuilt) == [f"Tournament {made[2].id}: A score of this board cannot be ranked."]
+
+
+async def test_of_tournaments_that_are_over_a_few_projections_are_checked_by_lot(
+    database: "PostgresDatabase", projection: ValkeyProjection, valkey: Redis, audit: Audit
+) -> None:
+    made = [await make_tournament(database, matches=1, status=TournamentStatus.COMPLETED) for _ in range(12)]
+    await make_members(database, 3, joins=made)
+    for one in made[1:]:  # of the first there is none, and none is missed
+        await project(database, projection, one.id)
+        await valkey.set(key(one.id, "order"), bytes(48))
+
+    first = steps_of(await audit())
+    for _ in range(60):
+        if steps_of(await audit())["Projections"][0]:
+            break
+
+    assert first == {"Ledger": (0, 0, 0), "Delays": (0, 0, 0), "Projections": (10, 0, 0)}
+    assert steps_of(audit.runs[-1])["Projections"] == (1, 9, 0), "the eleventh had its turn"
+    assert await projection.stamps([made[0].id]) == {}
 
 
 async def test_a_projection_that_is_behind_is_brought_up_to_date(

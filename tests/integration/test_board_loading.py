@@ -1,7 +1,7 @@
 """What is read for a board at a goal: nothing that the goal does not move, and everything as soon as that may have."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -49,10 +49,14 @@ class Evening:
         loaded = await self.loader.load(self.made.id, held)
         assert loaded is not None
         await self.projection.write(self.made.id, loaded.table, loaded.ranking, held=held)
+        self.loader.note(self.made.id, (await self.projection.stamps([self.made.id])).get(self.made.id))
         return loaded
 
     async def nothing(self) -> None:
         pass
+
+    async def another_process_writes_a_goal(self) -> None:
+        await replace(self, loader=BoardLoader(self.database)).goal(7)
 
     async def one_joins(self) -> None:
         await join(self.database, self.made.id, await make_members(self.database, 1))
@@ -86,6 +90,7 @@ async def evening(database: "PostgresDatabase", valkey: Redis) -> Evening:
     ("happens", "is_kept"),
     [
         (Evening.nothing, True),
+        (Evening.another_process_writes_a_goal, True),
         (Evening.one_joins, False),
         (Evening.one_is_settled, False),
         (Evening.valkey_is_emptied, False),

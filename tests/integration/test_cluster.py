@@ -1,12 +1,15 @@
 """A Valkey cluster of three servers in place of one: the same code, boards, ticks and limits."""
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import redis
 from redis.asyncio import RedisCluster
 from redis.exceptions import RedisClusterException, RedisError
 
@@ -18,7 +21,8 @@ from domain.leaderboard.ports import ProjectionUnavailable
 from domain.leaderboard.projector import project, run_projector
 from domain.leaderboard.service import Boards
 from domain.outbox.model import Tick, TickKind
-from integrations.valkey.client import connect
+from integrations.valkey.client import connect, server_of
+from integrations.valkey.layout import key
 from integrations.valkey.projection import ValkeyProjection
 from integrations.valkey.ticks import TICKS, ProjectorTicks, TickReader, publish
 from runtime.errors import SetupError
@@ -26,10 +30,12 @@ from runtime.outage import is_outage
 from runtime.preflight import require_valkey
 from tasks.loops import end
 from tests.support.api import running_api
+from tests.support.board_faults import Cup, boards_on, make_cup, projecting
 from tests.support.boards import places, ranked_by_sql, walk
 from tests.support.executions import until
 from tests.support.football import join, make_league, make_members, make_tournament, pass_lock, put_guesses
 from tests.support.settlement import in_play, play
+from tests.support.valkey_cluster import NODES
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -145,7 +151,7 @@ async def test_ticks_reach_every_process_and_a_flush_heals(
         listening = await stack.enter_async_context(connect(cluster_url))
         working = await stack.enter_async_context(connect(cluster_url))
         ticks = ProjectorTicks(working)
-        projector = run_projector(database, ValkeyProjection(working), ticks, poll_seconds=1)
+        projector = run_projector(database, ValkeyProjection(working), ticks, is_outage, poll_seconds=1)
         tasks = [asyncio.create_task(one) for one in (TickReader(listening).listen(heard), ticks.run(), projector)]
         try:
             await until(lambda: _holds(projection, cup.id), within=20)
@@ -216,6 +222,44 @@ async def test_an_api_on_a_cluster_is_ready_and_counts_attempts(
     async with connect(cluster_url) as client:
         kept: list[Any] = [name async for name in client.scan_iter("palpite:limits:*")]
     assert len(kept) == 1
+
+
+@pytest.fixture
+def own_cluster() -> Iterator[str]:
+    """One of which a server may go: the others serve what they have."""
+    from tests.support.valkey_cluster import running_cluster
+
+    with running_cluster() as url:
+        with redis.RedisCluster.from_url(url.replace("+cluster", "")) as client:
+            client.config_set("cluster-require-full-coverage", "no", target_nodes=redis.RedisCluster.PRIMARIES)
+        yield url
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped"])
+async def test_a_server_that_is_away_keeps_no_board_of_the_others_behind(
+    database: "PostgresDatabase", own_cluster: str, how: signal.Signals
+) -> None:
+    async with connect(own_cluster) as client, projecting(database, own_cluster):
+        await client.initialize()
+        cups: dict[str, Cup] = {}
+        while len(cups) < NODES:
+            cup = await make_cup(database, matches=1, members=3)
+            cups[server_of(client, key(cup.made.id, "stamp"))] = cup
+        boards = boards_on(database, client)
+        for cup in cups.values():
+            await cup.until_projected(boards, within=20)
+        away, *others = cups
+        pid = (await client.info("server", target_nodes=client.get_node(node_name=away)))["process_id"]  # type: ignore[attr-defined, call-arg]
+
+        os.kill(pid, how)
+        for cup in cups.values():
+            await cup.move()
+
+        for name in others:
+            await cups[name].until_projected(boards, within=20)
+        assert await cups[away].assert_true(boards) is BoardSource.DATABASE
+        stamps = await ValkeyProjection(client, pause=0).stamps([cup.made.id for cup in cups.values()])
+        assert set(stamps) == {cups[name].made.id for name in others}
 
 
 async def _holds(projection: ValkeyProjection, tournament_id: TournamentId) -> bool:

@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 from redis.asyncio import Redis
+from sqlalchemy import update
 
 from domain.ids import new_id
+from domain.settlement.tables import member_scores
 from domain.tournament.model import TournamentStatus
 from domain.tournament.service import read_tournaments
+from domain.tournament.tables import tournaments
 from integrations.valkey.layout import key
 from schema.ids import encode
 from tests.support.corrections import spoil_member
@@ -44,12 +47,13 @@ async def test_what_is_missing_is_told_written_and_then_the_same(
 
     assert (nothing.returncode, nothing.stdout.strip()) == (
         0,
-        "No tournament is in play. One that is over is named by --tournament ID.",
+        "No tournament is in play, and none that is over has a board in Valkey. Any is named by --tournament ID.",
     )
     assert missing.returncode == 1
     assert missing.stdout.split() == ["TOURNAMENT", "WHERE", "PROBLEM", "One", "2026/27", "PROJECTION", "is", "missing"]
     version = (await read_tournaments(database, [one]))[one].board_version
-    assert json.loads(written.stdout) == [{"tournamentId": str(one), "tournament": "One 2026/27", "version": version}]
+    wanted = {"tournamentId": str(one), "tournament": "One 2026/27", "version": version, "problem": None}
+    assert json.loads(written.stdout) == [wanted]
     assert (same.returncode, same.stdout.strip()) == (0, "1 tournaments, all the same.")
 
 
@@ -73,6 +77,37 @@ async def test_scores_and_projection_are_told_apart(
     assert str(member_id) in found["Bad 2026/27"][1]["problem"]
     assert found["Good 2026/27"] == [{"where": "PROJECTION", "problem": "differs in facts"}]
     assert json.loads(after.stdout) == [{"tournamentId": str(good), "tournament": "Good 2026/27", "problems": []}]
+
+
+async def test_a_board_that_cannot_be_ranked_is_told_and_the_others_are_written(
+    database: "PostgresDatabase", database_url: str, valkey_url: str
+) -> None:
+    urls = (database_url, valkey_url)
+    made = [(await settle_one(database, label))[0] for label in ("A", "B", "C")]
+    assert (await run("rebuild", urls)).returncode == 0
+    before = await read_tournaments(database, made)
+    async with database.begin() as connection:
+        spoiled = update(member_scores).where(member_scores.c.tournament_id == made[1])
+        await connection.execute(spoiled.values(exact=3_000, goal_difference=3_000, outcome=3_000))
+        over = update(tournaments).where(tournaments.c.id == made[2])  # its board stays in Valkey
+        await connection.execute(over.values(status=TournamentStatus.COMPLETED))
+
+    told = await run("verify", urls, "--json")
+    rebuilt = await run("rebuild", urls, "--json")
+    shown = await run("rebuild", urls, "--tournament", str(made[1]))
+
+    assert [told.returncode, rebuilt.returncode, shown.returncode] == [1, 1, 1]
+    problems = {row["tournament"]: row["problems"] for row in json.loads(told.stdout)}
+    assert (problems["A 2026/27"], problems["C 2026/27"]) == ([], [])
+    cannot = "A score of this board cannot be ranked."
+    assert problems["B 2026/27"][-1] == {"where": "PROJECTION", "problem": cannot}
+    written = {row["tournament"]: (row["version"], row["problem"]) for row in json.loads(rebuilt.stdout)}
+    assert written == {
+        "A 2026/27": (before[made[0]].board_version + 1, None),
+        "B 2026/27": (None, cannot),
+        "C 2026/27": (before[made[2]].board_version + 1, None),
+    }
+    assert shown.stdout.split() == ["TOURNAMENT", "VERSION", "PROBLEM", "B", "2026/27", *cannot.split()]
 
 
 async def test_what_cannot_be_done_is_one_line_with_exit_code_2(database_url: str, valkey_url: str) -> None:

@@ -20,6 +20,7 @@ from integrations.valkey.client import connect
 from integrations.valkey.projection import ValkeyProjection
 from integrations.valkey.ticks import ProjectorTicks
 from runtime.embedded.valkey import EmbeddedValkey
+from runtime.outage import is_outage
 from tasks.loops import end
 from tests.support.boards import Places, places, ranked_by_sql, walk
 from tests.support.football import MadeTournament, make_members, make_tournament, put_guesses
@@ -142,7 +143,7 @@ async def projecting(database: "PostgresDatabase", url: str, *, poll_seconds: fl
         projection = ValkeyProjection(client, pause=0.2)
         tasks = [
             asyncio.create_task(ticks.run()),
-            asyncio.create_task(run_projector(database, projection, ticks, poll_seconds=poll_seconds)),
+            asyncio.create_task(run_projector(database, projection, ticks, is_outage, poll_seconds=poll_seconds)),
         ]
         try:
             yield

@@ -27,6 +27,7 @@ from runtime.database import PostgresDatabase
 from runtime.embedded.postgres import EmbeddedPostgres
 from runtime.embedded.valkey import EmbeddedValkey
 from runtime.migrate import upgrade
+from runtime.outage import is_outage
 from tasks.loops import end
 from tasks.relay import relay_once
 from tests.support.football import MadeTournament, make_league, make_members, make_tournament, put_guess
@@ -88,7 +89,7 @@ async def world_on(
         projection, ticks = ValkeyProjection(valkey, pause=0.2), ProjectorTicks(listening)
         worker = [
             asyncio.create_task(ticks.run()),
-            asyncio.create_task(run_projector(database, projection, ticks, poll_seconds=0.3)),
+            asyncio.create_task(run_projector(database, projection, ticks, is_outage, poll_seconds=0.3)),
         ]
         world = World(database, valkey, cup, Boards(database, None, utc_now))
         try:
