@@ -98,7 +98,7 @@ class TickReader:
             await asyncio.sleep(wait)
 
     async def _listen_once(self, listener: Listener) -> None:
-        await drop_connections(self._client)  # a cluster's servers may be others than before the loss
+        await drop_connections(self._client, TICKS.decode())  # a cluster's servers may be others than before the loss
         await self._client.initialize()
         async with self._client.pubsub() as pubsub:
             await pubsub.subscribe(*self._channels)

@@ -21,7 +21,7 @@ from domain.leaderboard.ports import ProjectionUnavailable
 from domain.leaderboard.projector import project, run_projector
 from domain.leaderboard.service import Boards
 from domain.outbox.model import Tick, TickKind
-from integrations.valkey.client import connect, server_of
+from integrations.valkey.client import connect, connection_for, server_of
 from integrations.valkey.layout import key
 from integrations.valkey.projection import ValkeyProjection
 from integrations.valkey.ticks import TICKS, ProjectorTicks, TickReader, publish
@@ -203,6 +203,18 @@ async def test_ticks_are_heard_again_after_a_failover() -> None:
                 await until(is_heard, within=40)
             finally:
                 await end([reader])
+
+
+async def test_who_begins_to_listen_cuts_off_nobody_of_the_same_process(client: "Redis") -> None:
+    heard = Heard()
+    async with connection_for(client, "any") as connection:
+        await connection.send_command("PING")
+        reader = asyncio.create_task(TickReader(client).listen(heard))
+        try:
+            await until(_answer(lambda: heard.is_subscribed), within=20)
+            assert await connection.read_response() == b"PONG"
+        finally:
+            await end([reader])
 
 
 async def test_an_api_on_a_cluster_is_ready_and_counts_attempts(
