@@ -4,7 +4,7 @@ Both give the same answer: both order members by the same packed score, and buil
 """
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from domain.clock import Clock
 from domain.database import Database
-from domain.gathered import Gathered
 from domain.ids import MemberId, TournamentId
 from domain.leaderboard import store
 from domain.leaderboard.arrays import Integers, to_ids
@@ -22,7 +21,7 @@ from domain.leaderboard.fold import store as fold
 from domain.leaderboard.leagues import LeagueBoards
 from domain.leaderboard.many.held import Held, is_current
 from domain.leaderboard.many.service import ManyGuessed, ManyLeagues, Unprojected
-from domain.leaderboard.many.store import read_states
+from domain.leaderboard.many.states import States
 from domain.leaderboard.model import (
     BoardKey,
     BoardSource,
@@ -106,7 +105,7 @@ class Boards:
             self._leagues = LeagueBoards(database, projection, kept_members)
             self._held = Held(projection, self._leagues, patience.total_seconds())
             self._many = ManyLeagues(database, self._held, kept_members)
-        self._states: Gathered[BoardKey, BoardState] = Gathered(self._read_states)
+        self._states = States(database)
         self._few = asyncio.Semaphore(_FEW)
         self._guessed = ManyGuessed(database)
         self._asked_at: dict[TournamentId, datetime] = {}
@@ -151,7 +150,7 @@ class Boards:
 
         Raises what `open` raises.
         """
-        state = await self._state(key)
+        state = await self._states.read(key)
         if state is not None and as_of is not None:
             await self._past.find(state, as_of)
         return None if state is None else state.key
@@ -205,12 +204,12 @@ class Boards:
 
     async def stands(self, state: BoardState) -> bool:
         """Whether nothing of a present board has changed since this was read of it."""
-        now = await self._state(state.key)
+        now = await self._states.read(state.key)
         return now is not None and (now.epoch, now.version) == (state.epoch, state.version) and not now.is_changing
 
     async def has_lost_members(self, state: BoardState) -> bool:
         """Whether somebody may have been taken off boards of all moments since this was read."""
-        now = await self._state(state.key)
+        now = await self._states.read(state.key)
         if now is None or now.league_version != state.league_version:
             return now is not None
         removals = {part.tournament_id: part.removals for part in now.parts}
@@ -230,7 +229,7 @@ class Boards:
     async def _open_at(
         self, key: BoardKey, as_of: Moment | None, settled_only: bool, *, from_database: bool
     ) -> Opened | None:
-        state = await self._state(key)
+        state = await self._states.read(key)
         if state is None:
             return None
         past = None if as_of is None else await self._past.open(state, as_of)
@@ -252,7 +251,7 @@ class Boards:
             elif not any(_is_ahead(stamps.get(part.tournament_id), state, part) for part in state.parts):
                 break
             # Settled and projected since the state was read: read that again.
-            again = await self._state(key)
+            again = await self._states.read(key)
             if again is None:
                 return None
             state = again
@@ -286,19 +285,6 @@ class Boards:
             return None
         self._held.has_come(part.tournament_id)
         return await self._from_projection(self._projection, state, {part.tournament_id: stamp})
-
-    async def _state(self, key: BoardKey) -> BoardState | None:
-        """Of leagues that are asked for at the same time, as a list of them does, all states are read together."""
-        if key.league_id is None or key.round_id is not None:
-            return await store.fetch_state(self._database, key)
-        return (await self._states.read([key])).get(key)
-
-    async def _read_states(self, keys: Sequence[BoardKey]) -> Mapping[BoardKey, BoardState]:
-        if len(keys) == 1:
-            state = await store.fetch_state(self._database, keys[0])
-            return {} if state is None else {keys[0]: state}
-        async with self._database.snapshot() as connection:
-            return await read_states(connection, keys)
 
     async def _stamps(self, projection: Projection, state: BoardState) -> dict[TournamentId, Stamp]:
         try:

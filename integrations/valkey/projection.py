@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
     from domain.leaderboard.ports import LeagueBoard, Projection
 
-_CLAIMED_MS = 5_000
-"""Longer than a board of a million takes; for so long a process that was killed holds up the others."""
+_CLAIMED_MS = 2_000
+"""For so long a process that was killed holds others up. A board of a million may take longer: then two write it."""
 
 
 class ValkeyProjection:

@@ -215,10 +215,10 @@ async def test_no_frame_of_a_private_board_goes_out_after_the_right_is_lost() ->
     async with room(private=True) as found:
         client = await found.join()
         await client.has(Shown(1, "a"))
-        found.made.code = "NOT_FOUND"
+        found.made.code = "FORBIDDEN"
         await found.made.turn(2, "b")
         await until(lambda: bool(client.ended))
-        assert isinstance(client.ended[0], NotFound)
+        assert isinstance(client.ended[0], Forbidden)
         assert len(client.got) == 1
         assert found.made.watch.topics == {}
 

@@ -429,9 +429,9 @@ async def test_a_stream_whose_right_nobody_tells_is_refused_as_unavailable(monke
 async def test_no_frame_of_a_private_board_goes_out_after_the_right_is_lost() -> None:
     async with rig(private=True) as made:
         (stream,) = await made.begun()
-        made.code = "NOT_FOUND"
+        made.code = "FORBIDDEN"
         await made.turn(2, "b")
-        with pytest.raises(NotFound):
+        with pytest.raises(Forbidden):
             await anext(stream)
 
 
