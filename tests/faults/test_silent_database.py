@@ -104,19 +104,20 @@ async def test_a_projector_goes_on_when_others_are_answered_again(
 
 
 class HushedDatabase:
-    """One whose first transaction finds it silent."""
+    """One whose first snapshot finds it silent."""
 
     def __init__(self, database: PostgresDatabase, proxy: CutProxy) -> None:
         self._proxy = proxy
         self.is_silent = asyncio.Event()
-        self._begin, self.read, self.fetch = database.begin, database.read, database.fetch
+        self.begin, self.read, self.fetch = database.begin, database.read, database.fetch
+        self._snapshot = database.snapshot
 
     @asynccontextmanager
-    async def begin(self) -> AsyncIterator[AsyncConnection]:
+    async def snapshot(self, *, of: AsyncConnection | None = None) -> AsyncIterator[AsyncConnection]:
         if not self.is_silent.is_set():
             self._proxy.hush()
             self.is_silent.set()
-        async with self._begin() as connection:
+        async with self._snapshot(of=of) as connection:
             yield connection
 
 
