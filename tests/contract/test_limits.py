@@ -103,7 +103,9 @@ def test_cost_multiplies_page_sizes(ours: GraphQLSchema, engine: Engine) -> None
     assert cost("{ " + NODES.format(first=10) + " }") == 1 + 10 * 2
     assert cost("{ tournaments { edges { cursor } } }") == 1 + 25
     assert cost("query ($n: Int!) { tournaments(first: $n) { edges { cursor } } }", n=7) == 1 + 7
-    assert cost("query ($n: Int! = 9) { tournaments(first: $n) { edges { cursor } } }") == 1 + 9
+    defaulted = "query ($n: Int = 9) { tournaments(first: $n) { edges { cursor } } }"
+    assert (cost(defaulted), cost(defaulted, n=3)) == (1 + 9, 1 + 3)
+    assert cost(defaulted, n=None) == 1 + 25  # null is no page size, whatever the variable has by default
     board = '{{ tournament(id: "x") {{ leaderboard {{ rows{} {{ edges {{ cursor }} }} }} }} }}'
     either = "query ($n: Int, $m: Int) " + board.format("(first: $n, last: $m)")
     assert cost(board.format("")) == 3 + 50
