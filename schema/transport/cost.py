@@ -65,16 +65,11 @@ def plan_of(schema: GraphQLSchema, document: DocumentNode, operation: OperationD
     """The plan of one operation of a valid document."""
     fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
     root = schema.get_root_type(operation.operation)
-    defaults = {
-        node.variable.name.value: int(node.default_value.value)
-        for node in operation.variable_definitions or ()
-        if isinstance(node.default_value, IntValueNode)
-    }
-    return _Planner(schema, fragments, defaults).selection(operation.selection_set, root, 1)
+    return _Planner(schema, fragments).selection(operation.selection_set, root, 1)
 
 
 def cost_of(plan: Plan, variables: Mapping[str, Any]) -> int:
-    """Objects that an answer may have at most."""
+    """Objects that an answer may have at most; the variables are coerced, so that they have their defaults."""
     return _cost(plan, variables, {})
 
 
@@ -100,12 +95,9 @@ def _page(size: int) -> int:
 class _Planner:
     """Plans selections; fragments once for each page size that they are spread below."""
 
-    def __init__(
-        self, schema: GraphQLSchema, fragments: Mapping[str, FragmentDefinitionNode], defaults: Mapping[str, int]
-    ) -> None:
+    def __init__(self, schema: GraphQLSchema, fragments: Mapping[str, FragmentDefinitionNode]) -> None:
         self._schema = schema
         self._fragments = fragments
-        self._defaults = defaults
         self._known: dict[tuple[str, int | PageVariable], Plan] = {}
 
     def selection(
@@ -153,7 +145,6 @@ class _Planner:
         sizes = [argument.value for argument in given if argument.name.value in PAGE_ARGUMENTS]
         names = tuple(size.name.value for size in sizes if isinstance(size, VariableNode))
         numbers = [int(size.value) for size in sizes if isinstance(size, IntValueNode)]
-        numbers += [self._defaults[name] for name in names if name in self._defaults]
         number = max(numbers, default=default)
         return PageVariable(names, number) if names else _page(number)
 

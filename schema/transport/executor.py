@@ -50,6 +50,13 @@ class NativeExecutor(Executor[Any]):
             natives[key] = native_of(self, kind, grouped)
         return natives[key]
 
+    def native_below(self, kind: GraphQLObjectType, details: FieldDetailsList) -> Native | None:
+        """What is plain below a field; None too when a condition there is null, of which graphql-core tells."""
+        try:
+            return self.native(kind, self.collect_subfields(kind, details).grouped_field_set)
+        except GraphQLError:
+            return None
+
     def complete_event(self, event: object) -> dict[str, Any] | None:
         """The data of an event of a subscription, if all that is selected of it is plain and there; None otherwise."""
         events, asked = self._known.events, (id(self.operation), type(event))
@@ -74,7 +81,7 @@ class NativeExecutor(Executor[Any]):
         returned = get_named_type(root.fields[details[0].node.name.value].type)
         possible = self.schema.get_possible_types(returned) if is_abstract_type(returned) else [returned]
         for found in possible:
-            native = self.native(found, self.collect_subfields(found, details).grouped_field_set)
+            native = self.native_below(found, details)
             if native is not None and native.is_of(kind) and not native.rest:
                 return key, native
         return key, None
@@ -172,7 +179,7 @@ class NativeExecutor(Executor[Any]):
         kind = get_nullable_type(return_type.of_type)
         if not is_object_type(kind):
             return None
-        native = self.native(kind, self.collect_subfields(kind, details).grouped_field_set)
+        native = self.native_below(kind, details)
         return None if native is None or native.rest else native
 
     def _when_loaded(

@@ -17,6 +17,7 @@ class Limits:
     """In each list of the variables."""
     depth: int = 12
     introspection_depth: int = 20
+    schemas: int = 1
     aliases: int = 20
     root_fields: int = 10
     operations: int = 5

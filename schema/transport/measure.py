@@ -24,6 +24,8 @@ from schema.transport.limits import Limits
 
 _OPEN = (TokenKind.BRACE_L, TokenKind.BRACKET_L, TokenKind.PAREN_L)
 _CLOSE = (TokenKind.BRACE_R, TokenKind.BRACKET_R, TokenKind.PAREN_R)
+_INTROSPECTION = ("__schema", "__type")
+_PARTS_OF_TYPES = ("fields", "inputFields", "interfaces", "possibleTypes", "enumValues")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,10 @@ class Size:
     depth: int = 0
     aliases: int = 0
     expansions: int = 0
+    lists: int = 0
+    """Levels of lists of what types have: each multiplies the answer of introspection by a part of the schema."""
+    schemas: int = 0
+    """How often it asks for all of the schema."""
 
 
 def scan(source: Source, limits: Limits) -> None:
@@ -81,6 +87,7 @@ def _check_operation(
     _require(len(roots), limits.root_fields, "root fields")
     size = sizes.of(operation.selection_set)
     _require(size.aliases, limits.aliases, "aliases")
+    _require(size.schemas, limits.schemas, "`__schema`")
     _require(size.expansions, limits.expansions, "selections once its fragments are put in")
     is_introspection = bool(roots) and all(field.name.value.startswith("__") for field in roots)
     _require(size.depth, limits.introspection_depth if is_introspection else limits.depth, "levels of fields")
@@ -107,18 +114,34 @@ class _Sizes:
             depth=max((part.depth for part in parts), default=0),
             aliases=sum(part.aliases for part in parts),
             expansions=len(parts) + sum(part.expansions for part in parts),
+            lists=max((part.lists for part in parts), default=0),
+            schemas=sum(part.schemas for part in parts),
         )
 
     def _part(self, node: object) -> Size:
         match node:
             case FieldNode():
-                below = self.of(node.selection_set)
-                return Size(below.depth + 1, below.aliases + (node.alias is not None), below.expansions)
+                return self._field(node)
             case InlineFragmentNode():
                 return self.of(node.selection_set)
             case FragmentSpreadNode():
                 return self._fragment(node.name.value)
         return Size()
+
+    def _field(self, node: FieldNode) -> Size:
+        name, below = node.name.value, self.of(node.selection_set)
+        if name in _INTROSPECTION and (below.aliases or below.lists > 1):
+            raise too_complex(
+                "Introspection takes no aliases in `__schema` and `__type`, and no lists of what types have inside one "
+                "another: ask for the types by their names, each with a `__type` of its own."
+            )
+        return Size(
+            depth=below.depth + 1,
+            aliases=below.aliases + (node.alias is not None),
+            expansions=below.expansions,
+            lists=below.lists + (name in _PARTS_OF_TYPES),
+            schemas=below.schemas + (name == "__schema"),
+        )
 
     def _fragment(self, name: str) -> Size:
         if name in self._known:

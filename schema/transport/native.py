@@ -45,9 +45,7 @@ class NotNative(Exception):
 class Selector(Protocol):
     """What knows the selections of a document."""
 
-    def collect_subfields(self, return_type: GraphQLObjectType, field_details_list: FieldDetailsList) -> Any: ...
-
-    def native(self, kind: GraphQLObjectType, grouped: GroupedFieldSet) -> "Native | None": ...
+    def native_below(self, kind: GraphQLObjectType, details: FieldDetailsList) -> "Native | None": ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +188,7 @@ def _finish(
     if is_leaf_type(kind):
         finish = _leaf(kind)
     elif is_object_type(kind):
-        below = selector.native(kind, selector.collect_subfields(kind, details).grouped_field_set)
+        below = selector.native_below(kind, details)
         if below is None or below.rest:
             return None
         finish = below.complete

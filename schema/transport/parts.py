@@ -52,7 +52,8 @@ class Parts:
 
     def _key(self, nodes: Sequence[FieldNode]) -> Hashable:
         """Equal for the same place in the same document with the same variables, but those that matter elsewhere."""
-        places = tuple(node.loc.start for node in nodes if node.loc is not None)
         spare = self._selections.spare(self._operation, nodes)
         kept = {name: value for name, value in self._variables.items() if name not in spare}
+        # The operation too: what was not sent has its defaults.
+        places = self._selections.places([self._operation, *nodes])
         return self._selections.text, places, orjson.dumps(kept, option=orjson.OPT_SORT_KEYS)

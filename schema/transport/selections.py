@@ -17,7 +17,7 @@ from graphql import (
 
 from schema.sharing import is_part_shareable
 from schema.transport.native import Native
-from schema.transport.variables import variables_of, variables_of_directives
+from schema.transport.variables import places_of, variables_of, variables_of_directives
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,14 @@ class Selections:
     def text(self) -> str:
         """The document, normalised."""
         return print_ast(self._document)
+
+    @cached_property
+    def _places(self) -> Mapping[int, int]:
+        return places_of(self._document)
+
+    def places(self, nodes: Sequence[FieldNode | OperationDefinitionNode]) -> tuple[int, ...]:
+        """Where nodes stand in `text`."""
+        return tuple(self._places[id(node)] for node in nodes)
 
     def known(self, variables: Mapping[str, Any]) -> Known:
         """What is known to be plain when @skip and @include ask these variables."""

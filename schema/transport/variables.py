@@ -1,10 +1,10 @@
-"""Which variables parts of a document ask."""
+"""What is found in parts of a document: which variables they ask, and where fields stand."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from graphql import DirectiveNode, Node, VariableNode, Visitor, visit
+from graphql import DirectiveNode, FieldNode, Node, OperationDefinitionNode, VariableNode, Visitor, visit
 
 
 def variables_of(nodes: Iterable[Node]) -> frozenset[str]:
@@ -27,6 +27,13 @@ def variables_of_directives(node: Node) -> frozenset[str]:
     return variables_of(found.nodes)
 
 
+def places_of(document: Node) -> Mapping[int, int]:
+    """The numbers of operations and fields, by their ids: the same however the document was spaced."""
+    found = _Places()
+    visit(document, found)
+    return found.numbers
+
+
 class _Variables(Visitor):
     def __init__(self) -> None:
         super().__init__()
@@ -43,3 +50,13 @@ class _Directives(Visitor):
 
     def enter_directive(self, node: DirectiveNode, *_: Any) -> None:
         self.nodes.append(node)
+
+
+class _Places(Visitor):
+    def __init__(self) -> None:
+        super().__init__()
+        self.numbers: dict[int, int] = {}
+
+    def enter(self, node: Node, *_: Any) -> None:
+        if isinstance(node, OperationDefinitionNode | FieldNode):
+            self.numbers[id(node)] = len(self.numbers)

@@ -16,6 +16,7 @@ from graphql import (
     is_specified_scalar_type,
     parse,
     validate,
+    value_from_ast_untyped,
 )
 from graphql import (
     build_schema as read_sdl,
@@ -182,7 +183,12 @@ def test_every_operation_meets_the_limits(name: str, contract: GraphQLSchema) ->
 
     check_size(document, Limits())
 
-    assert cost_of(plan_of(contract, document, operation), {}) <= Limits().cost  # type: ignore[arg-type]
+    defaults = {
+        node.variable.name.value: value_from_ast_untyped(node.default_value)
+        for node in operation.variable_definitions or ()  # type: ignore[attr-defined]
+        if node.default_value is not None
+    }
+    assert cost_of(plan_of(contract, document, operation), defaults) <= Limits().cost  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", UNCHANGED)

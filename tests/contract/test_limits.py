@@ -8,7 +8,15 @@ from types import SimpleNamespace
 from typing import cast
 
 import pytest
-from graphql import FieldNode, GraphQLObjectType, GraphQLSchema, OperationDefinitionNode, OperationType, parse
+from graphql import (
+    FieldNode,
+    GraphQLObjectType,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    OperationType,
+    get_introspection_query,
+    parse,
+)
 from graphql import build_schema as read_sdl
 
 from schema.build import build_schema
@@ -103,7 +111,9 @@ def test_cost_multiplies_page_sizes(ours: GraphQLSchema, engine: Engine) -> None
     assert cost("{ " + NODES.format(first=10) + " }") == 1 + 10 * 2
     assert cost("{ tournaments { edges { cursor } } }") == 1 + 25
     assert cost("query ($n: Int!) { tournaments(first: $n) { edges { cursor } } }", n=7) == 1 + 7
-    assert cost("query ($n: Int! = 9) { tournaments(first: $n) { edges { cursor } } }") == 1 + 9
+    defaulted = "query ($n: Int = 9) { tournaments(first: $n) { edges { cursor } } }"
+    assert (cost(defaulted), cost(defaulted, n=3)) == (1 + 9, 1 + 3)
+    assert cost(defaulted, n=None) == 1 + 25  # null is no page size, whatever the variable has by default
     board = '{{ tournament(id: "x") {{ leaderboard {{ rows{} {{ edges {{ cursor }} }} }} }} }}'
     either = "query ($n: Int, $m: Int) " + board.format("(first: $n, last: $m)")
     assert cost(board.format("")) == 3 + 50
@@ -128,8 +138,34 @@ def test_introspection_may_be_deeper_than_documents(engine: Engine) -> None:
         _code(engine, "{ __typename __schema { types { fields { type { " + kind + " } } } } a { b: __typename } }")
         == "TOO_COMPLEX"
     )
-    many = "{ __schema { types { fields { type { fields { type { fields { type { fields { name } } } } } } } } } }"
-    assert _code(engine, many) == "CORE"
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "{ a: __schema { types { name } } b: __schema { types { name } } }",
+        "{ ...A b: __schema { types { name } } } fragment A on Query { __schema { types { name } } }",
+        "{ __schema { types { name } a: types { name } } }",
+        "{ __schema { types { ...A } } } fragment A on __Type { fields { a: type { name } b: type { name } } }",
+        "{ __schema { types { fields { type { ofType { fields { name } } } } } } }",
+        "{ __schema { types { possibleTypes { ...A } } } } fragment A on __Type { interfaces { name } }",
+        '{ __type(name: "Query") { fields { type { fields { name } } } } }',
+    ],
+)
+def test_introspection_cannot_multiply_the_schema(hostile: str, engine: Engine) -> None:
+    assert _code(engine, hostile) == "TOO_COMPLEX"
+
+
+def test_introspection_as_tools_ask_for_it_is_answered(engine: Engine) -> None:
+    every = get_introspection_query(
+        specified_by_url=True,
+        directive_is_repeatable=True,
+        schema_description=True,
+        input_value_deprecation=True,
+    )
+    assert _code(engine, every) == "OK"
+    some = " ".join(f'{name}: __type(name: "{name}") {{ fields {{ name type {{ name }} }} }}' for name in ("A", "B"))
+    assert _code(engine, f"{{ {some} }}") == "OK"
 
 
 def test_unknown_names_are_not_guessed_at(ours: GraphQLSchema) -> None:

@@ -84,6 +84,28 @@ async def test_pages_differ_by_every_argument(world: World) -> None:
     assert names[2] == ["Bob"]
 
 
+async def test_pages_differ_by_their_place_however_a_document_is_spaced(world: World) -> None:
+    rows = "{ edges { node { position } } }"
+    first, last = f"one: rows(first: 1) {rows} ", f"three: rows(first: 3) {rows}"
+    document = f"query ($id: ID!) {{ tournament(id: $id) {{ viewerHasJoined leaderboard {{ {first}{last} }} }} }}"
+    counts = []
+    for spaced in (document, " " * len(first) + document):  # `one` begins where `three` did
+        answer = await (await world.client(world.ana)).run(spaced, {"id": world.tournament_id})
+        found = answer.data["tournament"]["leaderboard"]
+        counts.append([len(found[key]["edges"]) for key in ("one", "three")])
+    assert counts == [[1, 3], [1, 3]]
+
+
+async def test_pages_differ_by_the_defaults_of_their_operation(world: World) -> None:
+    body = "{ tournament(id: $id) { viewerHasJoined leaderboard { ...Page } } }"
+    document = f"""query One($id: ID!, $first: Int = 1) {body} query Three($id: ID!, $first: Int = 3) {body}
+        fragment Page on Leaderboard {{ rows(first: $first) {{ edges {{ cursor }} }} }}"""
+    client = await world.client(world.ana)
+    asked = {"query": document, "variables": {"id": world.tournament_id}}
+    answers = [await client.send({**asked, "operationName": name}) for name in ("One", "Three")]
+    assert [len(page_of(answer)["edges"]) for answer in answers] == [1, 3]
+
+
 async def test_a_page_that_fails_fails_for_each(world: World) -> None:
     answers = await asyncio.gather(*(board(world, member_id, first=0) for member_id in (world.ana, world.bob)))
     assert [answer.codes for answer in answers] == [["INVALID_INPUT"]] * 2

@@ -274,6 +274,23 @@ async def test_conditions_are_asked_each_time(a: bool, b: bool) -> None:
         await both(branch(), document, **values)
 
 
+@pytest.mark.parametrize(
+    "selected",
+    [
+        "name leaf { size @skip(if: $a) name }",
+        "name leaves { name size @include(if: $a) }",
+        "name buds { name sum @skip(if: $a) }",
+        "name again { name leaf { ... @skip(if: $a) { size } } }",
+        "name named { ... on Leaf { size @skip(if: $a) } }",
+        "name @skip(if: $a) leaf { size }",
+    ],
+)
+async def test_conditions_that_are_null_fail_alike(selected: str) -> None:
+    document = f"query ($a: Boolean = true) {{ branch {{ {selected} }} branches {{ {selected} }} }}"
+    assert (await both(branch(), document, a=None))["errors"] != []
+    assert (await both(branch(), document, a=False))["errors"] == []
+
+
 async def test_what_is_batched_is_read_once_and_before() -> None:
     sums = Sums({"a": 1, "b": 2, "c": 3})
     parsed = parse("{ branch { buds { sum again: sum name } } }")
