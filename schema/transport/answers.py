@@ -8,6 +8,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
+from sys import getsizeof
 from time import monotonic
 from typing import Any, TypeAlias
 from uuid import UUID
@@ -22,6 +23,10 @@ Generation: TypeAlias = tuple[int, int]
 _MOVING = frozenset({TickKind.BOARD, TickKind.MATCHES})
 _MOST_REQUESTS = 2_000
 _LONGEST_REQUEST = 16 * 1024
+_LARGEST_KEY = 16 * 1024
+"""Of an answer that is kept: whoever asks chooses its document and its variables."""
+_BESIDE = 1024
+"""Bytes that an answer takes beside its key and its data."""
 _RENEWED_AT = 0.75
 """Part of its age after which an answer is executed anew by one who asks; the others have it meanwhile."""
 
@@ -98,7 +103,7 @@ class SharedAnswers:
 
     def remember(self, request: tuple[bytes, ...], query: Query, media: bytes) -> None:
         """That a request, as its client wrote it, asks for this query in this media type."""
-        if sum(map(len, request)) <= _LONGEST_REQUEST:
+        if query.key in self._kept and sum(map(len, request)) <= _LONGEST_REQUEST:
             self._requests[request] = (query, media)
             if len(self._requests) > _MOST_REQUESTS:
                 self._requests.popitem(last=False)
@@ -155,9 +160,23 @@ class SharedAnswers:
 
     def _keep(self, kept: Kept) -> None:
         key = kept.query.key
-        before = self._kept.pop(key, None)
-        self._bytes += len(kept.data) - (len(before.data) if before is not None else 0)
+        if _size(key) > _LARGEST_KEY:
+            return
+        if key in self._kept:
+            self._bytes -= _room(self._kept.pop(key))
         self._kept[key] = kept
-        while self._bytes > self._most_bytes:
-            _, oldest = self._kept.popitem(last=False)
-            self._bytes -= len(oldest.data)
+        self._bytes += _room(kept)
+        while self._kept and self._is_to_go(next(iter(self._kept.values()))):
+            self._bytes -= _room(self._kept.popitem(last=False)[1])
+
+    def _is_to_go(self, oldest: Kept) -> bool:
+        return self._bytes > self._most_bytes or oldest.until <= self._clock()
+
+
+def _room(kept: Kept) -> int:
+    """Bytes that an answer takes."""
+    return len(kept.data) + _size(kept.query.key) + _BESIDE
+
+
+def _size(key: Hashable) -> int:
+    return getsizeof(key) + (sum(map(_size, key)) if isinstance(key, tuple) else 0)
