@@ -48,7 +48,8 @@ class KeptResponses:
         started = time.perf_counter()
         if is_too_much(scope):
             return None
-        found = find_kept(self._answers, self._sessions, written_of(scope, body))
+        written = written_of(scope, body)
+        found = find_kept(self._answers, self._sessions, written) if written is not None else None
         if found is None:
             return None
         request_id = request_id_of(scope, self._new_id)

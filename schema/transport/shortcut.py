@@ -45,7 +45,7 @@ class Shortcut:
         received, body = await _short_body(receive)
         if body is not None:
             written = written_of(scope, body)
-            found = find_kept(self._answers, self._sessions, written)
+            found = find_kept(self._answers, self._sessions, written) if written is not None else None
             if found is not None:
                 scope["endpoint"] = self  # as a router says that the path is one of ours
                 await _answer(
@@ -78,16 +78,22 @@ def is_ours(scope: "Scope") -> bool:
     return bool(scope["path"] == PATH and scope["method"] == "POST")
 
 
-def written_of(scope: "Scope", body: bytes) -> Written:
-    """A request with its whole body, as its client wrote it."""
-    found = dict.fromkeys(_NAMES, b"")
+def written_of(scope: "Scope", body: bytes) -> Written | None:
+    """A request with its whole body, as its client wrote it.
+
+    None when it says something twice, or says nothing by a header: then nobody but the long way decides what is meant.
+    """
+    found: dict[bytes, bytes] = {}
     for name, value in scope["headers"]:
-        if name in found:
-            found[name] += value
+        if name in _NAMES:
+            if name in found or not value:
+                return None
+            found[name] = value
+    said = found.get
     return Written(
-        (body, found[b"accept"], found[b"content-type"], found[b"content-encoding"]),
-        found[b"authorization"],
-        found[b"cookie"],
+        (body, said(b"accept", b""), said(b"content-type", b""), said(b"content-encoding", b"")),
+        said(b"authorization", b""),
+        said(b"cookie", b""),
     )
 
 

@@ -191,6 +191,44 @@ async def test_only_sessions_that_are_good_are_answered(place: Place) -> None:
     await end_sessions(place.world.api, place.world.ana)
 
 
+GRAPHQL_JSON = "application/graphql-response+json"
+
+
+@pytest.mark.parametrize(
+    ("said", "once", "status", "media"),
+    [
+        (["accept:", f"accept: {GRAPHQL_JSON}"], f"accept: {GRAPHQL_JSON}", b"200", GRAPHQL_JSON),
+        (["accept: */*", "accept: x"], "accept: */*x", b"406", "application/json"),
+        (["cookie: a=b", "cookie: c=d"], "cookie: a=bc=d", b"200", "application/json"),
+    ],
+)
+async def test_what_is_said_twice_is_nothing_that_another_says_once(
+    place: Place, said: list[str], once: str, status: bytes, media: str
+) -> None:
+    line = await place.line()
+    for _ in range(2):
+        assert (await line.ask(place.whole(*said))).status.split()[1] == b"200"
+    assert len(place.taken) == 0
+    reply = await line.ask(place.whole(once))
+    assert (reply.status.split()[1], reply.headers[b"content-type"]) == (status, f"{media}; charset=utf-8".encode())
+
+
+async def test_a_second_token_makes_no_wrong_one_good(place: Place) -> None:
+    line = await place.line()
+    for _ in range(2):
+        await line.ask(place.whole("authorization: xx"))
+    assert (await line.ask(place.whole(token=f"{place.token}xx"))).status.split()[1] == b"401"
+
+
+async def test_a_token_that_is_empty_is_no_missing_one(place: Place) -> None:
+    line = await place.line()
+    head, body = place.request()
+    nobody = head.replace(f"authorization: Bearer {place.token}\r\n".encode(), b"")
+    asked = [nobody + body, nobody.replace(b"host: test", b"host: test\r\nauthorization:") + body]
+    assert [(await line.ask(request)).status.split()[1] for request in asked] == [b"200", b"401"]
+    assert len(place.taken) == 1
+
+
 async def test_it_is_counted_and_logged_like_others(place: Place, caplog: pytest.LogCaptureFixture) -> None:
     line = await place.line()
     with caplog.at_level(logging.INFO, "palpite.access"):
