@@ -56,10 +56,9 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What is kept for a request: the data, what they cost, and the media type in which the client takes them."""
+    """What is kept for a request, and the media type in which its client takes it."""
 
-    data: bytes
-    cost: int
+    kept: Kept
     media: bytes
 
 
@@ -109,15 +108,17 @@ class SharedAnswers:
                 self._requests.popitem(last=False)
 
     def find(self, request: tuple[bytes, ...]) -> Found | None:
-        """The answer that is kept for a request as its client wrote it; None also for the one who is to renew it."""
+        """The answer that is kept for a request as its client wrote it."""
         wish = self._requests.get(request)
         kept = self._find(wish[0].key) if wish is not None else None
-        if kept is None or wish is None:
-            return None
-        if kept.renewed_at <= self._clock():
-            kept.renewed_at = kept.until
-            return None
-        return Found(kept.data, wish[0].cost, wish[1])
+        return Found(kept, wish[1]) if kept is not None and wish is not None else None
+
+    def is_to_renew(self, kept: Kept) -> bool:
+        """Whether the one who asks has the answer executed anew: one is told so, once it is time."""
+        if self._clock() < kept.renewed_at:
+            return False
+        kept.renewed_at = kept.until
+        return True
 
     def tick(self, kind: str, entity_id: UUID, version: int | None) -> None:  # noqa: ARG002 -- whatever it is now
         """Something moved."""

@@ -29,7 +29,7 @@ from schema.transport.engine import Engine, Operation
 from schema.transport.extensions import closed, extensions
 from schema.transport.faults import Kind, RequestRefused, refused
 from schema.transport.requests import GraphQLRequest, read_json, read_query_string, read_request
-from schema.transport.shortcut import Written
+from schema.transport.shortcut import written_of
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -113,7 +113,7 @@ class HttpEndpoint:
         kept = await self._contexts.answers.answer(query, lambda: self._engine.execute(operation, for_all))
         if kept is None:
             return None
-        if (written := _written(request)) is not None:
+        if (written := written_of(request.scope)) is not None:
             self._contexts.answers.remember(written.wish, query, answer.content_type.encode())
         return answer.made(kept.data)
 
@@ -150,7 +150,7 @@ class HttpEndpoint:
             raise refused(Kind.UNAUTHENTICATED, message, ErrorCode.UNAUTHENTICATED) from problem
         if ended:
             self._forget_session(request)
-        elif (written := _written(request)) is not None:
+        elif (written := written_of(request.scope)) is not None:
             self._contexts.sessions.note(written.authorization, written.cookie, asked_at)
         facts = RequestFacts(
             id=answer.request_id,
@@ -163,7 +163,7 @@ class HttpEndpoint:
         return context
 
     def _forget_session(self, request: Request) -> None:
-        if (written := _written(request)) is not None:
+        if (written := written_of(request.scope)) is not None:
             self._contexts.sessions.forget(written.authorization, written.cookie)
 
     def _refuse_foreign_pages(self, request: Request, operation: Operation) -> None:
@@ -211,12 +211,6 @@ class Answer:
     def _response(self, body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
         told = {"cache-control": "no-store", **(headers or {})}
         return Response(body, status_code=status, headers=told, media_type=self.content_type)
-
-
-def _written(request: Request) -> Written | None:
-    """The request as its client wrote it, where that is known."""
-    found: Written | None = getattr(request.state, "written", None)
-    return found
 
 
 def media_type(accept: str | None) -> str | None:

@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import orjson
@@ -227,6 +228,42 @@ async def test_a_token_that_is_empty_is_no_missing_one(place: Place) -> None:
     asked = [nobody + body, nobody.replace(b"host: test", b"host: test\r\nauthorization:") + body]
     assert [(await line.ask(request)).status.split()[1] for request in asked] == [b"200", b"401"]
     assert len(place.taken) == 1
+
+
+async def test_answers_and_sessions_are_renewed_by_one_while_the_others_are_answered(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line, taken = await place.line(), []
+    for later in (50, 85):  # of 60: late, and when all would be over had nobody renewed it
+        _pass(place, monkeypatch, later)
+        before = len(place.taken)
+        for _ in range(5):
+            assert (await line.ask(place.whole())).status.split()[1] == b"200"
+        taken.append(len(place.taken) - before)
+
+    # One asked for the session, one executed the answer.
+    assert taken == [3, 5]
+
+
+async def test_who_is_not_let_in_renews_nothing_and_holds_up_nobody_who_would(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = await place.line()
+    _pass(place, monkeypatch, 50)
+    assert (await line.ask(place.whole(token="wrong"))).status.split()[1] == b"401"
+    for _ in range(2):
+        await line.ask(place.whole())
+    assert len(place.taken) == 0
+    _pass(place, monkeypatch, 85)
+    await line.ask(place.whole())
+    assert len(place.taken) == 1
+
+
+def _pass(place: Place, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Go on as if it were so much later than at the beginning."""
+    kept = place.world.api.app.state.kept
+    for part in (kept._answers, kept._sessions):
+        monkeypatch.setattr(part, "_clock", lambda: monotonic() + seconds)
 
 
 async def test_it_is_counted_and_logged_like_others(place: Place, caplog: pytest.LogCaptureFixture) -> None:

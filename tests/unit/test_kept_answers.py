@@ -139,5 +139,6 @@ def _query(tournament_id: UUID) -> Query:
 
 
 def _data(answers: SharedAnswers) -> bytes | None:
+    """What one who asks gets at once."""
     found = answers.find(REQUEST)
-    return found.data if found is not None else None
+    return None if found is None or answers.is_to_renew(found.kept) else found.kept.data
