@@ -100,9 +100,11 @@ class HttpEndpoint:
             shared = await self._shared(request, operation, operation.query, answer, context)
             if shared is not None:
                 return shared
-        if operation.kind is OperationType.MUTATION:
-            self._forget_session(request)  # it may end it
-        answer.body.update(await self._engine.execute(operation, context))
+        try:
+            answer.body.update(await self._engine.execute(operation, context))
+        finally:
+            if operation.kind is OperationType.MUTATION:
+                self._doubt_sessions(context)
         return answer.response(200)
 
     async def _shared(
@@ -151,7 +153,8 @@ class HttpEndpoint:
         if ended:
             self._forget_session(request)
         elif (written := written_of(request.scope)) is not None:
-            self._contexts.sessions.note(written.authorization, written.cookie, asked_at)
+            member_id = viewer.account.id if viewer is not None else None
+            self._contexts.sessions.note(written.authorization, written.cookie, member_id, asked_at)
         facts = RequestFacts(
             id=answer.request_id,
             address=request.client.host if request.client else "",
@@ -165,6 +168,11 @@ class HttpEndpoint:
     def _forget_session(self, request: Request) -> None:
         if (written := written_of(request.scope)) is not None:
             self._contexts.sessions.forget(written.authorization, written.cookie)
+
+    def _doubt_sessions(self, context: ApiContext) -> None:
+        """A write may have ended any session of its member, of which other requests and other headers are known."""
+        for member_id in context.askers:
+            self._contexts.sessions.doubt(member_id)
 
     def _refuse_foreign_pages(self, request: Request, operation: Operation) -> None:
         """A page elsewhere must not act with, or set, a visitor's cookie. Tokens are never sent by a browser itself."""

@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID, uuid4
 
+from domain.ids import MemberId
 from schema.transport.answers import Query, SharedAnswers
 from schema.transport.sessions import KnownSessions
 
@@ -109,7 +110,7 @@ async def test_what_is_too_old_is_held_no_longer_than_until_something_else_is_ke
 def test_a_session_is_asked_for_anew_by_one_and_ends_in_time() -> None:
     clock = Clock()
     sessions = KnownSessions(seconds=2, clock=clock)
-    sessions.note(b"token", b"", clock.now)
+    sessions.note(b"token", b"", MemberId(uuid4()), clock.now)
     clock.now += 1.4
     assert sessions.are_good(b"token", b"")
     clock.now += 0.2
@@ -118,6 +119,28 @@ def test_a_session_is_asked_for_anew_by_one_and_ends_in_time() -> None:
 
     assert [sessions.are_good(b"token", b"") for _ in range(2)] == [False, False]
     assert not sessions.are_good(b"another", b"")
+
+
+def test_what_was_said_before_a_session_may_have_ended_counts_no_longer() -> None:
+    clock = Clock()
+    sessions, member, other = KnownSessions(seconds=2, clock=clock), MemberId(uuid4()), MemberId(uuid4())
+    asked_at = clock.now
+    for header, member_id in ((b"one", member), (b"two", member), (b"other", other)):
+        sessions.note(header, b"", member_id, asked_at)
+    clock.now += 0.1
+    sessions.doubt(member)
+    sessions.note(b"late", b"", member, asked_at)
+    sessions.note(b"", b"theme=dark", None, asked_at)
+
+    assert [sessions.are_good(header, b"") for header in (b"one", b"two", b"late", b"other")] == [False] * 3 + [True]
+    assert sessions.are_good(b"", b"theme=dark")
+    clock.now += 0.1
+    sessions.note(b"one", b"", member, clock.now)
+    assert sessions.are_good(b"one", b"")
+    sessions.doubt(other)
+    clock.now += 2
+    sessions.doubt(other)
+    assert list(sessions._doubted) == [other]
 
 
 async def _is_kept(answers: SharedAnswers, query: Query) -> bool:
