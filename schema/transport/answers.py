@@ -89,7 +89,10 @@ class SharedAnswers:
         self._moves: dict[UUID, int] = {}
 
     async def answer(self, query: Query, execute: Execute) -> Kept | None:
-        """The answer: kept, or executed once for all who ask meanwhile; None when it has errors, or nothing is kept."""
+        """The answer: kept, or executed once for all who ask meanwhile; None when it has errors, or nothing is kept.
+
+        What `execute` raises is raised to all of them.
+        """
         kept = self._find(query.key)
         if not self._may_keep(query) or (kept is not None and kept.renewed_at < kept.until):
             return kept

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -14,7 +15,6 @@ from starlette.responses import Response
 from resolvers.context import CookieChange, RequestFacts
 from schema.context import ApiContext
 from schema.shared import ErrorCode
-from schema.transport.answers import Query
 from schema.transport.contexts import Contexts
 from schema.transport.credentials import (
     COOKIE,
@@ -96,23 +96,34 @@ class HttpEndpoint:
     async def _execute(self, request: Request, answer: "Answer", operation: Operation, context: ApiContext) -> Response:
         self._refuse_foreign_pages(request, operation)
         answer.cost = operation.cost
-        if operation.query is not None:
-            shared = await self._shared(request, operation, operation.query, answer, context)
+        # One for both: what has errors, and is not shared for that, is executed for its own viewer.
+        deadline = self._engine.deadline()
+        try:
+            shared = await self._shared(request, operation, answer, context, deadline)
             if shared is not None:
                 return shared
-        try:
-            answer.body.update(await self._engine.execute(operation, context))
+            answer.body.update(await self._engine.execute_until(deadline, operation, context))
+        except TimeoutError:
+            answer.body.update(self._engine.late(context))
         finally:
             if operation.kind is OperationType.MUTATION:
                 self._doubt_sessions(context)
         return answer.response(200)
 
     async def _shared(
-        self, request: Request, operation: Operation, query: Query, answer: "Answer", context: ApiContext
+        self, request: Request, operation: Operation, answer: "Answer", context: ApiContext, deadline: float
     ) -> Response | None:
-        """The answer that is the same for all who ask, executed with nobody as the viewer; None when there is none."""
+        """The answer that is the same for all who ask, executed with nobody as the viewer; None when there is none.
+
+        Raises:
+            TimeoutError: it takes too long, whoever asks.
+        """
+        query = operation.query
+        if query is None:
+            return None
         for_all = context.for_all()
-        kept = await self._contexts.answers.answer(query, lambda: self._engine.execute(operation, for_all))
+        execute = partial(self._engine.execute_until, deadline, operation, for_all)
+        kept = await self._contexts.answers.answer(query, execute)
         if kept is None:
             return None
         if (written := written_of(request.scope)) is not None:
