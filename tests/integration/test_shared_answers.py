@@ -11,7 +11,6 @@ from typing import Any
 
 import orjson
 import pytest
-from graphql import OperationType
 from redis.asyncio import Redis
 
 from domain.errors import NotFound
@@ -21,11 +20,9 @@ from integrations.valkey.client import connect
 from integrations.valkey.projection import ValkeyProjection
 from integrations.valkey.ticks import publish
 from resolvers import leaderboard as leaderboards
-from schema.context import ApiContext
 from schema.transport.credentials import COOKIE
-from schema.transport.engine import Engine, Operation
 from schema.transport.limits import Limits
-from tests.support.api import PASSWORD, Api, running_api
+from tests.support.api import Api, running_api
 from tests.support.api_world import World, begin_session, end_sessions, make_world
 from tests.support.graphql_client import Answer, GraphQLClient, read_operation
 from tests.support.settlement import play
@@ -323,65 +320,6 @@ async def test_a_session_that_ends_elsewhere_is_noticed_soon(
 async def test_who_signs_out_is_out_at_once(world: World) -> None:
     client = await world.client(world.ana)
     await scoreboard(client, world)
-    assert (await client.operation("signOut")).data["signOut"]["errors"] == []
-
-    assert (await scoreboard(client, world)).status == 401
-
-
-ENDS = {
-    "signOut": "mutation { %s signOut { errors { code } } }",
-    "revokeSession": "mutation ($id: ID!) { %s revokeSession(input: {sessionId: $id}) { errors { code } } }",
-    "deleteAccount": """mutation {
-        %s deleteAccount(input: {erasure: KEEP_ANONYMOUS, confirmNickName: "Zoe"}) { errors { code } }
-    }""",
-}
-SIGN_IN = f'signIn(input: {{email: "zoe@example.org", password: "{PASSWORD}"}}) {{ errors {{ code }} }}'
-
-
-@pytest.mark.parametrize(
-    ("how", "by_whom"),
-    [("signOut", ""), ("revokeSession", ""), ("revokeSession", SIGN_IN), ("deleteAccount", SIGN_IN)],
-    ids=["signed out", "revoked", "revoked by another", "deleted by another"],
-)
-async def test_who_ends_a_session_ends_it_for_all_who_ask_by_it(world: World, how: str, by_whom: str) -> None:
-    """However it is written into a request, and also by a session that begins in the request that ends it."""
-    owner = await world.api.sign_up("Zoe")
-    token = owner.token
-    written = [
-        {"authorization": f"Bearer {token}"},
-        {"authorization": f"bearer  {token}"},
-        {"cookie": f"theme=dark; {COOKIE}={token}"},
-    ]
-    body = {"query": read_operation("liveScoreboard"), "variables": {"id": world.tournament_id}}
-
-    async def are_in() -> list[bool]:
-        client = world.api.client()
-        found = [await client.send(body, **headers) for headers in written]
-        return [answer.status == 200 and "sessionEnded" not in answer.extensions for answer in found]
-
-    sessions = (await owner.run("{ viewer { sessions { edges { node { id } } } } }")).data["viewer"]["sessions"]
-    assert await are_in() == [True] * 3
-    ending = world.api.client() if by_whom else owner
-    variables = {"id": sessions["edges"][0]["node"]["id"]} if how == "revokeSession" else {}
-    assert (await ending.run(ENDS[how] % by_whom, variables)).data[how]["errors"] == []
-
-    assert await are_in() == [False] * 3
-
-
-async def test_what_was_found_before_a_session_ended_is_not_known_after_it(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A request beside the one that signs out asks for the session while it is live still."""
-    client = await world.client(world.ana)
-    await scoreboard(client, world)
-    execute = Engine.execute_until
-
-    async def asking(engine: Engine, deadline: float, operation: Operation, context: ApiContext) -> dict[str, Any]:
-        if operation.kind is OperationType.MUTATION:
-            assert (await client.run("{ viewer { id } }")).data["viewer"] is not None
-        return await execute(engine, deadline, operation, context)
-
-    monkeypatch.setattr(Engine, "execute_until", asking)
     assert (await client.operation("signOut")).data["signOut"]["errors"] == []
 
     assert (await scoreboard(client, world)).status == 401
