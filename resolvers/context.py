@@ -83,14 +83,18 @@ class Context:
     is_new_viewer: bool = False
     """Whether the viewer was read for this very operation, and not when a socket was opened."""
     cookie: CookieChange = field(default_factory=CookieChange)
+    askers: tuple[MemberId, ...] = field(init=False, default=())
+    """The viewer, and who signed in by it: all whose sessions it may have ended, also when nobody is the viewer now."""
     boards: list[OpenBoard] = field(init=False, default_factory=list)
     """Those that were opened for it."""
     _loaders: Loaders | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        if self.viewer is not None and self.is_new_viewer:
+        if self.viewer is not None:
             account = self.viewer.account
-            self.loaders.member.prime(account.id, Member(account.id, account.nick_name))
+            self.askers = (account.id,)
+            if self.is_new_viewer:
+                self.loaders.member.prime(account.id, Member(account.id, account.nick_name))
 
     @property
     def loaders(self) -> Loaders:

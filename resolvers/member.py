@@ -188,5 +188,6 @@ def _leave(context: Context) -> None:
 def _enter(context: Context, session: NewSession) -> NewSession:
     """What follows in the same request is asked by the new member."""
     context.viewer = Viewer(session.session, session.account)
+    context.askers += (session.account.id,)
     context.renew_loaders()
     return session

@@ -14,7 +14,7 @@ from runtime.metrics.meters import Metrics
 from runtime.middleware import SAFE, is_noted, is_too_much, note, request_id_of
 from schema.transport.contexts import Contexts
 from schema.transport.extensions import around, extensions
-from schema.transport.shortcut import find_kept, is_ours, written_of
+from schema.transport.shortcut import find_kept, is_ours
 
 if TYPE_CHECKING:
     from starlette.types import Scope
@@ -48,16 +48,17 @@ class KeptResponses:
         started = time.perf_counter()
         if is_too_much(scope):
             return None
-        found = find_kept(self._answers, self._sessions, written_of(scope, body))
+        found = find_kept(self._answers, self._sessions, scope, body)
         if found is None:
             return None
         request_id = request_id_of(scope, self._new_id)
-        before, behind = around(extensions(request_id, found.cost))
+        data = found.kept.data
+        before, behind = around(extensions(request_id, found.kept.query.cost))
         server = b"".join([b"%b: %b\r\n" % header for header in defaults])
-        size = len(before) + len(found.data) + len(behind)
+        size = len(before) + len(data) + len(behind)
         self._count(scope, request_id, time.perf_counter() - started)
         # The data are long, and are copied nowhere.
-        return _HEAD % (server, found.media, size, request_id.encode(), _SAFE), before, found.data, behind
+        return _HEAD % (server, found.media, size, request_id.encode(), _SAFE), before, data, behind
 
     def _count(self, scope: "Scope", request_id: str, seconds: float) -> None:
         self._requests.inc()

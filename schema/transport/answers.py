@@ -8,6 +8,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
+from sys import getsizeof
 from time import monotonic
 from typing import Any, TypeAlias
 from uuid import UUID
@@ -22,6 +23,10 @@ Generation: TypeAlias = tuple[int, int]
 _MOVING = frozenset({TickKind.BOARD, TickKind.MATCHES})
 _MOST_REQUESTS = 2_000
 _LONGEST_REQUEST = 16 * 1024
+_LARGEST_KEY = 16 * 1024
+"""Of an answer that is kept: whoever asks chooses its document and its variables."""
+_BESIDE = 1024
+"""Bytes that an answer takes beside its key and its data."""
 _RENEWED_AT = 0.75
 """Part of its age after which an answer is executed anew by one who asks; the others have it meanwhile."""
 
@@ -51,10 +56,9 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What is kept for a request: the data, what they cost, and the media type in which the client takes them."""
+    """What is kept for a request, and the media type in which its client takes it."""
 
-    data: bytes
-    cost: int
+    kept: Kept
     media: bytes
 
 
@@ -85,7 +89,10 @@ class SharedAnswers:
         self._moves: dict[UUID, int] = {}
 
     async def answer(self, query: Query, execute: Execute) -> Kept | None:
-        """The answer: kept, or executed once for all who ask meanwhile; None when it has errors, or nothing is kept."""
+        """The answer: kept, or executed once for all who ask meanwhile; None when it has errors, or nothing is kept.
+
+        What `execute` raises is raised to all of them.
+        """
         kept = self._find(query.key)
         if not self._may_keep(query) or (kept is not None and kept.renewed_at < kept.until):
             return kept
@@ -98,21 +105,23 @@ class SharedAnswers:
 
     def remember(self, request: tuple[bytes, ...], query: Query, media: bytes) -> None:
         """That a request, as its client wrote it, asks for this query in this media type."""
-        if sum(map(len, request)) <= _LONGEST_REQUEST:
+        if query.key in self._kept and sum(map(len, request)) <= _LONGEST_REQUEST:
             self._requests[request] = (query, media)
             if len(self._requests) > _MOST_REQUESTS:
                 self._requests.popitem(last=False)
 
     def find(self, request: tuple[bytes, ...]) -> Found | None:
-        """The answer that is kept for a request as its client wrote it; None also for the one who is to renew it."""
+        """The answer that is kept for a request as its client wrote it."""
         wish = self._requests.get(request)
         kept = self._find(wish[0].key) if wish is not None else None
-        if kept is None or wish is None:
-            return None
-        if kept.renewed_at <= self._clock():
-            kept.renewed_at = kept.until
-            return None
-        return Found(kept.data, wish[0].cost, wish[1])
+        return Found(kept, wish[1]) if kept is not None and wish is not None else None
+
+    def is_to_renew(self, kept: Kept) -> bool:
+        """Whether the one who asks has the answer executed anew: one is told so, once it is time."""
+        if self._clock() < kept.renewed_at:
+            return False
+        kept.renewed_at = kept.until
+        return True
 
     def tick(self, kind: str, entity_id: UUID, version: int | None) -> None:  # noqa: ARG002 -- whatever it is now
         """Something moved."""
@@ -155,9 +164,23 @@ class SharedAnswers:
 
     def _keep(self, kept: Kept) -> None:
         key = kept.query.key
-        before = self._kept.pop(key, None)
-        self._bytes += len(kept.data) - (len(before.data) if before is not None else 0)
+        if _size(key) > _LARGEST_KEY:
+            return
+        if key in self._kept:
+            self._bytes -= _room(self._kept.pop(key))
         self._kept[key] = kept
-        while self._bytes > self._most_bytes:
-            _, oldest = self._kept.popitem(last=False)
-            self._bytes -= len(oldest.data)
+        self._bytes += _room(kept)
+        while self._kept and self._is_to_go(next(iter(self._kept.values()))):
+            self._bytes -= _room(self._kept.popitem(last=False)[1])
+
+    def _is_to_go(self, oldest: Kept) -> bool:
+        return self._bytes > self._most_bytes or oldest.until <= self._clock()
+
+
+def _room(kept: Kept) -> int:
+    """Bytes that an answer takes."""
+    return len(kept.data) + _size(kept.query.key) + _BESIDE
+
+
+def _size(key: Hashable) -> int:
+    return getsizeof(key) + (sum(map(_size, key)) if isinstance(key, tuple) else 0)

@@ -120,9 +120,20 @@ class Engine:
 
         What one answer shows of a board belongs together: a query during which one has moved is executed anew.
         """
+        try:
+            return await self.execute_until(self.deadline(), operation, context)
+        except TimeoutError:
+            return self.late(context)
+
+    async def execute_until(self, deadline: float, operation: Operation, context: ApiContext) -> dict[str, Any]:
+        """The same, for what has taken a part of its time already.
+
+        Raises:
+            TimeoutError: it takes too long.
+        """
         result: ExecutionResult | None = None
         with suppress(TimeoutError):
-            async with asyncio.timeout(self.limits.request_seconds):
+            async with asyncio.timeout_at(deadline):
                 for _ in range(_ATTEMPTS):
                     executed = self.executor(operation, context).execute_operation()
                     result = cast("ExecutionResult", await executed if isawaitable(executed) else executed)
@@ -131,11 +142,19 @@ class Engine:
                         break
                     context.renew_loaders()
         if result is None:
-            late = Unavailable(
-                f"The answer took more than {self.limits.request_seconds:g} seconds; ask for less, or try again."
-            )
-            return {"errors": self.errors.write_exception(late, context.request.id), "data": None}
+            raise TimeoutError
         return self.answer(result, context)
+
+    def deadline(self) -> float:
+        """When what begins now has taken too long, on the clock of the loop."""
+        return asyncio.get_running_loop().time() + self.limits.request_seconds
+
+    def late(self, context: ApiContext) -> dict[str, Any]:
+        """The answer to what takes too long."""
+        problem = Unavailable(
+            f"The answer took more than {self.limits.request_seconds:g} seconds; ask for less, or try again."
+        )
+        return {"errors": self.errors.write_exception(problem, context.request.id), "data": None}
 
     async def begin(self, operation: Operation, context: ApiContext) -> Begun:
         """Begin a subscription.

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -14,7 +15,6 @@ from starlette.responses import Response
 from resolvers.context import CookieChange, RequestFacts
 from schema.context import ApiContext
 from schema.shared import ErrorCode
-from schema.transport.answers import Query
 from schema.transport.contexts import Contexts
 from schema.transport.credentials import (
     COOKIE,
@@ -29,7 +29,7 @@ from schema.transport.engine import Engine, Operation
 from schema.transport.extensions import closed, extensions
 from schema.transport.faults import Kind, RequestRefused, refused
 from schema.transport.requests import GraphQLRequest, read_json, read_query_string, read_request
-from schema.transport.shortcut import Written
+from schema.transport.shortcut import written_of
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -96,24 +96,37 @@ class HttpEndpoint:
     async def _execute(self, request: Request, answer: "Answer", operation: Operation, context: ApiContext) -> Response:
         self._refuse_foreign_pages(request, operation)
         answer.cost = operation.cost
-        if operation.query is not None:
-            shared = await self._shared(request, operation, operation.query, answer, context)
+        # One for both: what has errors, and is not shared for that, is executed for its own viewer.
+        deadline = self._engine.deadline()
+        try:
+            shared = await self._shared(request, operation, answer, context, deadline)
             if shared is not None:
                 return shared
-        if operation.kind is OperationType.MUTATION:
-            self._forget_session(request)  # it may end it
-        answer.body.update(await self._engine.execute(operation, context))
+            answer.body.update(await self._engine.execute_until(deadline, operation, context))
+        except TimeoutError:
+            answer.body.update(self._engine.late(context))
+        finally:
+            if operation.kind is OperationType.MUTATION:
+                self._doubt_sessions(context)
         return answer.response(200)
 
     async def _shared(
-        self, request: Request, operation: Operation, query: Query, answer: "Answer", context: ApiContext
+        self, request: Request, operation: Operation, answer: "Answer", context: ApiContext, deadline: float
     ) -> Response | None:
-        """The answer that is the same for all who ask, executed with nobody as the viewer; None when there is none."""
+        """The answer that is the same for all who ask, executed with nobody as the viewer; None when there is none.
+
+        Raises:
+            TimeoutError: it takes too long, whoever asks.
+        """
+        query = operation.query
+        if query is None:
+            return None
         for_all = context.for_all()
-        kept = await self._contexts.answers.answer(query, lambda: self._engine.execute(operation, for_all))
+        execute = partial(self._engine.execute_until, deadline, operation, for_all)
+        kept = await self._contexts.answers.answer(query, execute)
         if kept is None:
             return None
-        if (written := _written(request)) is not None:
+        if (written := written_of(request.scope)) is not None:
             self._contexts.answers.remember(written.wish, query, answer.content_type.encode())
         return answer.made(kept.data)
 
@@ -150,8 +163,9 @@ class HttpEndpoint:
             raise refused(Kind.UNAUTHENTICATED, message, ErrorCode.UNAUTHENTICATED) from problem
         if ended:
             self._forget_session(request)
-        elif (written := _written(request)) is not None:
-            self._contexts.sessions.note(written.authorization, written.cookie, asked_at)
+        elif (written := written_of(request.scope)) is not None:
+            member_id = viewer.account.id if viewer is not None else None
+            self._contexts.sessions.note(written.authorization, written.cookie, member_id, asked_at)
         facts = RequestFacts(
             id=answer.request_id,
             address=request.client.host if request.client else "",
@@ -163,8 +177,13 @@ class HttpEndpoint:
         return context
 
     def _forget_session(self, request: Request) -> None:
-        if (written := _written(request)) is not None:
+        if (written := written_of(request.scope)) is not None:
             self._contexts.sessions.forget(written.authorization, written.cookie)
+
+    def _doubt_sessions(self, context: ApiContext) -> None:
+        """A write may have ended any session of its member, of which other requests and other headers are known."""
+        for member_id in context.askers:
+            self._contexts.sessions.doubt(member_id)
 
     def _refuse_foreign_pages(self, request: Request, operation: Operation) -> None:
         """A page elsewhere must not act with, or set, a visitor's cookie. Tokens are never sent by a browser itself."""
@@ -211,12 +230,6 @@ class Answer:
     def _response(self, body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
         told = {"cache-control": "no-store", **(headers or {})}
         return Response(body, status_code=status, headers=told, media_type=self.content_type)
-
-
-def _written(request: Request) -> Written | None:
-    """The request as its client wrote it, where that is known."""
-    found: Written | None = getattr(request.state, "written", None)
-    return found
 
 
 def media_type(accept: str | None) -> str | None:

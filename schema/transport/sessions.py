@@ -2,16 +2,29 @@
 
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 from hashlib import sha256
 from time import monotonic
+
+from domain.ids import MemberId
 
 _MOST = 20_000
 _RENEWED_AT = 0.75
 """Part of the time after which one request asks anew, so that those beside it need not all ask when it is over."""
 
 
+@dataclass(slots=True)
+class _Known:
+    """Headers, by which a member asks, or nobody."""
+
+    member_id: MemberId | None
+    until: float
+    renewed_at: float
+    """From when on the next one asks anew: `until` once somebody does."""
+
+
 class KnownSessions:
-    """One per process. A session that ends is known for `seconds` more; what its own process ends, no longer.
+    """One per process. A session that ends elsewhere is known for `seconds` more; what its own process ends, no longer.
 
     It tells nothing but that credentials are good, for answers that are the same for everybody.
     """
@@ -19,13 +32,14 @@ class KnownSessions:
     def __init__(self, *, seconds: float, clock: Callable[[], float] = monotonic) -> None:
         self._seconds = seconds
         self._clock = clock
-        self._known: OrderedDict[bytes, tuple[float, float]] = OrderedDict()
-        """Until when each is known, and from when on the next one asks anew."""
+        self._known: OrderedDict[bytes, _Known] = OrderedDict()
+        self._doubted: OrderedDict[MemberId, float] = OrderedDict()
+        """Members one of whose sessions may have ended. By the time told nothing is known any more of what was then."""
 
-    def note(self, authorization: bytes, cookie: bytes, asked_at: float) -> None:
+    def note(self, authorization: bytes, cookie: bytes, member_id: MemberId | None, asked_at: float) -> None:
         """That a request with these headers may be answered, by what the database said when it was asked."""
         until, renewed_at = asked_at + self._seconds, asked_at + self._seconds * _RENEWED_AT
-        self._known[_name(authorization, cookie)] = until, renewed_at
+        self._known[_name(authorization, cookie)] = _Known(member_id, until, renewed_at)
         if len(self._known) > _MOST:
             self._known.popitem(last=False)
 
@@ -33,14 +47,24 @@ class KnownSessions:
         """Ask the database again."""
         self._known.pop(_name(authorization, cookie), None)
 
+    def doubt(self, member_id: MemberId) -> None:
+        """Ask the database again for all sessions of a member: what it was asked before now counts no longer."""
+        now = self._clock()
+        while self._doubted and next(iter(self._doubted.values())) <= now:
+            self._doubted.popitem(last=False)
+        self._doubted[member_id] = now + self._seconds
+        self._doubted.move_to_end(member_id)
+
     def are_good(self, authorization: bytes, cookie: bytes) -> bool:
         """Whether these headers are known to be good; without any nobody need be known. One asks anew."""
         if not authorization and not cookie:
             return True
-        name, now = _name(authorization, cookie), self._clock()
-        until, renewed_at = self._known.get(name, (now, now))
-        if renewed_at <= now < until:
-            self._known[name] = until, until
+        known = self._known.get(_name(authorization, cookie))
+        if known is None or (known.member_id is not None and known.until <= self._doubted.get(known.member_id, 0)):
+            return False
+        now, renewed_at = self._clock(), known.renewed_at
+        if renewed_at <= now < known.until:
+            known.renewed_at = known.until
         return now < renewed_at
 
     def now(self) -> float:

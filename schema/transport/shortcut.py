@@ -10,6 +10,8 @@ from schema.transport.extensions import closed, extensions
 from schema.transport.sessions import KnownSessions
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 PATH = "/graphql"
@@ -17,6 +19,7 @@ _PATIENCE = 1.0
 """Seconds for each part of a body to come before it goes the long way, where slow ones are dealt with."""
 _MOST_MESSAGES = 2
 """A server hands a short body over at once, and may tell its end apart."""
+_WRITTEN = "written"
 _NAMES = frozenset({b"accept", b"content-type", b"content-encoding", b"authorization", b"cookie"})
 
 
@@ -39,28 +42,38 @@ class Shortcut:
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         """Answer one request."""
-        if scope["type"] != "http" or not is_ours(scope):
+        if scope["type"] != "http" or not is_ours(scope) or _WRITTEN in scope["state"]:
             await self._app(scope, receive, send)
             return
         received, body = await _short_body(receive)
-        if body is not None:
-            written = written_of(scope, body)
-            found = find_kept(self._answers, self._sessions, written)
-            if found is not None:
-                scope["endpoint"] = self  # as a router says that the path is one of ours
-                await _answer(
-                    closed(found.data, extensions(scope["state"]["request_id"], found.cost)), found.media, send
-                )
-                return
-            scope["state"]["written"] = written
-        await self._app(scope, _again(received, receive), send)
+        found = find_kept(self._answers, self._sessions, scope, body) if body is not None else None
+        if found is None:
+            await self._app(scope, _again(received, receive), send)
+            return
+        scope["endpoint"] = self  # as a router says that the path is one of ours
+        told = extensions(scope["state"]["request_id"], found.kept.query.cost)
+        await _answer(closed(found.kept.data, told), found.media, send)
 
 
-def find_kept(answers: SharedAnswers, sessions: KnownSessions, written: Written) -> Found | None:
-    """What is kept for a request whose session is known to be good."""
+def find_kept(answers: SharedAnswers, sessions: KnownSessions, scope: "Scope", body: bytes) -> Found | None:
+    """What is kept for a request whose session is known to be good. That it was looked for is noted in the scope.
+
+    Who looked again would find that somebody renews it already, take the former one, and nobody would renew it.
+    """
+    scope["state"][_WRITTEN] = written = _read(scope["headers"], body)
+    if written is None:
+        return None
     found = answers.find(written.wish)
-    is_good = found is not None and sessions.are_good(written.authorization, written.cookie)
-    return found if is_good else None
+    # The session first: who is not let in renews nothing.
+    if found is None or not sessions.are_good(written.authorization, written.cookie):
+        return None
+    return None if answers.is_to_renew(found.kept) else found
+
+
+def written_of(scope: "Scope") -> Written | None:
+    """A request as its client wrote it, where that is known."""
+    found: Written | None = scope["state"].get(_WRITTEN)
+    return found
 
 
 async def _answer(body: bytes, media: bytes, send: "Send") -> None:
@@ -78,16 +91,22 @@ def is_ours(scope: "Scope") -> bool:
     return bool(scope["path"] == PATH and scope["method"] == "POST")
 
 
-def written_of(scope: "Scope", body: bytes) -> Written:
-    """A request with its whole body, as its client wrote it."""
-    found = dict.fromkeys(_NAMES, b"")
-    for name, value in scope["headers"]:
-        if name in found:
-            found[name] += value
+def _read(headers: "Iterable[tuple[bytes, bytes]]", body: bytes) -> Written | None:
+    """A request with its whole body, as its client wrote it.
+
+    None when it says something twice, or says nothing by a header: then nobody but the long way decides what is meant.
+    """
+    found: dict[bytes, bytes] = {}
+    for name, value in headers:
+        if name in _NAMES:
+            if name in found or not value:
+                return None
+            found[name] = value
+    said = found.get
     return Written(
-        (body, found[b"accept"], found[b"content-type"], found[b"content-encoding"]),
-        found[b"authorization"],
-        found[b"cookie"],
+        (body, said(b"accept", b""), said(b"content-type", b""), said(b"content-encoding", b"")),
+        said(b"authorization", b""),
+        said(b"cookie", b""),
     )
 
 

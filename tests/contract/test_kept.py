@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import orjson
@@ -189,6 +190,80 @@ async def test_only_sessions_that_are_good_are_answered(place: Place) -> None:
     assert (await line.ask(head + b"content-length: %d\r\n\r\n" % len(body) + body)).status.split()[1] == b"200"
     assert (await line.ask(place.whole(token=other))).status.split()[1] == b"401"
     await end_sessions(place.world.api, place.world.ana)
+
+
+GRAPHQL_JSON = "application/graphql-response+json"
+
+
+@pytest.mark.parametrize(
+    ("said", "once", "status", "media"),
+    [
+        (["accept:", f"accept: {GRAPHQL_JSON}"], f"accept: {GRAPHQL_JSON}", b"200", GRAPHQL_JSON),
+        (["accept: */*", "accept: x"], "accept: */*x", b"406", "application/json"),
+        (["cookie: a=b", "cookie: c=d"], "cookie: a=bc=d", b"200", "application/json"),
+    ],
+)
+async def test_what_is_said_twice_is_nothing_that_another_says_once(
+    place: Place, said: list[str], once: str, status: bytes, media: str
+) -> None:
+    line = await place.line()
+    for _ in range(2):
+        assert (await line.ask(place.whole(*said))).status.split()[1] == b"200"
+    assert len(place.taken) == 0
+    reply = await line.ask(place.whole(once))
+    assert (reply.status.split()[1], reply.headers[b"content-type"]) == (status, f"{media}; charset=utf-8".encode())
+
+
+async def test_a_second_token_makes_no_wrong_one_good(place: Place) -> None:
+    line = await place.line()
+    for _ in range(2):
+        await line.ask(place.whole("authorization: xx"))
+    assert (await line.ask(place.whole(token=f"{place.token}xx"))).status.split()[1] == b"401"
+
+
+async def test_a_token_that_is_empty_is_no_missing_one(place: Place) -> None:
+    line = await place.line()
+    head, body = place.request()
+    nobody = head.replace(f"authorization: Bearer {place.token}\r\n".encode(), b"")
+    asked = [nobody + body, nobody.replace(b"host: test", b"host: test\r\nauthorization:") + body]
+    assert [(await line.ask(request)).status.split()[1] for request in asked] == [b"200", b"401"]
+    assert len(place.taken) == 1
+
+
+async def test_answers_and_sessions_are_renewed_by_one_while_the_others_are_answered(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line, taken = await place.line(), []
+    for later in (50, 85):  # of 60: late, and when all would be over had nobody renewed it
+        _pass(place, monkeypatch, later)
+        before = len(place.taken)
+        for _ in range(5):
+            assert (await line.ask(place.whole())).status.split()[1] == b"200"
+        taken.append(len(place.taken) - before)
+
+    # One asked for the session, one executed the answer.
+    assert taken == [3, 5]
+
+
+async def test_who_is_not_let_in_renews_nothing_and_holds_up_nobody_who_would(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = await place.line()
+    _pass(place, monkeypatch, 50)
+    assert (await line.ask(place.whole(token="wrong"))).status.split()[1] == b"401"
+    for _ in range(2):
+        await line.ask(place.whole())
+    assert len(place.taken) == 0
+    _pass(place, monkeypatch, 85)
+    await line.ask(place.whole())
+    assert len(place.taken) == 1
+
+
+def _pass(place: Place, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Go on as if it were so much later than at the beginning."""
+    kept = place.world.api.app.state.kept
+    for part in (kept._answers, kept._sessions):
+        monkeypatch.setattr(part, "_clock", lambda: monotonic() + seconds)
 
 
 async def test_it_is_counted_and_logged_like_others(place: Place, caplog: pytest.LogCaptureFixture) -> None:

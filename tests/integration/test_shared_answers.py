@@ -1,21 +1,27 @@
 """Equal queries are executed once and answered as bytes: while they are true, and nothing that is for one viewer."""
 
 import asyncio
+import gc
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import orjson
 import pytest
 from redis.asyncio import Redis
 
+from domain.errors import NotFound
 from domain.leaderboard.projector import project
 from domain.outbox.model import Tick, TickKind
 from integrations.valkey.client import connect
 from integrations.valkey.projection import ValkeyProjection
 from integrations.valkey.ticks import publish
+from resolvers import leaderboard as leaderboards
 from schema.transport.credentials import COOKIE
+from schema.transport.limits import Limits
 from tests.support.api import Api, running_api
 from tests.support.api_world import World, begin_session, end_sessions, make_world
 from tests.support.graphql_client import Answer, GraphQLClient, read_operation
@@ -241,6 +247,51 @@ async def test_errors_are_not_kept(world: World) -> None:
     assert [answer.codes for answer in answers] == [["NOT_FOUND"]] * 2
     assert answers[0].errors[0]["extensions"]["requestId"] != answers[1].errors[0]["extensions"]["requestId"]
     assert [answer.data for answer in unknown] == [{"tournament": None}] * 2
+
+
+async def test_what_takes_too_long_is_executed_once_and_waited_for_once(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    begun = []
+
+    async def open_board(*_: Any, **__: Any) -> None:
+        begun.append(1)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(leaderboards, "open_board", open_board)
+    monkeypatch.setattr(Limits, "request_seconds", 1.0)
+    client = await world.client(None)
+    started = monotonic()
+    first = asyncio.create_task(scoreboard(client, world))
+    await asyncio.sleep(0.5)
+    answers = [await scoreboard(client, world), await first]
+
+    assert [(answer.status, answer.codes, answer.body["data"]) for answer in answers] == [
+        (200, ["UNAVAILABLE"], None)
+    ] * 2
+    assert (len(begun), monotonic() - started < 1.4) == (1, True)
+    told = [answer.errors[0]["extensions"]["requestId"] for answer in answers]
+    assert told == [answer.extensions["requestId"] for answer in answers]
+    gc.collect()
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+async def test_what_fails_for_all_is_executed_for_its_viewer_in_the_time_that_is_left(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = []
+
+    async def open_board(*_: Any, **__: Any) -> None:
+        begun.append(1)
+        await asyncio.sleep(0.7)
+        raise NotFound("There is no board.")
+
+    monkeypatch.setattr(leaderboards, "open_board", open_board)
+    monkeypatch.setattr(Limits, "request_seconds", 1.0)
+    started = monotonic()
+    answer = await scoreboard(await world.client(None), world)
+
+    assert (answer.codes, len(begun), monotonic() - started < 1.3) == (["UNAVAILABLE"], 2, True)
 
 
 @pytest.mark.parametrize("how", ["token", "cookie"])

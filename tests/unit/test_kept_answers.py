@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID, uuid4
 
+from domain.ids import MemberId
 from schema.transport.answers import Query, SharedAnswers
 from schema.transport.sessions import KnownSessions
 
@@ -69,10 +70,47 @@ async def test_without_ticks_only_what_has_a_version_is_kept_and_no_longer_than_
     assert await _text(answers, versioned, source) == b"2"
 
 
+async def test_what_is_asked_counts_as_what_is_answered() -> None:
+    """Else a stranger could have the process hold gigabytes of variables."""
+    source = Source()
+    answers = SharedAnswers(lambda: True, seconds=2, most_bytes=100_000)
+    queries = [Query(("document", f"{number:010000}".encode()), uuid4(), cost=1) for number in range(20)]
+    for query in queries:
+        await answers.answer(query, source)
+    assert [await _is_kept(answers, query) for query in reversed(queries)] == [True] * 8 + [False] * 12
+
+    for length, is_kept in ((15_000, True), (17_000, False)):
+        query = Query(("document", b"x" * length), uuid4(), cost=1)
+        await answers.answer(query, source)
+        assert await _is_kept(answers, query) is is_kept
+        answers.remember(REQUEST, query, MEDIA)
+        assert (answers.find(REQUEST) is not None) is is_kept
+        assert (REQUEST in answers._requests) is is_kept
+        answers._requests.clear()
+
+
+async def test_what_is_too_old_is_held_no_longer_than_until_something_else_is_kept() -> None:
+    clock, source = Clock(), Source()
+    answers = SharedAnswers(lambda: True, seconds=2, clock=clock)
+    for number in range(20):
+        await answers.answer(Query(number, uuid4(), cost=1), source)
+    clock.now += 1
+    await answers.answer(Query("younger", uuid4(), cost=1), source)
+    assert len(answers._kept) == 21
+    clock.now += 1
+    await answers.answer(Query("youngest", uuid4(), cost=1), source)
+
+    assert list(answers._kept) == ["younger", "youngest"]
+    held = answers._bytes
+    clock.now += 2
+    await answers.answer(Query("youngest", uuid4(), cost=1), source)
+    assert 0 < answers._bytes < held
+
+
 def test_a_session_is_asked_for_anew_by_one_and_ends_in_time() -> None:
     clock = Clock()
     sessions = KnownSessions(seconds=2, clock=clock)
-    sessions.note(b"token", b"", clock.now)
+    sessions.note(b"token", b"", MemberId(uuid4()), clock.now)
     clock.now += 1.4
     assert sessions.are_good(b"token", b"")
     clock.now += 0.2
@@ -81,6 +119,37 @@ def test_a_session_is_asked_for_anew_by_one_and_ends_in_time() -> None:
 
     assert [sessions.are_good(b"token", b"") for _ in range(2)] == [False, False]
     assert not sessions.are_good(b"another", b"")
+
+
+def test_what_was_said_before_a_session_may_have_ended_counts_no_longer() -> None:
+    clock = Clock()
+    sessions, member, other = KnownSessions(seconds=2, clock=clock), MemberId(uuid4()), MemberId(uuid4())
+    asked_at = clock.now
+    for header, member_id in ((b"one", member), (b"two", member), (b"other", other)):
+        sessions.note(header, b"", member_id, asked_at)
+    clock.now += 0.1
+    sessions.doubt(member)
+    sessions.note(b"late", b"", member, asked_at)
+    sessions.note(b"", b"theme=dark", None, asked_at)
+
+    assert [sessions.are_good(header, b"") for header in (b"one", b"two", b"late", b"other")] == [False] * 3 + [True]
+    assert sessions.are_good(b"", b"theme=dark")
+    clock.now += 0.1
+    sessions.note(b"one", b"", member, clock.now)
+    assert sessions.are_good(b"one", b"")
+    sessions.doubt(other)
+    clock.now += 2
+    sessions.doubt(other)
+    assert list(sessions._doubted) == [other]
+
+
+async def _is_kept(answers: SharedAnswers, query: Query) -> bool:
+    """Found out without keeping anything."""
+
+    async def fail() -> dict[str, Any]:
+        return {"errors": ["not kept"]}
+
+    return await answers.answer(query, fail) is not None
 
 
 async def _text(answers: SharedAnswers, query: Query, source: Source) -> bytes | None:
@@ -93,5 +162,6 @@ def _query(tournament_id: UUID) -> Query:
 
 
 def _data(answers: SharedAnswers) -> bytes | None:
+    """What one who asks gets at once."""
     found = answers.find(REQUEST)
-    return found.data if found is not None else None
+    return None if found is None or answers.is_to_renew(found.kept) else found.kept.data
