@@ -270,7 +270,7 @@ async def test_a_server_that_is_away_keeps_no_board_of_the_others_behind(
         for name in others:
             await cups[name].until_projected(boards, within=20)
         assert await cups[away].assert_true(boards) is BoardSource.DATABASE
-        stamps = await ValkeyProjection(client, pause=0).stamps([cup.made.id for cup in cups.values()])
+        stamps = await ValkeyProjection(client, timeout=5, pause=0).stamps([cup.made.id for cup in cups.values()])
         assert set(stamps) == {cups[name].made.id for name in others}
 
 

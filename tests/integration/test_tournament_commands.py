@@ -163,8 +163,8 @@ async def test_an_admin_renames_and_is_named_in_the_log(world: World) -> None:
     assert (shown["id"], shown["label"], shown["status"]) == (world.tournament_id, "Cup", "COMPLETED")
     assert shown["ruleset"]["code"] == "default"
     written = [each for each in statements if "members.id" not in each]  # who it is and may is read elsewhere
-    # The tournament, audit, change, version, tick; the links that follow, version and tick of their league; ruleset.
-    assert len(written) == 9, written
+    # The tournament, audit, change, version, tick; the links that follow; lock, version and tick of leagues; ruleset.
+    assert len(written) == 10, written
     log = (await root.operation("adminAuditLog", filter={"actions": ["updateTournament"]})).data["admin"]["auditLog"]
     (entry,) = [edge["node"] for edge in log["edges"]]
     assert (entry["actor"]["nickName"], entry["reason"]) == ("Root", REASON)
