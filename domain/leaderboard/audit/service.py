@@ -25,8 +25,9 @@ _log = logging.getLogger(__name__)
 
 MOVES_WITHIN = timedelta(minutes=15)
 """A result is settled, and an execution that is due is taken up, well within it."""
-# A projector that is at work moves on between two of so many looks; while boards move fast it may be behind for long.
-_LOOKS, _PAUSE_SECONDS = 4, 0.5
+# A projector that is at work moves on within so many looks: a board of a million takes it three seconds.
+# While boards move fast it may be behind for long.
+_LOOKS, _PAUSE_SECONDS = 9, 0.5
 _MOST_LOOKS = 60
 _OVER = 10
 """Tournaments that are over and looked at, a run: their boards stand still, and are more every year."""
