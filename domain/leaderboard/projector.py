@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _HELD_UP_SECONDS = 0.2
+"""After which a board is looked at again that another process writes."""
 IsOutage = Callable[[BaseException], bool]
 
 

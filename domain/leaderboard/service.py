@@ -210,10 +210,11 @@ class Boards:
     async def has_lost_members(self, state: BoardState) -> bool:
         """Whether somebody may have been taken off boards of all moments since this was read."""
         now = await self._states.read(state.key)
-        if now is None or now.league_version != state.league_version:
-            return now is not None
-        removals = {part.tournament_id: part.removals for part in now.parts}
-        return any(removals.get(part.tournament_id, part.removals) != part.removals for part in state.parts)
+        if now is None:
+            return False
+        if state.key.league_id is not None:  # whoever is taken off a tournament's boards has left each league before
+            return now.league_version != state.league_version
+        return now.parts[0].removals != state.parts[0].removals
 
     async def movement(self, state: BoardState, rows: Sequence[RankedRow]) -> dict[MemberId, int | None]:
         return await self._past.movement(state, rows)

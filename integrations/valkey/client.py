@@ -25,6 +25,7 @@ CLUSTER_SCHEMES = ("redis+cluster", "rediss+cluster")
 """How the address of a cluster begins; that of any of its nodes will do."""
 
 _LOOK_SECONDS = 1.0
+"""So long the servers of a cluster are asked who holds what, when one of them is away."""
 
 
 def is_cluster(url: str) -> bool:

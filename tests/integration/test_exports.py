@@ -1,5 +1,6 @@
 """Boards as files: what is in them, whose they are, how they are asked for and fetched, and when they go."""
 
+import asyncio
 import base64
 import csv
 import io
@@ -26,12 +27,13 @@ from domain.ids import ExecutionId, MemberId
 from domain.leaderboard.board import OpenBoard, Opened
 from domain.leaderboard.export.rules import CsvWriter, ExportedRow, JsonWriter
 from domain.leaderboard.export.service import PAGE, BoardGone, export_leaderboard
-from domain.leaderboard.model import RankedRow
+from domain.leaderboard.model import AfterRound, BoardKey, RankedRow
 from domain.leaderboard.ranking import Ranking
 from domain.leaderboard.service import Boards
 from domain.league.tables import league_members, league_tournaments
 from domain.member.erasure.work import erase_member
 from domain.member.tables import members
+from domain.tournament.tables import tournaments
 from integrations.object_store.folder import FolderStore
 from integrations.valkey.client import connect
 from integrations.valkey.projection import ValkeyProjection
@@ -456,3 +458,16 @@ async def test_a_board_after_a_round_of_what_the_league_has_given_up_is_gone(wor
     assert gone.data["removeLeagueTournament"]["errors"] == []
     with pytest.raises(BoardGone):
         await write(world, export_id)
+
+
+async def test_a_kept_board_of_the_past_is_written_once_though_others_were_removed(world: World) -> None:
+    """From the tournament, and not in the league: its board of then is kept, and stays."""
+    ana, after = await world.client(world.ana), {"afterRoundId": world.round_id(0)}
+    export_id = await asked(ana, {"leagueId": world.league_id}, asOf=after)
+    wanted = BoardKey(league_id=world.league)
+    boards, files = Boards(world.api.database, None, utc_now), files_of(world)
+    assert await boards.open(wanted, as_of=AfterRound(world.tournament.rounds[0])) is not None
+    async with world.api.database.begin() as connection:
+        await connection.execute(update(tournaments).values(removals=tournaments.c.removals + 1))
+    async with asyncio.timeout(20):
+        await work(world.api.database, lambda run: export_leaderboard(run, boards, files), export_id)
