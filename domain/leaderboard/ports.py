@@ -98,6 +98,10 @@ class Projection(Protocol):
         """Who is ranked in a league, ascending, as some process has kept it; None when none has."""
         ...
 
+    async def kept_leagues(self, keys: Sequence[BoardKey]) -> list[BoardKey]:
+        """Those of leagues' boards of which some process has kept one, at whatever version."""
+        ...
+
     async def keep_league(self, state: BoardState, board: LeagueBoard) -> None:
         """Keep a league's board and members for other processes, for a while; never an older one over a newer."""
         ...

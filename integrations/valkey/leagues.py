@@ -8,7 +8,7 @@
 The board of a league in one tournament has that tournament's id behind `leaderboard` and `stamp`.
 """
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
@@ -22,6 +22,7 @@ from domain.leaderboard.ranking import Ranking
 from integrations.valkey import scripts
 from integrations.valkey.layout import ID_SIZE
 from integrations.valkey.patience import Patience, raise_unless_refused
+from integrations.valkey.strings import read_strings
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -49,9 +50,9 @@ class LeagueKeys:
             return None
         try:
             computed_at = datetime.fromisoformat(words[3])
-        except (IndexError, ValueError):  # cut
+            pairs = [(member, -int(float(score))) for member, score in _pairs(found)]
+        except (IndexError, ValueError, OverflowError):  # cut, or no board's score
             return None
-        pairs = [(member, -int(float(score))) for member, score in _pairs(found)]
         ids = np.array([member for member, _ in pairs], dtype=f"S{ID_SIZE}")
         packed = np.array([packed for _, packed in pairs], dtype=np.int64)
         by_id = np.argsort(ids)
@@ -63,6 +64,11 @@ class LeagueKeys:
         if not isinstance(found, list | set) or _words(stamped) != [epoch, str(version), str(len(found))]:
             return None
         return np.sort(np.array(list(found), dtype=f"S{ID_SIZE}"))
+
+    async def kept(self, keys: Sequence[BoardKey]) -> list[BoardKey]:
+        names = {_keys_of(key)[0]: key for key in keys}
+        found = await read_strings(self._client, self._patience, list(names))
+        return [names[name] for name, stamped in found.items() if stamped is not None]
 
     async def keep(self, state: BoardState, board: LeagueBoard) -> None:
         league_id = state.key.league_id

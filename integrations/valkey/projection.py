@@ -1,7 +1,5 @@
 """The projection of boards in Valkey: written whole, read by place. `layout.py` says what its keys hold."""
 
-import asyncio
-from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, cast
@@ -19,12 +17,12 @@ from domain.leaderboard.score_table import ScoreTable, Stamp
 from domain.leaderboard.sheet import Top
 from domain.outbox.model import Tick, TickKind
 from integrations.valkey import scripts
-from integrations.valkey.client import server_of
 from integrations.valkey.comparison import board_differences
 from integrations.valkey.layout import PARTS, key, to_stamp
 from integrations.valkey.leagues import LeagueKeys
-from integrations.valkey.patience import Patience, raise_unless_refused
+from integrations.valkey.patience import Patience
 from integrations.valkey.reading import BoardReader
+from integrations.valkey.strings import read_strings
 from integrations.valkey.ticks import BOARDS, TICKS, publish
 from integrations.valkey.writing import STAGED_SECONDS, stage
 
@@ -70,28 +68,10 @@ class ValkeyProjection:
     # ------------------------------------------------------------ reading
 
     async def stamps(self, tournament_ids: Sequence[TournamentId]) -> dict[TournamentId, Stamp]:
-        shared: defaultdict[str, list[TournamentId]] = defaultdict(list)
-        for tournament_id in tournament_ids:
-            shared[server_of(self._client, key(tournament_id, "stamp"))].append(tournament_id)
-        if len(shared) == 1:  # in nearly all installations
-            return await self._stamps(*shared.values())
-        answers = await asyncio.gather(*map(self._stamps, shared.values()), return_exceptions=True)
-        problems = [answer for answer in answers if isinstance(answer, BaseException)]
-        for problem in problems:
-            if len(problems) == len(answers) or not isinstance(problem, ProjectionUnavailable):
-                raise problem
-        return {name: stamp for answer in answers if isinstance(answer, dict) for name, stamp in answer.items()}
-
-    async def _stamps(self, tournament_ids: Sequence[TournamentId]) -> dict[TournamentId, Stamp]:
-        """Of tournaments on one server."""
-        async with self._patience.exchange(key(tournament_ids[0], "stamp")):
-            pipeline = self._client.pipeline(transaction=False)
-            for tournament_id in tournament_ids:
-                pipeline.get(key(tournament_id, "stamp"))
-            answers = await pipeline.execute(raise_on_error=False)
-            raise_unless_refused(*answers)
-        found = zip(tournament_ids, map(to_stamp, answers), strict=True)
-        return {tournament_id: stamp for tournament_id, stamp in found if stamp is not None}
+        names = {key(tournament_id, "stamp"): tournament_id for tournament_id in tournament_ids}
+        found = await read_strings(self._client, self._patience, list(names))
+        stamps = {names[name]: to_stamp(value) for name, value in found.items()}
+        return {tournament_id: stamp for tournament_id, stamp in stamps.items() if stamp is not None}
 
     async def newest(self, tournament_id: TournamentId, epoch: str, version: int) -> Stamp | None:
         return await self._reader.newest(tournament_id, epoch, version)
@@ -145,6 +125,9 @@ class ValkeyProjection:
 
     async def league_members(self, league_id: LeagueId, epoch: str, league_version: int) -> Ids | None:
         return await self._leagues.members(league_id, epoch, league_version)
+
+    async def kept_leagues(self, keys: Sequence[BoardKey]) -> list[BoardKey]:
+        return await self._leagues.kept(keys)
 
     async def keep_league(self, state: BoardState, board: "LeagueBoard") -> None:
         await self._leagues.keep(state, board)

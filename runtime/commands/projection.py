@@ -87,8 +87,7 @@ async def _verify(
 
 def _row(found: Check, label: str) -> dict[str, Any]:
     problems = [{"where": breach.invariant.value, "problem": breach.message} for breach in found.breaches]
-    if found.drift is not None:
-        problems.append({"where": "PROJECTION", "problem": found.drift})
+    problems += [{"where": "PROJECTION", "problem": drift} for drift in found.drifts]
     return {"tournamentId": str(found.tournament_id), "tournament": label, "problems": problems}
 
 

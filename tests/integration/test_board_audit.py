@@ -19,7 +19,7 @@ from domain.guess.amendment.store import swap_guesses
 from domain.guess.tables import tournament_members
 from domain.ids import LeagueId, TournamentId, new_id
 from domain.leaderboard.audit.model import LEDGER_STEP
-from domain.leaderboard.audit.service import count_breaches, verify_projection
+from domain.leaderboard.audit.service import check, count_breaches, verify_projection
 from domain.leaderboard.loading import load
 from domain.leaderboard.model import BoardKey, RankedRow
 from domain.leaderboard.projector import project, rebuild_projection
@@ -33,6 +33,7 @@ from domain.settlement.tables import member_scores, score_versions, settlements
 from domain.tournament.model import TournamentMode, TournamentStatus
 from domain.tournament.store import raise_versions
 from domain.tournament.tables import tournaments
+from integrations.valkey.leagues import league_key
 from integrations.valkey.projection import ValkeyProjection, key
 from integrations.valkey.ticks import BOARDS
 from runtime.commands.projection import _rebuild
@@ -102,7 +103,12 @@ async def test_what_is_in_order_is_left_alone(tournament: MadeTournament, audit:
     before = await valkey.get(key(tournament.id, "stamp"))
     for target in (None, tournament.id):
         run = await audit(target)
-        assert steps_of(run) == {"Ledger": (0, 1, 0), "Delays": (0, 0, 0), "Projections": (0, 1, 0)}
+        assert steps_of(run) == {
+            "Ledger": (0, 1, 0),
+            "Delays": (0, 0, 0),
+            "Projections": (0, 1, 0),
+            "League boards": (0, 0, 0),
+        }
     assert await valkey.get(key(tournament.id, "stamp")) == before
 
 
@@ -191,7 +197,7 @@ async def test_a_projection_that_drifted_is_told_and_rebuilt(
         run = await audit()
 
         assert steps_of(run)["Projections"] == (1, 0, 0), drift.__name__
-        note = run.progress().steps[-1].note
+        note = run.progress().steps[-2].note
         assert note is not None
         assert note.startswith(f"Tournament {tournament.id}: {words}")
         loaded = await load(database, tournament.id)
@@ -248,6 +254,115 @@ async def _rows(boards: Boards, league: LeagueId) -> list[RankedRow]:
     return await board.window(50)
 
 
+# ---------------------------------------------------------------- boards of leagues
+
+
+@pytest.fixture
+async def league(
+    database: "PostgresDatabase", projection: ValkeyProjection, valkey: Redis, tournament: MadeTournament
+) -> LeagueId:
+    """Half of the members, and somebody who watches; its boards are kept in Valkey."""
+    async with database.read() as connection:
+        joined = select(tournament_members.c.member_id).where(tournament_members.c.tournament_id == tournament.id)
+        founder, *others = (await connection.execute(joined.limit(6))).scalars()
+    made = await make_league(database, "League", founder, members=others, plays=[tournament])
+    for board in await league_boards(projection, database, made, tournament.id):
+        assert len(board) == 6
+    assert await valkey.exists(league_key(made, "leaderboard"), league_key(made, "leaderboard", tournament.id)) == 2
+    return made
+
+
+async def league_boards(
+    projection: ValkeyProjection | None, database: "PostgresDatabase", league_id: LeagueId, tournament_id: TournamentId
+) -> list[list[RankedRow]]:
+    """Its boards as a process shows them that has read nothing yet."""
+    shown = []
+    for board_key in (BoardKey(league_id), BoardKey(league_id, tournament_id)):
+        board = await Boards(database, projection, utc_now).open(board_key)
+        assert board is not None
+        shown.append(await board.window(50))
+    return shown
+
+
+async def a_point_more_in_the_total(valkey: Redis, league_id: LeagueId, _: TournamentId) -> None:
+    name = league_key(league_id, "leaderboard")
+    (member,) = await valkey.zrange(name, 3, 3)
+    await valkey.zincrby(name, -(1 << 33), _bytes(member))
+
+
+async def a_point_more_in_one_tournament(valkey: Redis, league_id: LeagueId, tournament_id: TournamentId) -> None:
+    name = league_key(league_id, "leaderboard", tournament_id)
+    (member,) = await valkey.zrange(name, 3, 3)
+    await valkey.zincrby(name, -(1 << 33), _bytes(member))
+
+
+async def a_stranger_in_the_total(valkey: Redis, league_id: LeagueId, _: TournamentId) -> None:
+    name = league_key(league_id, "leaderboard")
+    await valkey.zremrangebyrank(name, 0, 0)
+    await valkey.zadd(name, {new_id().bytes: 0})
+
+
+async def a_stranger_among_the_members(valkey: Redis, league_id: LeagueId, _: TournamentId) -> None:
+    name = league_key(league_id, "members")
+    await valkey.spop(name)
+    await valkey.sadd(name, new_id().bytes)
+
+
+LEAGUE_DRIFTS: list[tuple[Callable[[Redis, LeagueId, TournamentId], Awaitable[None]], str]] = [
+    (a_point_more_in_the_total, ": differs in leaderboard"),
+    (a_point_more_in_one_tournament, " in tournament {}: differs in leaderboard"),
+    (a_stranger_in_the_total, ": differs in leaderboard"),
+    (a_stranger_among_the_members, ": differs in members"),
+]
+
+
+@pytest.mark.parametrize("whole", [True, False])
+async def test_a_league_s_board_that_drifted_is_told_and_made_anew(
+    database: "PostgresDatabase",
+    projection: ValkeyProjection,
+    valkey: Redis,
+    tournament: MadeTournament,
+    league: LeagueId,
+    audit: Audit,
+    whole: bool,
+) -> None:
+    for drift, words in LEAGUE_DRIFTS:
+        await drift(valkey, league, tournament.id)
+        told = await check(database, projection, tournament.id)
+
+        run = await audit(None if whole else tournament.id)
+
+        where = f"League {league}{words.format(tournament.id)}"
+        assert told.drifts[0] == where.replace(": ", " ")
+        assert steps_of(run)["League boards"] in {(1, 1, 0), (2, 0, 0)}, "the members are those of two boards"
+        assert f"{where}; made anew." in str(run.progress().steps[-1].note)
+        assert (await check(database, projection, tournament.id)).drifts == ()
+        right = await league_boards(None, database, league, tournament.id)
+        assert await league_boards(projection, database, league, tournament.id) == right
+        assert steps_of(await audit())["League boards"] == (0, 2, 0)
+
+
+async def test_a_league_s_board_that_is_in_order_or_given_to_nobody_is_left_alone(
+    database: "PostgresDatabase",
+    projection: ValkeyProjection,
+    valkey: Redis,
+    tournament: MadeTournament,
+    league: LeagueId,
+    audit: Audit,
+) -> None:
+    before = (await Boards(database, None, utc_now).versions([BoardKey(league)]))[BoardKey(league)]
+    assert steps_of(await audit())["League boards"] == (0, 2, 0)
+    await a_point_more_in_the_total(valkey, league, tournament.id)
+    await valkey.zadd(league_key(league, "leaderboard", tournament.id), {new_id().bytes: float("inf")})
+    await board_moves(database, tournament.id)
+    await project(database, projection, tournament.id)
+
+    assert steps_of(await audit())["League boards"] == (0, 2, 0)
+    right = await league_boards(None, database, league, tournament.id)
+    assert await league_boards(projection, database, league, tournament.id) == right
+    assert await Boards(database, None, utc_now).versions([BoardKey(league)]) == {BoardKey(league): before + 1}
+
+
 async def test_one_board_that_cannot_be_ranked_leaves_none_of_the_others_unchecked(
     database: "PostgresDatabase", projection: ValkeyProjection, valkey: Redis, audit: Audit
 ) -> None:
@@ -284,7 +399,7 @@ async def test_of_tournaments_that_are_over_a_few_projections_are_checked_by_lot
         if steps_of(await audit())["Projections"][0]:
             break
 
-    assert first == {"Ledger": (0, 0, 0), "Delays": (0, 0, 0), "Projections": (10, 0, 0)}
+    assert (first[LEDGER_STEP], first["Projections"]) == ((0, 0, 0), (10, 0, 0))
     assert steps_of(audit.runs[-1])["Projections"] == (1, 9, 0), "the eleventh had its turn"
     assert await projection.stamps([made[0].id]) == {}
 

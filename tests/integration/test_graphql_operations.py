@@ -153,15 +153,16 @@ async def test_a_member_of_many_leagues_takes_few_statements_more(api: Api) -> N
     world = await make_world(api)
     ana = await world.client(world.ana)
     document, taken = read_operation("dashboard", CONTRACT), []
-    for more in (0, 2, 9):
+    for more in (0, 2, 16):
         for number in range(more):
             await make_league(api.database, f"League {number} of {more}", world.ana, plays=[world.tournament])
         await ana.run(document, {})
         with recorded_statements(api.database) as statements:
             answer = await ana.run(document.replace("{", "{ again: __typename", 1), {})
-        assert len(answer.data["viewer"]["leagues"]["edges"]) == 1 + sum((0, 2, 9)[: len(taken) + 1])
+        assert len(answer.data["viewer"]["leagues"]["edges"]) == 1 + sum((0, 2, 16)[: len(taken) + 1])
         taken.append(len(statements))
-    assert max(taken) <= min(taken) + 4, taken  # which of them fall into one batch depends on what answers first
+    # Which of them fall into one batch depends on what answers first; one a league would be eighteen more.
+    assert max(taken) <= min(taken) + 8, taken
 
 
 @pytest.mark.parametrize("many", [1, 8])

@@ -41,5 +41,5 @@ class Check:
     tournament_id: TournamentId
     breaches: tuple[Breach, ...]
     """Of the ledger."""
-    drift: str | None
-    """What is wrong with the projection, in words for people."""
+    drifts: tuple[str, ...]
+    """What is wrong with the projection, its own board first, then those of leagues that play it; for people."""

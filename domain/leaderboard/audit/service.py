@@ -12,6 +12,7 @@ from domain.execution.run import Run, Step
 from domain.ids import TournamentId
 from domain.leaderboard import store as boards
 from domain.leaderboard.audit import rules, store
+from domain.leaderboard.audit.leagues import boards_of, kept_boards, league_drift
 from domain.leaderboard.audit.model import LEDGER_STEP, Breach, Check, Invariant
 from domain.leaderboard.loading import load
 from domain.leaderboard.many.held import is_current
@@ -19,6 +20,7 @@ from domain.leaderboard.model import BoardKey
 from domain.leaderboard.ports import Projection
 from domain.leaderboard.projector import rewrite
 from domain.leaderboard.score_table import Stamp
+from domain.league.store import raise_versions_of
 from domain.settlement.store import points_ledger
 
 _log = logging.getLogger(__name__)
@@ -55,6 +57,7 @@ async def verify_projection(run: Run, projection: Projection) -> None:
     async with run.step("Projections", total=len(tournaments)) as step:
         for tournament_id in tournaments:
             await _check_projection(run, step, projection, tournament_id)
+    await _check_leagues(run, projection, target)
     if broken:
         raise InvariantBroken(
             f"The ledger of points is broken in {len(broken)} place{'s' if len(broken) > 1 else ''}: "
@@ -75,11 +78,17 @@ async def check(database: Database, projection: Projection, tournament_id: Tourn
     Raises ProjectionUnavailable.
     """
     breaches = await _ledger_breaches(database, tournament_id)
+    drifts = []
     try:
         drift = await _drift(database, projection, tournament_id)
+        drifts += [] if drift is None else [drift]
+        async with boards_of(database) as boards:
+            for key in await kept_boards(database, projection, tournament_id):
+                drift = await league_drift(database, projection, boards, key)
+                drifts += [] if drift is None else [f"{_name(key)} {drift}"]
     except OverflowError as error:  # a broken ledger
-        drift = str(error)
-    return Check(tournament_id, tuple(breaches), drift)
+        drifts.append(str(error))
+    return Check(tournament_id, tuple(breaches), tuple(drifts))
 
 
 async def projected_and_over(database: Database, projection: Projection) -> list[TournamentId]:
@@ -127,8 +136,35 @@ async def _check_projection(run: Run, step: Step, projection: Projection, tourna
     except OverflowError as error:  # a broken ledger, which is told
         step.reject(f"Tournament {tournament_id}: {error}")
         return
+    _repaired(step, f"Tournament {tournament_id}: {drift}; rebuilt.")
+
+
+async def _check_leagues(run: Run, projection: Projection, target: TournamentId | None) -> None:
+    """A kept board that is wrong counts as outdated once its league has another version: all make it anew."""
+    kept = await kept_boards(run.database, projection, target)
+    async with run.step("League boards", total=len(kept)) as step, boards_of(run.database) as boards:
+        for key in kept:
+            try:
+                drift = await league_drift(run.database, projection, boards, key)
+            except OverflowError as error:  # a broken ledger, which is told
+                step.reject(f"{_name(key)}: {error}")
+                continue
+            if drift is None or key.league_id is None:
+                step.unchanged += 1
+                continue
+            _log.warning("projection_drift: league=%s tournament=%s %s", key.league_id, key.tournament_id, drift)
+            async with run.begin() as connection:
+                await raise_versions_of(connection, [key.league_id])
+            _repaired(step, f"{_name(key)}: {drift}; made anew.")
+
+
+def _name(key: BoardKey) -> str:
+    where = "" if key.tournament_id is None else f" in tournament {key.tournament_id}"
+    return f"League {key.league_id}{where}"
+
+
+def _repaired(step: Step, line: str) -> None:
     step.updated += 1
-    line = f"Tournament {tournament_id}: {drift}; rebuilt."
     step.note = line if step.note is None else f"{step.note}\n{line}"
 
 
