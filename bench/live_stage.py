@@ -82,9 +82,7 @@ class Stage:
             name = func.left(func.md5(func.random().cast(members.c.nick_name.type)), 9)
             await connection.execute(update(members).values(nick_name=name))
             await raise_versions(connection, self.made.id, board=True)
-        version = await project(self._database, self._projection, self.made.id)
-        assert version is not None
-        await self._projection.announce(self.made.id, version)
+        await project(self._database, self._projection, self.made.id)
 
     async def tell(self, kind: str) -> None:
         """Have a server send that knows no boards."""

@@ -81,8 +81,10 @@ class BoardFeed(Feed[Window, BoardState, Snapshot, Delta]):
     async def epoch(self) -> str:
         return await self._boards.epoch()
 
-    async def load(self, key: Window, before: BoardState | None = None) -> BoardState | None:
-        board = await self._boards.follow(key.board, () if before is None else before.sheet.members)
+    async def load(self, key: Window, before: BoardState | None = None, told: int | None = None) -> BoardState | None:
+        seen = () if before is None else before.sheet.members
+        at = None if before is None or told is None else (before.epoch, told)
+        board = await self._boards.follow(key.board, seen, at)
         if board is None:
             return None
         members, numbers = await board.numbers(key.first)

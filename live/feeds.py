@@ -57,10 +57,11 @@ class Feed(ABC, Generic[K, S, N, D]):
         """Names the installation; versions say nothing from one to another."""
 
     @abstractmethod
-    async def load(self, key: K, before: S | None = None) -> S | None:
+    async def load(self, key: K, before: S | None = None, told: int | None = None) -> S | None:
         """The state: its version is taken first, then the rest is read. None when there is no such thing.
 
-        What has not changed since an earlier state need not be read again.
+        What has not changed since an earlier state need not be read again. `told`: the version that it has by ticks, if
+        nothing later is asked for.
         """
 
     def is_changing(self, state: S) -> bool:  # noqa: ARG002

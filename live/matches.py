@@ -45,7 +45,7 @@ class MatchFeed(Feed[MatchScope, MatchState, MatchSnapshot, MatchDelta]):
     async def epoch(self) -> str:
         return await self._boards.epoch()
 
-    async def load(self, key: MatchScope, before: MatchState | None = None) -> MatchState | None:  # noqa: ARG002
+    async def load(self, key: MatchScope, *_: object) -> MatchState | None:
         epoch = await self._boards.epoch()
         found = await versioned_scope(self._database, key)
         return None if found is None else MatchState(epoch, found[0], tuple(found[1]))

@@ -42,7 +42,9 @@ class TickSource(Protocol):
 class BoardReader(Protocol):
     """The part of `domain.leaderboard.service.Boards` that the hub uses."""
 
-    async def follow(self, key: BoardKey, shown: Sequence[bytes] = ()) -> "OpenBoard | None": ...
+    async def follow(
+        self, key: BoardKey, shown: Sequence[bytes] = (), told: tuple[str, int] | None = None
+    ) -> "OpenBoard | None": ...
 
     async def versions(self, keys: Collection[BoardKey]) -> dict[BoardKey, int]: ...
 

@@ -148,7 +148,8 @@ class Topic(Generic[K, S, N, D]):
         try:
             while self.mailboxes and self.error is None and self._is_behind():
                 forced, self._forced = self._forced, False
-                if not await self._accepted():
+                told = None if forced or self._restored or self.latest is None else self._wanted
+                if not await self._accepted(told):
                     self._forced = self._forced or forced
                 elif self._forced or not self._is_behind():
                     pause = shortest
@@ -161,13 +162,13 @@ class Topic(Generic[K, S, N, D]):
     def _is_behind(self) -> bool:
         return self._forced or self.latest is None or self.latest.version < self._wanted
 
-    async def _accepted(self) -> bool:
+    async def _accepted(self, told: int | None) -> bool:
         try:
             async with (
                 nullcontext() if self.feed.is_gathered(self.key) else self._limit,
                 asyncio.timeout(self._pace.patience),
             ):
-                state = await self.feed.load(self.key, self.latest)
+                state = await self.feed.load(self.key, self.latest, told)
             if state is None:
                 self._end(self._gone())
             elif not self._take(state):

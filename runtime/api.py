@@ -109,7 +109,7 @@ async def _open_parts(settings: Settings, stack: AsyncExitStack) -> _Parts:
     boards = Boards(database, ValkeyProjection(valkey), utc_now)
     at_the_end(stack, "boards that are computed", boards.stop)
     answers = SharedAnswers(lambda: ticks.is_alive, seconds=settings.hub_poll_seconds)
-    ticks = TickReader(listening, early=answers.moved)
+    ticks = TickReader(listening, early=answers.moved, front=boards.hear)
     hub = Hub(database, boards, HeardByAll(ticks, answers), pace=_pace(settings))
     store = await stack.enter_async_context(open_store(settings))
     links = FileLinks(settings.secret_key(), settings.public_url, utc_now)

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from domain.ids import LeagueId, MemberId, TournamentId
 from domain.leaderboard.arrays import Ids
@@ -12,6 +12,9 @@ from domain.leaderboard.model import BoardKey, BoardState, RankedRow
 from domain.leaderboard.ranking import Ranking
 from domain.leaderboard.score_table import ScoreTable, Stamp
 from domain.leaderboard.sheet import Top
+
+if TYPE_CHECKING:
+    from domain.leaderboard.front import Front
 
 
 class ProjectionUnavailable(Exception):
@@ -141,8 +144,8 @@ class Projection(Protocol):
         """Have the board count as missing until it is written again."""
         ...
 
-    async def announce(self, tournament_id: TournamentId, version: int) -> None:
-        """Tell everyone who watches boards that the projection holds `version`."""
+    async def announce(self, tournament_id: TournamentId, version: int, front: "Front | None" = None) -> None:
+        """Tell everyone who watches boards that the projection holds `version`, and what its first places are."""
         ...
 
     async def request_rebuild(self, tournament_id: TournamentId) -> None:

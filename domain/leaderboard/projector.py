@@ -17,6 +17,7 @@ from domain.execution.run import Run
 from domain.ids import TournamentId
 from domain.installation.service import Restores, begin_epoch
 from domain.leaderboard import store
+from domain.leaderboard.front import read_front
 from domain.leaderboard.loading import BoardLoader
 from domain.leaderboard.model import BoardKey
 from domain.leaderboard.ports import BoardTicks, Projection, ProjectionUnavailable
@@ -42,20 +43,26 @@ async def project(
     *,
     renew: bool = False,
 ) -> int | None:
-    """Write a tournament's board as it is now; the answer is its version, None when there is no such tournament.
+    """Write a tournament's board as it is now, and tell so: its version, None when there is no such tournament.
 
     `loader`: of who calls again and again. `held` and `renew`: see `Projection.write`. `has_moved`: see
     `BoardLoader.load`.
 
     Raises ProjectionUnavailable.
     """
-    loaded = await (loader or BoardLoader(database)).load(tournament_id, held, has_moved)
+    loader = loader or BoardLoader(database)
+    loaded = await loader.load(tournament_id, held, has_moved)
     if loaded is None:
         return None
     await projection.write(tournament_id, loaded.table, loaded.ranking, held=held, renew=renew)
-    if loader is not None:
-        loader.note(tournament_id, (await projection.stamps([tournament_id])).get(tournament_id))
-    return loaded.table.stamp.board_version
+    stamp = (await projection.stamps([tournament_id])).get(tournament_id)
+    loader.note(tournament_id, stamp)
+    front = None
+    if stamp is not None and stamp.is_same_state(loaded.table.stamp):
+        front = await read_front(database, tournament_id, stamp, loaded.ranking)
+    version = loaded.table.stamp.board_version
+    await projection.announce(tournament_id, version, front)
+    return version
 
 
 async def rebuild_projection(run: Run, projection: Projection) -> None:
@@ -89,10 +96,7 @@ async def rewrite(
     await projection.forget(tournament_id)
     async with (begin or database.begin)() as connection:
         await raise_versions(connection, tournament_id, board=True)
-    version = await project(database, projection, tournament_id, renew=True)
-    if version is not None:
-        await projection.announce(tournament_id, version)
-    return version
+    return await project(database, projection, tournament_id, renew=True)
 
 
 async def run_projector(
@@ -218,12 +222,11 @@ class _Projector:
             # Versions only rise, and this one was read later: the database is older than what was made of it.
             reason = f"Tournament {tournament_id} is at version {state.version}, and was at {stamp.board_version}."
             await begin_epoch(self._database, present=UUID(state.epoch), reason=reason)
-        version: int | None = state.version
         if stamp is None or (stamp.epoch, stamp.board_version) != (state.epoch, state.version):
             heard = partial(self._heard, tournament_id)
-            version = await project(self._database, self._projection, tournament_id, self._loader, stamp, heard)
-        if version is not None:
-            await self._projection.announce(tournament_id, version)
+            await project(self._database, self._projection, tournament_id, self._loader, stamp, heard)
+        else:
+            await self._projection.announce(tournament_id, state.version)
 
     def _heard(self, tournament_id: TournamentId) -> bool:
         """Whether a tick has come that is not taken yet; it is now."""

@@ -18,6 +18,7 @@ from domain.leaderboard.arrays import Integers, to_ids
 from domain.leaderboard.board import OPEN_ATTEMPTS, OpenBoard, Opened, head_of
 from domain.leaderboard.cache import VersionCache
 from domain.leaderboard.fold import store as fold
+from domain.leaderboard.front import FrontReader, Fronts
 from domain.leaderboard.leagues import LeagueBoards
 from domain.leaderboard.many.held import Held, is_current
 from domain.leaderboard.many.service import ManyGuessed, ManyLeagues, Unprojected
@@ -106,6 +107,9 @@ class Boards:
             self._held = Held(projection, self._leagues, patience.total_seconds())
             self._many = ManyLeagues(database, self._held, kept_members)
         self._states = States(database)
+        self._fronts = Fronts()
+        self.hear = self._fronts.hear
+        """To be told what projectors tell of first places."""
         self._few = asyncio.Semaphore(_FEW)
         self._guessed = ManyGuessed(database)
         self._asked_at: dict[TournamentId, datetime] = {}
@@ -129,10 +133,15 @@ class Boards:
         opened = await self._open_at(key, as_of, settled_only, from_database=False)
         return None if opened is None else OpenBoard(self, opened)
 
-    async def follow(self, key: BoardKey, shown: Sequence[bytes] = ()) -> OpenBoard | None:
+    async def follow(
+        self, key: BoardKey, shown: Sequence[bytes] = (), told: tuple[str, int] | None = None
+    ) -> OpenBoard | None:
         """A board as it is now, for who opens many again and again: what they depend on is read together.
 
-        `shown`: members (ids of 16 bytes) whose names may be wanted, for they were shown before.
+        Args:
+            key: which.
+            shown: members (ids of 16 bytes) whose names may be wanted, for they were shown before.
+            told: epoch and version that the board has by what was told; one that was told whole may be that old.
         """
         if self._many is not None and key.league_id is not None and key.round_id is None:
             with suppress(Unprojected):
@@ -142,7 +151,7 @@ class Boards:
                 return await self.open(key)
         if key.league_id is not None or key.round_id is not None:
             return await self.open(key)
-        opened = await self._follow(key, shown)
+        opened = self._told(key, told) or await self._follow(key, shown)
         return None if opened is None else OpenBoard(self, opened)
 
     async def find(self, key: BoardKey, *, as_of: Moment | None = None) -> BoardKey | None:
@@ -258,6 +267,16 @@ class Boards:
             state = again
         self._ask_for_rebuild(state, stamps)
         return _opened(await self._from_database(state), state)
+
+    def _told(self, key: BoardKey, told: tuple[str, int] | None) -> Opened | None:
+        if told is None or key.tournament_id is None or self._projection is None:
+            return None
+        front = self._fronts.find(key.tournament_id, *told)
+        if front is None:
+            return None
+        head = head_of(front.state, BoardSource.PROJECTION, front.stamp.computed_at, front.stamp.members)
+        reader = FrontReader(self._projection, key.tournament_id, front)
+        return Opened(front.state, head, reader, dict(zip(reader.members, front.names, strict=True)))
 
     async def _follow(self, key: BoardKey, shown: Sequence[bytes]) -> Opened | None:
         """A tournament's board: names come with its state, and with its stamp the places that are read next.

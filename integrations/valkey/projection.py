@@ -16,7 +16,7 @@ from domain.leaderboard.ranking import Ranking
 from domain.leaderboard.score_table import ScoreTable, Stamp
 from domain.leaderboard.sheet import Top
 from domain.outbox.model import Tick, TickKind
-from integrations.valkey import scripts
+from integrations.valkey import fronts, scripts
 from integrations.valkey.comparison import board_differences
 from integrations.valkey.layout import PARTS, key, to_stamp
 from integrations.valkey.leagues import LeagueKeys
@@ -29,6 +29,7 @@ from integrations.valkey.writing import STAGED_SECONDS, stage
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
+    from domain.leaderboard.front import Front
     from domain.leaderboard.ports import LeagueBoard, Projection
 
 _CLAIMED_MS = 2_000
@@ -198,8 +199,10 @@ class ValkeyProjection:
     async def forget(self, tournament_id: TournamentId) -> None:
         await self._reader.drop(tournament_id)
 
-    async def announce(self, tournament_id: TournamentId, version: int) -> None:
+    async def announce(self, tournament_id: TournamentId, version: int, front: "Front | None" = None) -> None:
         message = {"kind": TickKind.BOARD.value, "id": str(tournament_id), "version": version}
+        if front is not None:
+            message["front"] = fronts.encode(front)
         async with self._patience.exchange(BOARDS.decode()):
             await self._client.publish(BOARDS, orjson.dumps(message))
 

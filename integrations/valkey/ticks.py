@@ -2,13 +2,14 @@
 
 `palpite:ticks` carries what the relay tells (`kind`, `id`), but for executions: theirs are many and of no interest to
 a projector, so they have `palpite:executions`. `palpite:boards` carries what the projector tells when a
-board can be read (`kind`, `id`, `version`).
+board can be read (`kind`, `id`, `version`), mostly with its first places (`front`).
 """
 
 import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
@@ -17,9 +18,11 @@ from redis.asyncio import Redis
 
 from domain.ids import TournamentId
 from domain.outbox.model import Tick, TickKind
+from integrations.valkey import fronts
 from integrations.valkey.client import AWAY, drop_connections
 
 if TYPE_CHECKING:
+    from domain.leaderboard.front import Front
     from domain.leaderboard.ports import BoardTicks
 
 TICKS = b"palpite:ticks"
@@ -72,11 +75,17 @@ class TickReader:
         channels: Sequence[bytes] = (TICKS, EXECUTIONS, BOARDS),
         *,
         early: Callable[[UUID], None] | None = None,
+        front: "Callable[[TournamentId, int, Callable[[], Front | None]], None] | None" = None,
     ) -> None:
-        """`early` is called with boards that moved and may not be readable from the projection yet."""
+        """What is called besides the listener.
+
+        `early`: with boards that moved and may not be readable from the projection yet. `front`: with a board, its
+        version, and what reads its first places, just before the listener hears of them.
+        """
         self._client = client
         self._channels = channels
         self._early = early
+        self._front = front
         self._is_alive = False
 
     @property
@@ -134,6 +143,8 @@ class TickReader:
             if self._early is not None:
                 self._early(entity_id)
             return
+        if self._front is not None and version is not None and isinstance(told_front := tick.get("front"), str):
+            self._front(TournamentId(entity_id), version, partial(fronts.decode, told_front))
         listener.tick(kind, entity_id, version)
 
 

@@ -43,9 +43,11 @@ class CountingBoards(Boards):
 
     opened = 0
 
-    async def follow(self, key: "BoardKey", shown: "Sequence[bytes]" = ()) -> "OpenBoard | None":
+    async def follow(
+        self, key: "BoardKey", shown: "Sequence[bytes]" = (), told: tuple[str, int] | None = None
+    ) -> "OpenBoard | None":
         self.opened += 1
-        return await super().follow(key, shown)
+        return await super().follow(key, shown, told)
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ async def api_process(
     """A hub that listens already, on a Valkey connection of its own. Boards come from the database by default."""
     boards = CountingBoards(database, projection, utc_now)
     async with connect(valkey_url) as listening:
-        hub = Hub(database, boards, TickReader(listening), pace=pace)
+        hub = Hub(database, boards, TickReader(listening, front=boards.hear), pace=pace)
         await hub.start()
         try:
             await until(lambda: hub.is_subscribed)

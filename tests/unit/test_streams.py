@@ -292,10 +292,10 @@ async def test_the_snapshot_after_an_outage_comes_though_its_first_reading_fails
         (stream,) = await made.begun()
         load, failures = made.source.load, iter([ConnectionError("away")])
 
-        async def failing_once(key: str, before: Reading | None = None) -> Reading | None:
+        async def failing_once(key: str, *known: object) -> Reading | None:
             if (failure := next(failures, None)) is not None:
                 raise failure
-            return await load(key, before)
+            return await load(key, *known)
 
         made.source.load = failing_once
         made.watch.restore()

@@ -1,0 +1,27 @@
+"""Fronts of boards as they are told beside a tick."""
+
+from base64 import b64decode, b64encode
+from zlib import crc32
+
+import msgspec
+
+from domain.leaderboard.front import Front
+
+_DECODER = msgspec.msgpack.Decoder(Front)
+_FORM = b"%08x" % crc32(msgspec.json.encode(msgspec.json.schema(Front)))
+"""Of what another release tells, whose fields may be others, nothing is read."""
+
+
+def encode(front: Front) -> str:
+    return (_FORM + b64encode(msgspec.msgpack.encode(front))).decode()
+
+
+def decode(told: str) -> Front | None:
+    """None for what is none."""
+    value = told.encode()
+    if not value.startswith(_FORM):
+        return None
+    try:
+        return _DECODER.decode(b64decode(value[len(_FORM) :]))
+    except (msgspec.DecodeError, ValueError):
+        return None
