@@ -423,13 +423,14 @@ class BusyProjection(ValkeyProjection):
         """`goals`: how often the board moves on."""
         super().__init__(client)
         self._database = database
+        self._of_the_projector = ValkeyProjection(client)
         self._goals = goals
         self.compared = 0
 
     async def stamps(self, tournament_ids: Sequence[TournamentId]) -> dict[TournamentId, Stamp]:
         found = await super().stamps(tournament_ids)
         for tournament_id in tournament_ids:
-            await project(self._database, self, tournament_id)
+            await project(self._database, self._of_the_projector, tournament_id)
             if self._goals:
                 self._goals -= 1
                 await board_moves(self._database, tournament_id)
