@@ -38,9 +38,10 @@ async def sync_round(connection: "AsyncConnection", tournament_id: TournamentId)
     """Whether another round is the current one now."""
     tournament = await store.read_tournament(connection, tournament_id, for_update=True)
     found, _ = await store.read_kick_offs(connection, tournament_id)
-    current = rules.current_round(found, tournament["current_round_id"], await store.database_now(connection))
-    if current is None or current == tournament["current_round_id"]:
+    former = tournament["current_round_id"]
+    current = rules.current_round(found, former, await store.database_now(connection))
+    if current is None or current == former:
         return False
     await store.update_tournament(connection, tournament_id, {"current_round_id": current})
-    await store.begin_rounds(connection, tournament_id, current)
+    await store.begin_rounds(connection, tournament_id, current, former)
     return True
