@@ -14,13 +14,15 @@ from domain.leaderboard import store
 from domain.leaderboard.arrays import Ids, Integers, to_ids
 from domain.leaderboard.cache import VersionCache
 from domain.leaderboard.facts import pack_facts
-from domain.leaderboard.model import BoardState, Part
+from domain.leaderboard.model import BoardKey, BoardState, Part
 from domain.leaderboard.ports import LeagueBoard, Projection, ProjectionUnavailable
 from domain.leaderboard.provisional.overlay import LiveRanking
 from domain.leaderboard.ranked.store import members_of_league, read_ids
 from domain.leaderboard.ranking import Ranking
 from domain.leaderboard.readers import Moved
 from domain.leaderboard.score_table import Places, ScoreTable, Stamp
+
+_ASKED_AT_ONCE = 1_000
 
 
 class _Table:
@@ -143,6 +145,21 @@ class LeagueBoards:
             return await self._projection.league_members(league_id, state.epoch, state.league_version)
         except ProjectionUnavailable:
             return None
+
+
+async def kept_boards(
+    database: Database, projection: Projection, tournament_id: TournamentId | None = None
+) -> list[BoardKey]:
+    """Boards that processes keep for one another, of whatever version; of leagues that play a tournament, or of all.
+
+    Raises ProjectionUnavailable.
+    """
+    async with database.read() as connection:
+        asked = await store.boards_of_leagues(connection, tournament_id)
+    kept: list[BoardKey] = []
+    for start in range(0, len(asked), _ASKED_AT_ONCE):
+        kept += await projection.kept_leagues(asked[start : start + _ASKED_AT_ONCE])
+    return kept
 
 
 def rank_league(state: BoardState, tables: Mapping[TournamentId, ScoreTable], members: RankedMembers) -> Ranking:

@@ -18,10 +18,12 @@ from domain.ids import TournamentId
 from domain.installation.service import Restores, begin_epoch
 from domain.leaderboard import store
 from domain.leaderboard.front import read_front
+from domain.leaderboard.leagues import kept_boards
 from domain.leaderboard.loading import BoardLoader
 from domain.leaderboard.model import BoardKey
 from domain.leaderboard.ports import BoardTicks, Projection, ProjectionUnavailable
 from domain.leaderboard.score_table import Stamp
+from domain.league.store import raise_versions_of
 from domain.tournament.store import raise_versions
 
 if TYPE_CHECKING:
@@ -88,13 +90,17 @@ async def rewrite(
 ) -> int | None:
     """Write a board whatever is there, as a new version; the answer is that, None when there is no such tournament.
 
-    What processes made of a wrong board goes by its version, and what they keep for later ones by its digest.
+    What processes made of a wrong board goes by its version, and what they keep for later ones by its digest. Boards
+    and members that are kept of its leagues may be wrong too, and members go by the version of their league.
+
     `begin`: a transaction of whoever must still hold something when it commits.
 
     Raises ProjectionUnavailable, and OverflowError for a board that cannot be ranked.
     """
     await projection.forget(tournament_id)
+    kept = await kept_boards(database, projection, tournament_id)
     async with (begin or database.begin)() as connection:
+        await raise_versions_of(connection, {key.league_id for key in kept if key.league_id is not None})
         await raise_versions(connection, tournament_id, board=True)
     return await project(database, projection, tournament_id, renew=True)
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ARRAY, Text, and_, bindparam, cast, column, exists, func, literal, null, or_, select, true
+from sqlalchemy import ARRAY, Text, and_, bindparam, cast, column, exists, func, literal, null, or_, select, text, true
 from sqlalchemy.dialects.postgresql import TSTZMULTIRANGE, Range, aggregate_order_by
 
 from domain.database import Database
@@ -41,6 +41,19 @@ OF_TOURNAMENT = (
 )
 
 COUNTED = (LeagueTournamentStatus.ACTIVE, LeagueTournamentStatus.COMPLETED)
+
+_LEAGUES = text(
+    """
+SELECT league.id AS league_id, link.tournament_id
+FROM leagues AS league
+JOIN league_tournaments AS link ON link.league_id = league.id AND link.removed_at IS NULL
+WHERE league.deleted_at IS NULL AND (CAST(:tournament_id AS uuid) IS NULL OR EXISTS (
+    SELECT FROM league_tournaments AS played
+    WHERE played.league_id = league.id AND played.tournament_id = :tournament_id AND played.removed_at IS NULL
+))
+ORDER BY 1, 2
+"""
+)
 
 
 # ---------------------------------------------------------------- what a board depends on
@@ -151,6 +164,15 @@ async def boards_over(connection: "AsyncConnection") -> list[TournamentId]:
     """Every tournament that is over."""
     is_over = tournaments.c.status.in_([TournamentStatus.COMPLETED, TournamentStatus.CANCELLED])
     return list((await connection.execute(select(tournaments.c.id).where(is_over))).scalars())
+
+
+async def boards_of_leagues(connection: "AsyncConnection", tournament_id: TournamentId | None) -> list[BoardKey]:
+    """Boards without a round of the leagues that play a tournament, or of all leagues that play any."""
+    found: dict[BoardKey, None] = {}
+    for row in await connection.execute(_LEAGUES, {"tournament_id": tournament_id}):
+        league_id = LeagueId(row.league_id)
+        found |= dict.fromkeys([BoardKey(league_id), BoardKey(league_id, TournamentId(row.tournament_id))])
+    return list(found)
 
 
 @cache

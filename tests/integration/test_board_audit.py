@@ -342,6 +342,43 @@ async def test_a_league_s_board_that_drifted_is_told_and_made_anew(
         assert steps_of(await audit())["League boards"] == (0, 2, 0)
 
 
+@pytest.mark.parametrize("by", ["operation", "command"])
+async def test_what_drifted_of_a_league_is_made_anew_by_a_rebuild_of_its_tournament(
+    database: "PostgresDatabase",
+    projection: ValkeyProjection,
+    valkey: Redis,
+    tournament: MadeTournament,
+    league: LeagueId,
+    by: str,
+) -> None:
+    right = await league_boards(None, database, league, tournament.id)
+    for drift, _ in LEAGUE_DRIFTS:
+        await drift(valkey, league, tournament.id)
+        assert (await check(database, projection, tournament.id)).drifts != ()
+
+        if by == "operation":
+            await rebuild(database, projection, tournament.id)
+        else:
+            await _rebuild(database, projection, {tournament.id: "Cup"})
+
+        assert await league_boards(projection, database, league, tournament.id) == right
+        assert (await check(database, projection, tournament.id)).drifts == ()
+
+
+async def test_a_rebuild_makes_a_new_version_of_no_league_of_which_nothing_is_kept(
+    database: "PostgresDatabase", projection: ValkeyProjection, tournament: MadeTournament, league: LeagueId
+) -> None:
+    founder = (await make_members(database, 1, joins=[tournament]))[0]
+    other = await make_league(database, "Other", founder, members=[], plays=[tournament])
+    keys = [BoardKey(league), BoardKey(other)]
+    before = await Boards(database, None, utc_now).versions(keys)
+
+    await rebuild(database, projection, tournament.id)
+
+    after = await Boards(database, None, utc_now).versions(keys)
+    assert [after[key] - before[key] for key in keys] == [2, 1]
+
+
 async def test_a_league_s_board_that_is_in_order_or_given_to_nobody_is_left_alone(
     database: "PostgresDatabase",
     projection: ValkeyProjection,

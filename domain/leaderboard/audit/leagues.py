@@ -7,14 +7,10 @@ import numpy as np
 
 from domain.clock import utc_now
 from domain.database import Database
-from domain.ids import TournamentId
-from domain.leaderboard.audit import store
 from domain.leaderboard.model import BoardKey
 from domain.leaderboard.ports import Projection
 from domain.leaderboard.service import Boards
 from domain.leaderboard.store import fetch_state
-
-_ASKED_AT_ONCE = 1_000
 
 
 @asynccontextmanager
@@ -25,21 +21,6 @@ async def boards_of(database: Database) -> AsyncIterator[Boards]:
         yield boards
     finally:
         await boards.stop()
-
-
-async def kept_boards(
-    database: Database, projection: Projection, tournament_id: TournamentId | None = None
-) -> list[BoardKey]:
-    """Those that are kept, of whatever version; of leagues that play a tournament, or of all.
-
-    Raises ProjectionUnavailable.
-    """
-    async with database.read() as connection:
-        asked = await store.boards_of_leagues(connection, tournament_id)
-    kept: list[BoardKey] = []
-    for start in range(0, len(asked), _ASKED_AT_ONCE):
-        kept += await projection.kept_leagues(asked[start : start + _ASKED_AT_ONCE])
-    return kept
 
 
 async def league_drift(database: Database, projection: Projection, boards: Boards, key: BoardKey) -> str | None:

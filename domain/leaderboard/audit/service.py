@@ -12,8 +12,9 @@ from domain.execution.run import Run, Step
 from domain.ids import TournamentId
 from domain.leaderboard import store as boards
 from domain.leaderboard.audit import rules, store
-from domain.leaderboard.audit.leagues import boards_of, kept_boards, league_drift
+from domain.leaderboard.audit.leagues import boards_of, league_drift
 from domain.leaderboard.audit.model import LEDGER_STEP, Breach, Check, Invariant
+from domain.leaderboard.leagues import kept_boards
 from domain.leaderboard.loading import load
 from domain.leaderboard.many.held import is_current
 from domain.leaderboard.model import BoardKey

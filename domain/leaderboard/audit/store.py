@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Interval, bindparam, text
 
-from domain.ids import LeagueId, TournamentId
+from domain.ids import TournamentId
 from domain.leaderboard.audit.model import LEDGER_STEP
-from domain.leaderboard.model import BoardKey
 from domain.scoring.tables import FACTS
 
 if TYPE_CHECKING:
@@ -76,18 +75,6 @@ WHERE state = 'IN_PROGRESS' AND lease_until < clock_timestamp() - :after
     OR state = 'QUEUED' AND not_before < clock_timestamp() - :after
 ORDER BY not_before
 """
-_LEAGUES = text(
-    """
-SELECT league.id AS league_id, link.tournament_id
-FROM leagues AS league
-JOIN league_tournaments AS link ON link.league_id = league.id AND link.removed_at IS NULL
-WHERE league.deleted_at IS NULL AND (CAST(:tournament_id AS uuid) IS NULL OR EXISTS (
-    SELECT FROM league_tournaments AS played
-    WHERE played.league_id = league.id AND played.tournament_id = :tournament_id AND played.removed_at IS NULL
-))
-ORDER BY 1, 2
-"""
-)
 _AFTER = bindparam("after", type_=Interval)
 _LIST_LATE, _LIST_STUCK = (text(f"{found} LIMIT :limit").bindparams(_AFTER) for found in (_LATE, _STUCK))
 # What the latest audits of all boards, and of single ones since, have found.
@@ -140,15 +127,6 @@ async def stuck_executions(connection: "AsyncConnection", after: timedelta) -> l
     """Up to a hundred executions that nobody has taken up or kept for so long: id, operation, state."""
     rows = await connection.execute(_LIST_STUCK, {"after": after, "limit": _SHOWN})
     return [(row.execution, row.operation, row.state) for row in rows]
-
-
-async def boards_of_leagues(connection: "AsyncConnection", tournament_id: TournamentId | None) -> list[BoardKey]:
-    """Boards without a round of the leagues that play a tournament, or of all leagues that play any."""
-    found: dict[BoardKey, None] = {}
-    for row in await connection.execute(_LEAGUES, {"tournament_id": tournament_id}):
-        league_id = LeagueId(row.league_id)
-        found |= dict.fromkeys([BoardKey(league_id), BoardKey(league_id, TournamentId(row.tournament_id))])
-    return list(found)
 
 
 async def count(connection: "AsyncConnection", after: timedelta) -> tuple[int, int, int]:
