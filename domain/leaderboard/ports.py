@@ -123,13 +123,11 @@ class Projection(Protocol):
         ranking: Ranking,
         *,
         held: Stamp | None = None,
-        renew: bool = False,
     ) -> bool:
         """Replace the whole board at once; False when a later state of the same epoch is there already.
 
         `held`: the state that is there, and is trusted: its settled part stays if it is the same. Without it, whatever
-        is there is written over. `renew`: nobody is to keep what was read of the settled part before, though it should
-        have been the same.
+        is there is written over.
         """
         ...
 
@@ -141,7 +139,7 @@ class Projection(Protocol):
         ...
 
     async def forget(self, tournament_id: TournamentId) -> None:
-        """Have the board count as missing until it is written again."""
+        """Have the board count as missing until it is written again, and nobody keep for it what was read before."""
         ...
 
     async def announce(self, tournament_id: TournamentId, version: int, front: "Front | None" = None) -> None:

@@ -42,13 +42,10 @@ async def project(
     loader: BoardLoader | None = None,
     held: Stamp | None = None,
     has_moved: Callable[[], bool] = lambda: False,
-    *,
-    renew: bool = False,
 ) -> int | None:
     """Write a tournament's board as it is now, and tell so: its version, None when there is no such tournament.
 
-    `loader`: of who calls again and again. `held` and `renew`: see `Projection.write`. `has_moved`: see
-    `BoardLoader.load`.
+    `loader`: of who calls again and again. `held`: see `Projection.write`. `has_moved`: see `BoardLoader.load`.
 
     Raises ProjectionUnavailable.
     """
@@ -56,7 +53,7 @@ async def project(
     loaded = await loader.load(tournament_id, held, has_moved)
     if loaded is None:
         return None
-    await projection.write(tournament_id, loaded.table, loaded.ranking, held=held, renew=renew)
+    await projection.write(tournament_id, loaded.table, loaded.ranking, held=held)
     stamp = (await projection.stamps([tournament_id])).get(tournament_id)
     loader.note(tournament_id, stamp)
     front = None
@@ -102,7 +99,7 @@ async def rewrite(
     async with (begin or database.begin)() as connection:
         await raise_versions_of(connection, {key.league_id for key in kept if key.league_id is not None})
         await raise_versions(connection, tournament_id, board=True)
-    return await project(database, projection, tournament_id, renew=True)
+    return await project(database, projection, tournament_id)
 
 
 async def run_projector(

@@ -158,25 +158,23 @@ class ValkeyProjection:
         ranking: Ranking,
         *,
         held: Stamp | None = None,
-        renew: bool = False,
     ) -> bool:
         """Write the board into staged keys, then put all of them in place at once."""
-        salt = uuid4().hex if renew else ""
-        found = await self._replace(tournament_id, table, ranking, held, salt)
-        if found < 0:  # what was to stay has gone meanwhile
-            found = await self._replace(tournament_id, table, ranking, None, salt)
+        found = await self._replace(tournament_id, table, ranking, held)
+        if found < 0:  # what was to stay has gone meanwhile, or the board was forgotten
+            found = await self._replace(tournament_id, table, ranking, None)
         return found > 0
 
     async def _replace(
-        self, tournament_id: TournamentId, table: ScoreTable, ranking: Ranking, held: Stamp | None, salt: str
+        self, tournament_id: TournamentId, table: ScoreTable, ranking: Ranking, held: Stamp | None
     ) -> int:
         """What `SWAP` answers."""
         token = uuid4().hex
         staged = {name: key(tournament_id, f"staged:{token}:{name}") for name in PARTS}
         aside = [key(tournament_id, f"aside:{token}:{name}") for name in PARTS]
         async with self._patience.exchange(key(tournament_id, "stamp"), once=False):
-            made = await stage(self._client, self._patience, tournament_id, staged, table, ranking, held, salt)
-            keys = [key(tournament_id, name) for name in ("stamp", *PARTS)]
+            made = await stage(self._client, self._patience, tournament_id, staged, table, ranking, held)
+            keys = [key(tournament_id, name) for name in ("salt", "stamp", *PARTS)]
             args = [made.stamp, *made.sizes, b"%d" % STAGED_SECONDS]
             swapping = self._swap(keys=[*keys, *staged.values(), *aside], args=args)
             found = int(await self._patience.in_time(cast("Awaitable[Any]", swapping)))
@@ -197,7 +195,11 @@ class ValkeyProjection:
         return found
 
     async def forget(self, tournament_id: TournamentId) -> None:
-        await self._reader.drop(tournament_id)
+        async with self._patience.exchange(key(tournament_id, "salt")):
+            pipeline = self._client.pipeline(transaction=True)
+            pipeline.set(key(tournament_id, "salt"), uuid4().hex)
+            pipeline.unlink(key(tournament_id, "stamp"))
+            await pipeline.execute()
 
     async def announce(self, tournament_id: TournamentId, version: int, front: "Front | None" = None) -> None:
         message = {"kind": TickKind.BOARD.value, "id": str(tournament_id), "version": version}

@@ -3,11 +3,13 @@
 SWAP = """
 -- Put a staged board in place, unless a later state of the same epoch is there. Another epoch is always replaced.
 -- What was there is put aside for a while: to free all of it at once takes milliseconds, while everybody waits.
--- KEYS: stamp, then the parts (a sorted set, then strings), then the same staged, then the same put aside
+-- KEYS: salt, stamp, then the parts (a sorted set, then strings), then the same staged, then the same put aside
 -- ARGV: stamp (epoch and board version first, the digest of the settled part last), then the sizes of the parts;
 -- behind a "=" that of a part which is to stay as it is. Last, for how many seconds what is put aside stays.
--- Answers 1, or 0 when a later state is there, or -1 when what was to stay has gone.
+-- Answers 1, or 0 when a later state is there, or -1 when what was to stay has gone, or the salt is another one than
+-- that of the digest.
 local parts = #ARGV - 2
+local salt = table.remove(KEYS, 1)
 local present = redis.pcall('GET', KEYS[1])
 if type(present) == 'table' then  -- of another type
     redis.call('UNLINK', KEYS[1])
@@ -20,6 +22,12 @@ elseif present then
         redis.call('UNLINK', unpack(KEYS, parts + 2))
         return 0
     end
+end
+local salted = redis.pcall('GET', salt)
+salted = type(salted) == 'string' and string.match(salted, '^[0-9a-f]+$') or ''
+if salted ~= (string.match(ARGV[1], '%.([0-9a-f]+)$') or '') then
+    redis.call('UNLINK', unpack(KEYS, parts + 2))
+    return -1
 end
 local digest = type(present) == 'string' and string.match(present, '(%S+)$')
 local is_kept = {}

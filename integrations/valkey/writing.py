@@ -1,10 +1,13 @@
 """Stages a board: strings are made beside the event loop, and all goes in pieces, so that the server serves others."""
 
 import asyncio
+import re
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from redis.exceptions import ResponseError
 
 from domain.ids import TournamentId
 from domain.leaderboard.score_table import ScoreTable
@@ -36,7 +39,7 @@ if TYPE_CHECKING:
 STAGED_SECONDS = 300
 """How long what a projector left half-written stays."""
 _PIECE = 1 << 20
-_SALTED = "."
+_SALTED, _SALT = ".", re.compile(rb"[0-9a-f]+")
 _UNDER_WAY = 2
 """Commands that are sent and not answered: one is executed while the next waits for it. In one turn of its loop the
 server takes all that has come, and serves nobody else meanwhile."""
@@ -59,12 +62,12 @@ async def stage(
     table: ScoreTable,
     ranking: "Ranking",
     held: "Stamp | None",
-    salt: str,
 ) -> Staged:
     """Write the parts of a board under other names, but for the settled ones if those of `held` are the same."""
+    salt = await _salt(client, patience, tournament_id)
     there = held.digest if held is not None and held.settled_version == table.stamp.settled_version else ""
     known = there if there == table.stamp.digest else ""
-    making = asyncio.create_task(asyncio.to_thread(_strings, table, ranking, known, there, salt))
+    making = asyncio.create_task(asyncio.to_thread(_strings, table, ranking, known, salt))
     kept: tuple[str, ...] = ()
     try:
         if there:
@@ -84,18 +87,25 @@ async def stage(
     return Staged(stamp_to_bytes(table.stamp, table.facts, digest), told)
 
 
-def _strings(table: ScoreTable, ranking: "Ranking", known: str, there: str, salt: str) -> tuple[dict[str, bytes], str]:
+async def _salt(client: "Redis", patience: Patience, tournament_id: TournamentId) -> str:
+    """Nothing where something else stands."""
+    try:
+        found = await patience.in_time(client.get(key(tournament_id, "salt"))) or b""
+    except ResponseError:
+        return ""
+    return found.decode() if _SALT.fullmatch(found) else ""
+
+
+def _strings(table: ScoreTable, ranking: "Ranking", known: str, salt: str) -> tuple[dict[str, bytes], str]:
     """Those of a board and the digest of the settled ones, which are left out when it is `known`.
 
-    A digest has a `salt` behind it, if any, for as long as that part is `there`.
+    Once a board was forgotten its digests have a `salt` behind them, so that none is as it was before.
     """
     live = live_strings(table, ranking)
     if known:
         return live, known
     settled = settled_strings(table, ranking)
     digest = digest_of(settled, table.facts)
-    if digest == there.partition(_SALTED)[0]:
-        return settled | live, there
     return settled | live, f"{digest}{_SALTED}{salt}" if salt else digest
 
 

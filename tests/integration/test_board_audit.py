@@ -1,8 +1,10 @@
 """The audit of boards: what is broken is told, what drifted is repaired, what is in order is left alone."""
 
+import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +24,7 @@ from domain.leaderboard.audit.model import LEDGER_STEP
 from domain.leaderboard.audit.service import check, count_breaches, verify_projection
 from domain.leaderboard.loading import load
 from domain.leaderboard.model import BoardKey, RankedRow
-from domain.leaderboard.projector import project, rebuild_projection
+from domain.leaderboard.projector import project, rebuild_projection, rewrite
 from domain.leaderboard.ranking import Ranking
 from domain.leaderboard.score_table import ScoreTable, Stamp
 from domain.leaderboard.service import Boards
@@ -44,6 +46,8 @@ from tests.support.runs import run_now
 from tests.support.settlement import accept, in_play, play, settle_queued
 
 if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
     from runtime.database import PostgresDatabase
 
 
@@ -237,6 +241,79 @@ async def test_what_processes_made_of_a_board_that_drifted_is_made_anew_once_it_
     await in_play(database, tournament.id, tournament.matches[1], 1, 0)
     await project(database, projection, tournament.id, held=(await projection.stamps([tournament.id]))[tournament.id])
     assert await _rows(boards, league) == await _rows(Boards(database, None, utc_now), league)
+
+
+class Late(ValkeyProjection):
+    """Of a projector of another worker: what it is about to put in place comes when somebody else has written."""
+
+    def __init__(self, client: Redis) -> None:
+        super().__init__(client)
+        self.is_about_to, self.may = asyncio.Event(), asyncio.Event()
+
+    async def _replace(self, *given: Any) -> int:
+        real, waiting = self._swap, self
+
+        async def swap(**how: Any) -> Any:
+            waiting.is_about_to.set()
+            await waiting.may.wait()
+            return await real(**how)
+
+        self._swap = swap  # type: ignore[assignment]
+        try:
+            return await super()._replace(*given)
+        finally:
+            self._swap = real
+
+
+@pytest.mark.parametrize("has_begun", [False, True])
+async def test_a_projector_that_writes_at_the_same_time_undoes_no_repair(
+    database: "PostgresDatabase",
+    projection: ValkeyProjection,
+    valkey: Redis,
+    tournament: MadeTournament,
+    *,
+    has_begun: bool,
+) -> None:
+    async with database.read() as connection:
+        joined = select(tournament_members.c.member_id).where(tournament_members.c.tournament_id == tournament.id)
+        founder, *others = (await connection.execute(joined)).scalars()
+    league = await make_league(database, "League", founder, members=others, plays=[tournament])
+    await valkey.set(key(tournament.id, "facts"), bytes(10) + (await valkey.get(key(tournament.id, "facts")))[10:])
+    boards, right = Boards(database, projection, utc_now), await ranked_by_sql(database, league_id=league)
+    assert places(await _rows(boards, league)) != right
+    late, writing = Late(valkey), None
+
+    async def begin_to_write() -> "asyncio.Task[Any]":
+        task = asyncio.create_task(project(database, late, tournament.id))
+        await late.is_about_to.wait()
+        return task
+
+    @asynccontextmanager
+    async def begin() -> "AsyncIterator[AsyncConnection]":
+        nonlocal writing
+        async with database.begin() as connection:
+            yield connection
+        if writing is None:
+            writing = await begin_to_write()
+        else:
+            late.may.set()
+            await writing
+            assert await is_salted(), "what was begun before does not stand in the way"
+
+    async def is_salted() -> bool:
+        salt = await valkey.get(key(tournament.id, "salt"))
+        return (await projection.stamps([tournament.id]))[tournament.id].digest.endswith(f".{salt.decode()}")
+
+    if has_begun:
+        writing = await begin_to_write()
+    await rewrite(database, projection, tournament.id, begin)
+    late.may.set()
+    assert writing is not None
+    await writing
+
+    assert await is_salted()
+    for reader in (boards, Boards(database, projection, utc_now)):
+        assert places(await _rows(reader, league)) == right
 
 
 async def rebuild(
