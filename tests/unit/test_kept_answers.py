@@ -3,7 +3,10 @@
 from typing import Any
 from uuid import UUID, uuid4
 
+import pytest
+
 from domain.ids import MemberId
+from schema.transport import sessions as known
 from schema.transport.answers import Query, SharedAnswers
 from schema.transport.sessions import KnownSessions
 
@@ -141,6 +144,16 @@ def test_what_was_said_before_a_session_may_have_ended_counts_no_longer() -> Non
     clock.now += 2
     sessions.doubt(other)
     assert list(sessions._doubted) == [other]
+
+
+def test_only_the_sessions_that_were_noted_last_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(known, "_MOST", 2)
+    clock = Clock()
+    sessions = KnownSessions(seconds=2, clock=clock)
+    for header in (b"one", b"two", b"three"):
+        sessions.note(header, b"", MemberId(uuid4()), clock.now)
+
+    assert [sessions.are_good(header, b"") for header in (b"one", b"two", b"three")] == [False, True, True]
 
 
 async def _is_kept(answers: SharedAnswers, query: Query) -> bool:
