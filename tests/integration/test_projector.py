@@ -166,6 +166,13 @@ async def test_what_failed_is_tried_again_at_the_next_comparison(
         await set_facts(database, cup, 0)
         await until_shown(valkey, cup, max(cup.boards))
 
+        caplog.clear()  # what fails anew is told anew
+        await set_facts(database, cup, 3_000)
+        async with database.begin() as connection:
+            await raise_versions(connection, cup.made.id, board=True)
+        with caplog.at_level(logging.WARNING):
+            await until(is_told, within=10)
+
 
 async def set_facts(database: "PostgresDatabase", cup: Cup, number: int) -> None:
     """With thousands the board cannot be ranked."""
