@@ -1,13 +1,19 @@
 """Kept answers and known sessions are renewed by one who asks, before their time is over, and never outlive it."""
 
+from collections.abc import Hashable
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from graphql import FieldNode, OperationDefinitionNode, parse
 
 from domain.ids import MemberId
+from schema.build import build_schema
+from schema.sharing import Parted
 from schema.transport import sessions as known
 from schema.transport.answers import Query, SharedAnswers
+from schema.transport.parts import Parts
+from schema.transport.selections import Selections
 from schema.transport.sessions import KnownSessions
 
 REQUEST, MEDIA = (b"body",), b"application/json"
@@ -30,6 +36,17 @@ class Source:
     async def __call__(self) -> dict[str, Any]:
         self.count += 1
         return {"data": self.count}
+
+
+class Board(Parted):
+    """One that moves when it is told to."""
+
+    def __init__(self) -> None:
+        self.version = 1
+        self.tournament_id = uuid4()
+
+    def state(self) -> tuple[Hashable, UUID]:
+        return self.version, self.tournament_id
 
 
 async def test_an_answer_is_renewed_by_one_while_the_others_have_it() -> None:
@@ -108,6 +125,25 @@ async def test_what_is_too_old_is_held_no_longer_than_until_something_else_is_ke
     clock.now += 2
     await answers.answer(Query("youngest", uuid4(), cost=1), source)
     assert 0 < answers._bytes < held
+
+
+async def test_a_part_of_a_board_that_moved_while_it_was_executed_is_given_to_nobody() -> None:
+    document = parse("{ tournament { leaderboard { rows { edges { cursor } } } } }")
+    (operation,) = document.definitions
+    assert isinstance(operation, OperationDefinitionNode)
+    (node,) = operation.selection_set.selections
+    assert isinstance(node, FieldNode)
+    parts = Parts(SharedAnswers(lambda: True, seconds=60), Selections(build_schema(), document), operation, {})
+    board, source = Board(), Source()
+
+    async def move() -> dict[str, Any]:
+        board.version += 1
+        return await source()
+
+    assert await parts.answer(board, [node], move) is None
+    board.version = 1
+    assert await parts.answer(board, [node], source) is not None
+    assert source.count == 2
 
 
 def test_a_session_is_asked_for_anew_by_one_and_ends_in_time() -> None:
