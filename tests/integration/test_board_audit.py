@@ -517,6 +517,12 @@ async def a_gap_between_versions(connection: Any, _: MadeTournament) -> None:
     await connection.execute(update(score_versions).values(version=score_versions.c.version + 1))
 
 
+async def a_version_before_it_that_is_gone(connection: Any, made: MadeTournament) -> None:
+    """The highest is the present one."""
+    await a_gap_between_versions(connection, made)
+    await a_version_too_many(connection, made)
+
+
 async def a_settlement_that_pays_no_more(connection: Any, made: MadeTournament) -> None:
     await connection.execute(
         update(settlements).where(settlements.c.tournament_id == made.id).values(superseded_version=99)
@@ -529,6 +535,7 @@ BREACHES: list[tuple[Callable[[Any, MadeTournament], Awaitable[None]], set[str]]
     (a_version_too_many, {"VERSIONS"}),
     (a_version_that_is_gone, {"VERSIONS"}),
     (a_gap_between_versions, {"VERSIONS"}),
+    (a_version_before_it_that_is_gone, {"VERSIONS"}),
     (a_settlement_that_pays_no_more, {"LEDGER", "SCORES", "ACTIVE"}),
 ]
 

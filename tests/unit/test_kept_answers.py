@@ -90,6 +90,18 @@ async def test_without_ticks_only_what_has_a_version_is_kept_and_no_longer_than_
     assert await _text(answers, versioned, source) == b"2"
 
 
+async def test_what_was_kept_is_given_to_nobody_while_no_ticks_are_heard() -> None:
+    hears, source = [True], Source()
+    answers, query = SharedAnswers(lambda: hears[0], seconds=60), _query(uuid4())
+    assert await _text(answers, query, source) == b"1"
+    answers.remember(REQUEST, query, MEDIA)
+    assert _data(answers) == b"1"
+
+    hears[0] = False
+
+    assert (_data(answers), await answers.answer(query, source)) == (None, None)
+
+
 async def test_what_is_asked_counts_as_what_is_answered() -> None:
     """Else a stranger could have the process hold gigabytes of variables."""
     source = Source()
