@@ -239,6 +239,24 @@ async def test_what_processes_made_of_a_board_that_drifted_is_made_anew_once_it_
     assert await _rows(boards, league) == await _rows(Boards(database, None, utc_now), league)
 
 
+async def test_settled_points_of_a_board_that_drifted_are_made_anew_too_while_a_match_is_live(
+    database: "PostgresDatabase", projection: ValkeyProjection, valkey: Redis, tournament: MadeTournament
+) -> None:
+    async with database.read() as connection:
+        joined = select(tournament_members.c.member_id).where(tournament_members.c.tournament_id == tournament.id)
+        founder, *others = (await connection.execute(joined)).scalars()
+    league = await make_league(database, "League", founder, members=others, plays=[tournament])
+    await in_play(database, tournament.id, tournament.matches[1], 1, 0)
+    await project(database, projection, tournament.id)
+    await valkey.set(key(tournament.id, "facts"), bytes(10) + (await valkey.get(key(tournament.id, "facts")))[10:])
+    boards, right = Boards(database, projection, utc_now), await _rows(Boards(database, None, utc_now), league)
+    assert await _rows(boards, league) != right
+
+    await rebuild(database, projection, tournament.id)
+
+    assert await _rows(boards, league) == right
+
+
 async def rebuild(
     database: "PostgresDatabase", projection: ValkeyProjection, tournament_id: TournamentId | None = None
 ) -> Run:
