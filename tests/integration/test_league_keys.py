@@ -1,7 +1,7 @@
 """Boards of leagues that one process has ranked are another's to take, at their version and no other."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import numpy as np
@@ -10,13 +10,16 @@ from redis.asyncio import Redis
 
 from domain.clock import utc_now
 from domain.ids import MemberId
+from domain.leaderboard import leagues
 from domain.leaderboard.arrays import to_ids
 from domain.leaderboard.model import BoardKey, BoardSource, BoardState
 from domain.leaderboard.ports import LeagueBoard
 from domain.leaderboard.projector import project
+from domain.leaderboard.ranked.store import members_of_league
 from domain.leaderboard.ranking import Ranking
 from domain.leaderboard.service import Boards
 from domain.leaderboard.store import fetch_state
+from domain.league.membership.service import leave
 from integrations.valkey.layout import key
 from integrations.valkey.leagues import league_key
 from integrations.valkey.projection import ValkeyProjection
@@ -116,6 +119,27 @@ async def test_what_is_damaged_is_ranked_anew(played: Played, damage: str) -> No
         elif damage == "half a stamp" and name.endswith("stamp"):
             await played.valkey.set(place, b"what?")
     await played.assert_true()
+
+
+async def test_members_that_are_read_after_their_version_are_shown_under_their_own(
+    played: Played, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, read = BoardKey(league_id=played.league), leagues.read_ids
+    async with played.database.read() as connection:
+        members = sorted(await read(connection, members_of_league(played.league)))
+
+    async def leave_and_read(*asked: Any) -> Any:
+        monkeypatch.setattr(leagues, "read_ids", read)
+        await leave(played.database, members[-1], played.league, "test")
+        return await read(*asked)
+
+    monkeypatch.setattr(leagues, "read_ids", leave_and_read)
+    board = await Boards(played.database, ValkeyProjection(played.valkey), utc_now).open(key)
+    present = await fetch_state(played.database, key)
+
+    assert board is not None
+    assert present is not None
+    assert (board.head.version, board.head.members) == (present.version, len(members) - 1)
 
 
 async def test_what_is_kept_is_the_latest_of_its_epoch_and_of_another_epoch_whatever_comes(played: Played) -> None:
