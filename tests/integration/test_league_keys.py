@@ -17,6 +17,7 @@ from domain.leaderboard.ports import LeagueBoard
 from domain.leaderboard.projector import project
 from domain.leaderboard.ranked.store import members_of_league
 from domain.leaderboard.ranking import Ranking
+from domain.leaderboard.readers import Moved
 from domain.leaderboard.service import Boards
 from domain.leaderboard.store import fetch_state
 from domain.league.membership.service import leave
@@ -119,6 +120,19 @@ async def test_what_is_damaged_is_ranked_anew(played: Played, damage: str) -> No
         elif damage == "half a stamp" and name.endswith("stamp"):
             await played.valkey.set(place, b"what?")
     await played.assert_true()
+
+
+async def test_facts_of_a_later_version_make_no_earlier_board(played: Played) -> None:
+    projection, cup = ValkeyProjection(played.valkey), played.made.id
+    facts = leagues.LeagueBoards(played.database, projection, 1_000)
+    (before,) = (await projection.stamps([cup])).values()
+    await play(played.database, played.made.matches[1], 1, 1)
+    await project(played.database, projection, cup)
+    (after,) = (await projection.stamps([cup])).values()
+
+    assert (await facts.table(cup, after)).stamp == after
+    with pytest.raises(Moved):
+        await facts.table(cup, before)
 
 
 async def test_members_that_are_read_after_their_version_are_shown_under_their_own(
