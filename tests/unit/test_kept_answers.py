@@ -15,6 +15,7 @@ from schema.transport.answers import Query, SharedAnswers
 from schema.transport.parts import Parts
 from schema.transport.selections import Selections
 from schema.transport.sessions import KnownSessions
+from schema.transport.shortcut import find_kept
 
 REQUEST, MEDIA = (b"body",), b"application/json"
 
@@ -77,6 +78,22 @@ async def test_an_answer_that_nobody_renews_ends_in_time() -> None:
     clock.now += 0.1
 
     assert [_data(answers) for _ in range(2)] == [None, None]
+
+
+async def test_who_is_not_let_in_renews_nothing() -> None:
+    clock, source = Clock(), Source()
+    answers, sessions = SharedAnswers(lambda: True, seconds=2, clock=clock), KnownSessions(seconds=60, clock=clock)
+    query = _query(uuid4())
+    await answers.answer(query, source)
+    answers.remember((b"body", b"", b"", b""), query, MEDIA)
+    sessions.note(b"known", b"", MemberId(uuid4()), clock.now)
+    clock.now += 1.6
+
+    def is_found(token: bytes) -> bool:
+        scope = {"headers": [(b"authorization", token)], "state": {}}
+        return find_kept(answers, sessions, scope, b"body") is not None
+
+    assert [is_found(token) for token in (b"unknown", b"known", b"known")] == [False, False, True], "the second renews"
 
 
 async def test_without_ticks_only_what_has_a_version_is_kept_and_no_longer_than_anything_else() -> None:
