@@ -1,5 +1,6 @@
 """Kept answers and known sessions are renewed by one who asks, before their time is over, and never outlive it."""
 
+import asyncio
 from collections.abc import Hashable
 from typing import Any
 from uuid import UUID, uuid4
@@ -66,6 +67,24 @@ async def test_an_answer_is_renewed_by_one_while_the_others_have_it() -> None:
     assert (kept.data, source.count) == (b"2", 2)
     clock.now += 1.4
     assert _data(answers) == b"2"
+
+
+async def test_who_is_cancelled_leaves_the_others_the_answer_that_they_wait_for() -> None:
+    answers, query, gate, source = SharedAnswers(lambda: True, seconds=60), _query(uuid4()), asyncio.Event(), Source()
+
+    async def wait() -> dict[str, Any]:
+        await gate.wait()
+        return await source()
+
+    gone, stays = [asyncio.create_task(answers.answer(query, wait)) for _ in range(2)]
+    await asyncio.sleep(0.01)
+    gone.cancel()
+    await asyncio.sleep(0.01)
+    gate.set()
+    kept = await stays
+
+    assert kept is not None
+    assert (kept.data, source.count, gone.cancelled()) == (b"1", 1, True)
 
 
 async def test_an_answer_that_nobody_renews_ends_in_time() -> None:
