@@ -411,6 +411,20 @@ async def test_what_was_to_stay_and_has_gone_is_written(
         assert not [name for name in await names_of(valkey) if b"staged" in name]
 
 
+async def test_what_was_to_stay_and_is_another_one_of_the_same_size_is_written(
+    projection: ValkeyProjection, tournament_id: TournamentId
+) -> None:
+    scores = scores_of(40)
+    table, ranking = with_live(board_of(scores), 1)
+    await projection.write(tournament_id, table, ranking)
+    held = (await projection.stamps([tournament_id]))[tournament_id]
+    await projection.write(tournament_id, *board_of(dict(zip(scores, reversed(scores.values()), strict=True))))
+
+    assert await projection.write(tournament_id, table, ranking, held=held)
+
+    assert await projection.differences(tournament_id, table, ranking) == []
+
+
 # ---------------------------------------------------------------- what may have happened to Valkey
 
 

@@ -265,6 +265,11 @@ async def test_the_check_of_projections_sees_them(database: "PostgresDatabase", 
     assert loaded is not None
     _, table, ranking = loaded
     assert await projection.differences(made.id, table, ranking) == []
+    stamp = await valkey.get(key(made.id, "stamp"))
+    words = stamp.split()
+    await valkey.set(key(made.id, "stamp"), b" ".join((*words[:5], b"0", *words[6:])))
+    assert await projection.differences(made.id, table, ranking) == ["stamp"], "nothing provisional would be shown"
+    await valkey.set(key(made.id, "stamp"), stamp)
     await valkey.setrange(key(made.id, "live_places"), 0, b"\7")
     assert await projection.differences(made.id, table, ranking) == ["live_places"]
 
