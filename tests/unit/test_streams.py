@@ -303,6 +303,19 @@ async def test_the_snapshot_after_an_outage_comes_though_its_first_reading_fails
         assert await anext(stream) == Shown(1, "a")
 
 
+async def test_an_earlier_version_that_is_read_after_an_outage_is_shown_to_nobody() -> None:
+    async with rig() as made:
+        (stream,) = await made.begun()
+        await made.turn(5, "b")
+        assert await anext(stream) == Changed(1, 5, "b")
+        made.source.show(4, "a")
+        made.watch.restore()
+        await made.loaded(4)
+        made.source.show(6, "c")
+        assert await anext(stream) == Resync("e", 6, ResyncReason.SOURCE_RESTORED)
+        assert await anext(stream) == Shown(6, "c")
+
+
 async def test_a_restored_database_is_another_epoch_for_every_stream() -> None:
     async with rig() as made:
         (stream,) = await made.begun()
