@@ -11,6 +11,7 @@ from graphql import FieldNode, OperationDefinitionNode, parse
 from domain.ids import MemberId
 from schema.build import build_schema
 from schema.sharing import Parted
+from schema.transport import answers as kept_answers
 from schema.transport import sessions as known
 from schema.transport.answers import Query, SharedAnswers
 from schema.transport.parts import Parts
@@ -155,6 +156,17 @@ async def test_what_is_asked_counts_as_what_is_answered() -> None:
         assert (answers.find(REQUEST) is not None) is is_kept
         assert (REQUEST in answers._requests) is is_kept
         answers._requests.clear()
+
+
+async def test_only_the_requests_that_were_noted_last_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept_answers, "_MOST_REQUESTS", 2)
+    answers, query = SharedAnswers(lambda: True, seconds=60), _query(uuid4())
+    await answers.answer(query, Source())
+    requests = [(b"one",), (b"two",), (b"three",)]
+    for request in requests:
+        answers.remember(request, query, MEDIA)
+
+    assert [answers.find(request) is not None for request in requests] == [False, True, True]
 
 
 async def test_what_is_too_old_is_held_no_longer_than_until_something_else_is_kept() -> None:
