@@ -69,6 +69,8 @@ class Room:
         self.rendered: list[object] = []
         self.is_broken = False
         self.is_away = False
+        self.gate = asyncio.Event()
+        self.gate.set()
 
     async def render(self, event: object) -> bytes:
         if self.is_broken:
@@ -77,6 +79,7 @@ class Room:
             raise Unavailable(str(event))
         self.rendered.append(event)
         await asyncio.sleep(0)
+        await self.gate.wait()
         return repr(event).encode()
 
     async def join(self, after: StreamPosition | None = None, client: Client | None = None) -> Client:
@@ -325,6 +328,26 @@ async def test_what_is_gone_ends_for_all_and_a_source_that_is_away_refuses_the_f
         with pytest.raises(Unavailable):
             await found.join()
         assert found.made.watch.topics == {}
+
+
+async def test_what_is_gone_while_its_last_event_is_rendered_ends_also_for_who_takes_nothing() -> None:
+    async with room() as found:
+        slow, quick = [await found.join() for _ in range(2)]
+        for client in (slow, quick):
+            await client.has(Shown(1, "a"))
+        slow.is_ready = False
+        found.gate.clear()
+        await found.made.turn(2, "b")
+        await until(lambda: Changed(1, 2, "b") in found.rendered)
+        topic = found.made.watch.topics["board"]
+        found.made.source.state = None
+        found.made.watch.tick("board", TICK)
+        await until(lambda: topic.error is not None)
+        found.gate.set()
+
+        await until(lambda: bool(slow.ended and quick.ended))
+        assert quick.got[1:] == [repr(Changed(1, 2, "b")).encode()]
+        assert [str(client.ended) for client in (slow, quick)] == [str([topic.error])] * 2
 
 
 async def test_what_a_rendering_needs_and_is_away_is_waited_for() -> None:
