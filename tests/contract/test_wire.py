@@ -168,6 +168,7 @@ async def test_a_peer_that_asks_and_takes_nothing_is_answered_once_it_takes() ->
                 await asyncio.sleep(0)
         assert wire.blocked_at is not None
         assert wire.transport.get_write_buffer_size() < 512 * 1024
+        assert len(wire._pong) == 2 + 120, "the newest alone"
         writer.transport.resume_reading()
         await asyncio.wait_for(reader.readuntil(b"059999" * 20), 10)
         assert wire.blocked_at is None
