@@ -240,6 +240,11 @@ def test_what_was_said_before_a_session_may_have_ended_counts_no_longer() -> Non
     clock.now += 2
     sessions.doubt(other)
     assert list(sessions._doubted) == [other]
+    clock.now += 1
+    sessions.doubt(member)
+    clock.now += 0.5
+    sessions.doubt(other)
+    assert list(sessions._doubted) == [member, other], "whose time is over first is looked at first"
 
 
 def test_only_the_sessions_that_were_noted_last_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
