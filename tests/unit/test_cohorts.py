@@ -206,6 +206,17 @@ async def test_idle_clients_hear_heartbeats_one_rendering_for_all() -> None:
         assert len(beats) <= max(len(client.got) for client in clients)
 
 
+async def test_who_comes_meanwhile_keeps_no_heartbeat_from_the_others() -> None:
+    async with room(replace(CALM, heartbeat=0.2)) as found:
+        idle = await found.join()
+        await idle.has(Shown(1, "a"))
+        async with asyncio.timeout(5):
+            while len(idle.got) == 1:
+                await found.join()
+                await asyncio.sleep(0.02)
+        assert idle.got[1] == repr(Heartbeat("e", 1, NOW, 7)).encode()
+
+
 async def test_who_may_not_see_it_gets_nothing_and_has_nothing_read() -> None:
     async with room() as found:
         found.made.code = "FORBIDDEN"

@@ -161,6 +161,16 @@ async def test_a_client_that_is_ahead_waits_for_a_reading_that_began_after_it_ca
         del early
 
 
+async def test_a_later_version_of_another_epoch_makes_nobody_read_again() -> None:
+    async with rig() as made:
+        (early,) = await made.begun()
+        stream = made.stream(StreamPosition("other", 99))
+        assert await anext(stream) == Resync("e", 1, ResyncReason.UNKNOWN_EPOCH)
+        assert await anext(stream) == Shown(1, "a")
+        assert made.source.loads == 1
+        del early
+
+
 async def test_how_long_nobody_watched_is_no_staleness() -> None:
     async with rig() as made:
         made.watch.heard_at -= 1_000
