@@ -18,14 +18,18 @@ from domain.execution.tables import executions
 from domain.guess.amendment.store import swap_guesses
 from domain.guess.tables import tournament_members
 from domain.ids import LeagueId, TournamentId, new_id
+from domain.leaderboard.audit.leagues import league_drift
 from domain.leaderboard.audit.model import LEDGER_STEP
 from domain.leaderboard.audit.service import check, count_breaches, verify_projection
+from domain.leaderboard.board import OpenBoard
 from domain.leaderboard.loading import load
 from domain.leaderboard.model import BoardKey, RankedRow
 from domain.leaderboard.projector import project, rebuild_projection
 from domain.leaderboard.ranking import Ranking
 from domain.leaderboard.score_table import ScoreTable, Stamp
 from domain.leaderboard.service import Boards
+from domain.league.membership.service import leave
+from domain.league.tables import league_members
 from domain.match.tables import matches
 from domain.settlement.judged.store import keep_judged
 from domain.settlement.result.service import resettle
@@ -379,6 +383,22 @@ async def test_a_league_s_board_that_is_in_order_or_given_to_nobody_is_left_alon
     right = await league_boards(None, database, league, tournament.id)
     assert await league_boards(projection, database, league, tournament.id) == right
     assert await Boards(database, None, utc_now).versions([BoardKey(league)]) == {BoardKey(league): before + 1}
+
+
+async def test_a_league_s_board_that_moves_while_it_is_checked_has_not_drifted(
+    database: "PostgresDatabase", projection: ValkeyProjection, league: LeagueId
+) -> None:
+    async with database.read() as connection:
+        of_league = select(league_members.c.member_id).where(league_members.c.role == "MEMBER")
+        some = list((await connection.execute(of_league)).scalars())
+
+    class Moving(Boards):
+        async def open(self, *asked: Any, **how: Any) -> OpenBoard | None:
+            await leave(database, some.pop(), league, "test")
+            return await super().open(*asked, **how)
+
+    assert await league_drift(database, projection, Moving(database, None, utc_now), BoardKey(league)) is None
+    assert some
 
 
 async def test_one_board_that_cannot_be_ranked_leaves_none_of_the_others_unchecked(
