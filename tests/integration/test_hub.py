@@ -25,6 +25,7 @@ from domain.member.tables import members
 from domain.outbox import store as outbox
 from domain.outbox.model import TickKind
 from domain.tournament.store import raise_versions
+from integrations.valkey import ticks
 from live.events import Delta, Heartbeat, MatchDelta, MatchSnapshot, Resync, ResyncReason, Snapshot, StreamPosition
 from live.hub import Hub
 from live.ports import TickListener
@@ -303,6 +304,18 @@ async def test_a_lost_pubsub_connection_ends_in_a_fresh_snapshot(
         assert (await event(matches, Resync)).reason is ResyncReason.SOURCE_RESTORED
         assert (await event(matches, MatchSnapshot)).matches[0].id in cup.matches
         assert {row.member_id for row in snapshot.rows} == set(guessers)
+
+
+async def test_a_tick_server_that_says_nothing_any_more_is_connected_to_anew(
+    database: PostgresDatabase, valkey: Redis, valkey_url: str, cup: MadeTournament, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ticks, "_HEARD_SECONDS", 0.1)
+    monkeypatch.setattr(ticks, "_SILENT_SECONDS", 0.5)
+    async with api_process(database, valkey_url, TICKS_ONLY) as process:
+        stream = follow(process, BoardKey(tournament_id=cup.id))
+        await event(stream, Snapshot)
+        await valkey.execute_command("CLIENT", "PAUSE", 2_000)
+        assert (await event(stream, Resync)).reason is ResyncReason.SOURCE_RESTORED
 
 
 async def test_a_postgres_that_drops_every_connection_ends_no_stream(

@@ -119,6 +119,18 @@ async def test_a_projector_that_was_killed_holds_up_the_others_as_long_as_its_cl
         await until_shown(valkey, cup, max(cup.boards), within=5)
 
 
+async def test_everything_is_compared_once_ticks_are_heard_again(
+    database: "PostgresDatabase", valkey: "Redis", valkey_url: str
+) -> None:
+    cup = await make_cup(database, matches=1, members=3)
+    async with projecting(database, valkey_url, poll_seconds=60):
+        await until_shown(valkey, cup, max(cup.boards))
+        async with database.begin() as connection:  # its tick is lost
+            await raise_versions(connection, cup.made.id, board=True)
+        assert await valkey.execute_command("CLIENT", "KILL", "TYPE", "pubsub") >= 1
+        await until_shown(valkey, cup, max(cup.boards) + 1)
+
+
 async def writes(valkey: "Redis") -> int:
     """How many boards were written: the sorted set of a small one is made by one command."""
     found: int = (await valkey.info("commandstats")).get("cmdstat_zadd", {}).get("calls", 0)
