@@ -168,9 +168,14 @@ async def test_a_peer_that_asks_and_takes_nothing_is_answered_once_it_takes() ->
                 await asyncio.sleep(0)
         assert wire.blocked_at is not None
         assert wire.transport.get_write_buffer_size() < 512 * 1024
+        assert len(wire._pong) == 2 + 120, "the newest alone"
         writer.transport.resume_reading()
         await asyncio.wait_for(reader.readuntil(b"059999" * 20), 10)
         assert wire.blocked_at is None
+        wire.pause_writing()  # as if it took nothing once more
+        wire.resume_writing()
+        wire.write([message(1)])
+        assert b"059999" not in await asyncio.wait_for(reader.readuntil(b"00001:"), 10), "answered twice"
         writer.close()
 
 

@@ -20,14 +20,18 @@ from domain.execution.tables import executions
 from domain.guess.amendment.store import swap_guesses
 from domain.guess.tables import tournament_members
 from domain.ids import LeagueId, TournamentId, new_id
+from domain.leaderboard.audit.leagues import league_drift
 from domain.leaderboard.audit.model import LEDGER_STEP
 from domain.leaderboard.audit.service import check, count_breaches, verify_projection
+from domain.leaderboard.board import OpenBoard
 from domain.leaderboard.loading import load
 from domain.leaderboard.model import BoardKey, RankedRow
 from domain.leaderboard.projector import project, rebuild_projection, rewrite
 from domain.leaderboard.ranking import Ranking
 from domain.leaderboard.score_table import ScoreTable, Stamp
 from domain.leaderboard.service import Boards
+from domain.league.membership.service import leave
+from domain.league.tables import league_members
 from domain.match.tables import matches
 from domain.settlement.judged.store import keep_judged
 from domain.settlement.result.service import resettle
@@ -241,6 +245,24 @@ async def test_what_processes_made_of_a_board_that_drifted_is_made_anew_once_it_
     await in_play(database, tournament.id, tournament.matches[1], 1, 0)
     await project(database, projection, tournament.id, held=(await projection.stamps([tournament.id]))[tournament.id])
     assert await _rows(boards, league) == await _rows(Boards(database, None, utc_now), league)
+
+
+async def test_settled_points_of_a_board_that_drifted_are_made_anew_too_while_a_match_is_live(
+    database: "PostgresDatabase", projection: ValkeyProjection, valkey: Redis, tournament: MadeTournament
+) -> None:
+    async with database.read() as connection:
+        joined = select(tournament_members.c.member_id).where(tournament_members.c.tournament_id == tournament.id)
+        founder, *others = (await connection.execute(joined)).scalars()
+    league = await make_league(database, "League", founder, members=others, plays=[tournament])
+    await in_play(database, tournament.id, tournament.matches[1], 1, 0)
+    await project(database, projection, tournament.id)
+    await valkey.set(key(tournament.id, "facts"), bytes(10) + (await valkey.get(key(tournament.id, "facts")))[10:])
+    boards, right = Boards(database, projection, utc_now), await _rows(Boards(database, None, utc_now), league)
+    assert await _rows(boards, league) != right
+
+    await rebuild(database, projection, tournament.id)
+
+    assert await _rows(boards, league) == right
 
 
 class Late(ValkeyProjection):
@@ -477,6 +499,22 @@ async def test_a_league_s_board_that_is_in_order_or_given_to_nobody_is_left_alon
     assert await Boards(database, None, utc_now).versions([BoardKey(league)]) == {BoardKey(league): before + 1}
 
 
+async def test_a_league_s_board_that_moves_while_it_is_checked_has_not_drifted(
+    database: "PostgresDatabase", projection: ValkeyProjection, league: LeagueId
+) -> None:
+    async with database.read() as connection:
+        of_league = select(league_members.c.member_id).where(league_members.c.role == "MEMBER")
+        some = list((await connection.execute(of_league)).scalars())
+
+    class Moving(Boards):
+        async def open(self, *asked: Any, **how: Any) -> OpenBoard | None:
+            await leave(database, some.pop(), league, "test")
+            return await super().open(*asked, **how)
+
+    assert await league_drift(database, projection, Moving(database, None, utc_now), BoardKey(league)) is None
+    assert some
+
+
 async def test_one_board_that_cannot_be_ranked_leaves_none_of_the_others_unchecked(
     database: "PostgresDatabase", projection: ValkeyProjection, valkey: Redis, audit: Audit
 ) -> None:
@@ -632,6 +670,12 @@ async def a_gap_between_versions(connection: Any, _: MadeTournament) -> None:
     await connection.execute(update(score_versions).values(version=score_versions.c.version + 1))
 
 
+async def a_version_before_it_that_is_gone(connection: Any, made: MadeTournament) -> None:
+    """The highest is the present one."""
+    await a_gap_between_versions(connection, made)
+    await a_version_too_many(connection, made)
+
+
 async def a_settlement_that_pays_no_more(connection: Any, made: MadeTournament) -> None:
     await connection.execute(
         update(settlements).where(settlements.c.tournament_id == made.id).values(superseded_version=99)
@@ -644,6 +688,7 @@ BREACHES: list[tuple[Callable[[Any, MadeTournament], Awaitable[None]], set[str]]
     (a_version_too_many, {"VERSIONS"}),
     (a_version_that_is_gone, {"VERSIONS"}),
     (a_gap_between_versions, {"VERSIONS"}),
+    (a_version_before_it_that_is_gone, {"VERSIONS"}),
     (a_settlement_that_pays_no_more, {"LEDGER", "SCORES", "ACTIVE"}),
 ]
 

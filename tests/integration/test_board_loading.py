@@ -9,6 +9,8 @@ from redis.asyncio import Redis
 from sqlalchemy import update
 
 from domain.ids import MemberId
+from domain.installation.service import begin_epoch
+from domain.installation.store import read_epoch
 from domain.leaderboard.loading import BoardLoader, Loaded, load
 from domain.leaderboard.projector import project
 from domain.settlement.tables import member_scores
@@ -67,6 +69,12 @@ class Evening:
     async def valkey_is_emptied(self) -> None:
         await self.valkey.flushall()
 
+    async def an_epoch_begins(self) -> None:
+        """Versions of the former one say nothing from now on, though they may be equal."""
+        async with self.database.read() as connection:
+            present, _ = await read_epoch(connection)
+        assert await begin_epoch(self.database, present=present, reason="restored")
+
     async def a_sum_is_changed_and_the_projection_rebuilt(self) -> None:
         async with self.database.begin() as connection:
             await connection.execute(update(member_scores).values(outcome=member_scores.c.outcome + 1))
@@ -94,6 +102,7 @@ async def evening(database: "PostgresDatabase", valkey: Redis) -> Evening:
         (Evening.one_joins, False),
         (Evening.one_is_settled, False),
         (Evening.valkey_is_emptied, False),
+        (Evening.an_epoch_begins, False),
         (Evening.a_sum_is_changed_and_the_projection_rebuilt, False),
     ],
 )

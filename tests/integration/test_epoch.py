@@ -6,8 +6,12 @@ from uuid import uuid4
 
 from sqlalchemy import text
 
+from domain.clock import utc_now
 from domain.installation.service import begin_epoch, notice_restore
 from domain.installation.store import read_epoch
+from domain.leaderboard.model import BoardKey
+from domain.leaderboard.service import Boards
+from tests.support.football import make_tournament
 from tests.support.forked import run_forked
 
 if TYPE_CHECKING:
@@ -52,6 +56,19 @@ async def test_an_epoch_that_has_ended_is_not_ended_again(database: "PostgresDat
 
     assert await epoch_of(database) == second != first
     assert len(await audited(database)) == 1
+
+
+async def test_a_board_of_an_ended_epoch_stands_no_longer_though_its_version_is_the_present_one(
+    database: "PostgresDatabase",
+) -> None:
+    made = await make_tournament(database)
+    board = await Boards(database, None, utc_now).open(BoardKey(tournament_id=made.id))
+    assert board is not None
+    assert await board.stands()
+
+    await begin_epoch(database, present=await epoch_of(database), reason="restored")
+
+    assert not await board.stands()
 
 
 async def test_an_operator_begins_one_and_says_why(database: "PostgresDatabase", database_url: str) -> None:

@@ -25,7 +25,10 @@ from domain.member.tables import members
 from domain.outbox import store as outbox
 from domain.outbox.model import TickKind
 from domain.tournament.store import raise_versions
+from integrations.valkey import ticks
 from live.events import Delta, Heartbeat, MatchDelta, MatchSnapshot, Resync, ResyncReason, Snapshot, StreamPosition
+from live.hub import Hub
+from live.ports import TickListener
 from live.topics import Pace
 from runtime.database import PostgresDatabase
 from tests.support.football import (
@@ -36,7 +39,7 @@ from tests.support.football import (
     put_guesses,
     set_match,
 )
-from tests.support.live import TICKS_ONLY, anyone, api_process, finish, follow, relay, until
+from tests.support.live import QUICK, TICKS_ONLY, CountingBoards, anyone, api_process, finish, follow, relay, until
 from tests.support.settlement import finish as end_run
 from tests.support.settlement import void
 from tests.support.sheets import removed
@@ -53,6 +56,21 @@ async def event(stream: AsyncIterator[Any], kind: type[E]) -> E:
             found = await anext(stream)
     assert isinstance(found, kind), found
     return found
+
+
+class Silent:
+    """A source of ticks that listens, and whose server says nothing any more."""
+
+    async def listen(self, listener: TickListener) -> None:
+        listener.subscribed()
+        await asyncio.Event().wait()
+
+
+async def until_stale(stream: AsyncIterator[Any]) -> None:
+    """Until a heartbeat tells of more than both sources take to answer."""
+    async with asyncio.timeout(10):
+        while (await event(stream, Heartbeat)).staleness_ms < 3_000:
+            pass
 
 
 @pytest.fixture
@@ -288,6 +306,18 @@ async def test_a_lost_pubsub_connection_ends_in_a_fresh_snapshot(
         assert {row.member_id for row in snapshot.rows} == set(guessers)
 
 
+async def test_a_tick_server_that_says_nothing_any_more_is_connected_to_anew(
+    database: PostgresDatabase, valkey: Redis, valkey_url: str, cup: MadeTournament, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ticks, "_HEARD_SECONDS", 0.1)
+    monkeypatch.setattr(ticks, "_SILENT_SECONDS", 0.5)
+    async with api_process(database, valkey_url, TICKS_ONLY) as process:
+        stream = follow(process, BoardKey(tournament_id=cup.id))
+        await event(stream, Snapshot)
+        await valkey.execute_command("CLIENT", "PAUSE", 2_000)
+        assert (await event(stream, Resync)).reason is ResyncReason.SOURCE_RESTORED
+
+
 async def test_a_postgres_that_drops_every_connection_ends_no_stream(
     database: PostgresDatabase,
     database_url: str,
@@ -442,6 +472,33 @@ async def test_heartbeats_tell_how_long_the_source_was_not_heard(
         assert (beat.epoch, beat.version) == (first.epoch, first.version)
         assert 0 <= beat.staleness_ms < 3_000
         assert abs((datetime.now(UTC) - beat.at).total_seconds()) < 5
+
+
+async def test_heartbeats_tell_how_long_a_board_could_not_be_read(
+    database: PostgresDatabase, valkey_url: str, cup: MadeTournament, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object) -> None:
+        raise OSError("away")
+
+    async with api_process(database, valkey_url) as process:
+        stream = follow(process, BoardKey(tournament_id=cup.id))
+        await event(stream, Snapshot)
+        monkeypatch.setattr(process.boards, "follow", fail)
+        await finish(database, cup.matches[0], 1, 0)  # what moved is found, for versions are still read
+        await until_stale(stream)
+
+
+async def test_heartbeats_tell_how_long_no_tick_could_be_heard(database: PostgresDatabase, cup: MadeTournament) -> None:
+    boards = CountingBoards(database, None, utc_now)
+    hub = Hub(database, boards, Silent(), pace=QUICK)
+    await hub.start()
+    try:
+        stream = hub.leaderboard(BoardKey(tournament_id=cup.id), 50, None, allowed=anyone).events()
+        await event(stream, Snapshot)
+        await until_stale(stream)
+    finally:
+        await hub.stop()
+        await boards.stop()
 
 
 async def test_matches_in_play_enter_and_leave(

@@ -654,6 +654,31 @@ async def test_an_open_board_goes_on_when_its_version_is_gone(database: "Postgre
     assert lost.head.source is BoardSource.DATABASE
 
 
+class FleetingProjection(ValkeyProjection):
+    """Whatever it holds is gone by the time that somebody reads it."""
+
+    async def rows(self, *_: Any, **__: Any) -> None:
+        return None
+
+
+async def test_a_board_whose_versions_are_all_gone_before_they_are_read_comes_from_the_database(
+    database: "PostgresDatabase", valkey: Redis
+) -> None:
+    made, _, _ = await season(database)
+    projection = FleetingProjection(valkey)
+    await project(database, projection, made.id)
+    board = await opened(Boards(database, projection, utc_now), tournament_id=made.id)
+    assert board.head.source is BoardSource.PROJECTION
+    await play(database, made.matches[6], 1, 1)
+    await project(database, projection, made.id)
+
+    rows = await board.window(50)
+
+    assert places(rows) == await ranked_by_sql(database, tournament_id=made.id)
+    assert board.head.source is BoardSource.DATABASE
+    assert board.has_moved, "at first, and not at last"
+
+
 class WatchedDatabase:
     """A database that counts the snapshots taken of it, fails the first ones, and lets the others wait for a gate."""
 

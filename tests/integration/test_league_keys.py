@@ -1,14 +1,26 @@
 """Boards of leagues that one process has ranked are another's to take, at their version and no other."""
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
+import numpy as np
 import pytest
 from redis.asyncio import Redis
 
 from domain.clock import utc_now
-from domain.leaderboard.model import BoardKey, BoardSource
+from domain.ids import MemberId
+from domain.leaderboard import leagues
+from domain.leaderboard.arrays import to_ids
+from domain.leaderboard.model import BoardKey, BoardSource, BoardState
+from domain.leaderboard.ports import LeagueBoard
 from domain.leaderboard.projector import project
+from domain.leaderboard.ranked.store import members_of_league
+from domain.leaderboard.ranking import Ranking
+from domain.leaderboard.readers import Moved
 from domain.leaderboard.service import Boards
+from domain.leaderboard.store import fetch_state
+from domain.league.membership.service import leave
 from integrations.valkey.layout import key
 from integrations.valkey.leagues import league_key
 from integrations.valkey.projection import ValkeyProjection
@@ -108,3 +120,62 @@ async def test_what_is_damaged_is_ranked_anew(played: Played, damage: str) -> No
         elif damage == "half a stamp" and name.endswith("stamp"):
             await played.valkey.set(place, b"what?")
     await played.assert_true()
+
+
+async def test_facts_of_a_later_version_make_no_earlier_board(played: Played) -> None:
+    projection, cup = ValkeyProjection(played.valkey), played.made.id
+    facts = leagues.LeagueBoards(played.database, projection, 1_000)
+    (before,) = (await projection.stamps([cup])).values()
+    await play(played.database, played.made.matches[1], 1, 1)
+    await project(played.database, projection, cup)
+    (after,) = (await projection.stamps([cup])).values()
+
+    assert (await facts.table(cup, after)).stamp == after
+    with pytest.raises(Moved):
+        await facts.table(cup, before)
+
+
+async def test_members_that_are_read_after_their_version_are_shown_under_their_own(
+    played: Played, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, read = BoardKey(league_id=played.league), leagues.read_ids
+    async with played.database.read() as connection:
+        members = sorted(await read(connection, members_of_league(played.league)))
+
+    async def leave_and_read(*asked: Any) -> Any:
+        monkeypatch.setattr(leagues, "read_ids", read)
+        await leave(played.database, members[-1], played.league, "test")
+        return await read(*asked)
+
+    monkeypatch.setattr(leagues, "read_ids", leave_and_read)
+    board = await Boards(played.database, ValkeyProjection(played.valkey), utc_now).open(key)
+    present = await fetch_state(played.database, key)
+
+    assert board is not None
+    assert present is not None
+    assert (board.head.version, board.head.members) == (present.version, len(members) - 1)
+
+
+async def test_what_is_kept_is_the_latest_of_its_epoch_and_of_another_epoch_whatever_comes(played: Played) -> None:
+    projection = ValkeyProjection(played.valkey)
+    earlier = await fetch_state(played.database, BoardKey(league_id=played.league))
+    assert earlier is not None
+    later = replace(earlier, league_version=earlier.league_version + 1)
+    restored = replace(earlier, epoch="another")
+
+    async def kept(state: BoardState) -> tuple[int | None, int | None]:
+        """Of how many members."""
+        board = await projection.league(state.key, state.epoch, state.version)
+        members = await projection.league_members(played.league, state.epoch, state.league_version)
+        return None if board is None else len(board.ranking), None if members is None else len(members)
+
+    await projection.keep_league(later, board_of(3, later))
+    await projection.keep_league(earlier, board_of(2, earlier))
+    assert (await kept(later), await kept(earlier)) == ((3, 3), (None, None))
+    await projection.keep_league(restored, board_of(2, restored))
+    assert (await kept(later), await kept(restored)) == ((None, None), (2, 2))
+
+
+def board_of(members: int, state: BoardState) -> LeagueBoard:
+    ids = to_ids([MemberId(UUID(int=n + 1)) for n in range(members)])
+    return LeagueBoard(Ranking(ids, np.arange(members)), state.read_at)

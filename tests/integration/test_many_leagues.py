@@ -14,6 +14,7 @@ from sqlalchemy import func, update
 from domain.clock import utc_now
 from domain.ids import LeagueId, MemberId, new_id
 from domain.installation.service import begin_epoch
+from domain.installation.store import read_epoch
 from domain.leaderboard.board import OpenBoard
 from domain.leaderboard.leagues import LeagueBoards
 from domain.leaderboard.loading import load
@@ -250,13 +251,17 @@ async def test_who_gave_up_once_waits_again_when_it_is_behind_another_time(
 
 
 @pytest.mark.parametrize("of", ["a league", "a tournament"])
-@pytest.mark.parametrize("why", ["it stays behind", "it is gone"])
+@pytest.mark.parametrize("why", ["it stays behind", "it is gone", "it is of another epoch"])
 async def test_otherwise_the_database_answers(played: Played, why: str, of: str) -> None:
-    boards = played.boards(patience=60 if why == "it is gone" else 0.2)
+    boards = played.boards(patience=0.2 if why == "it stays behind" else 60)
     key = played.keys()[0] if of == "a league" else BoardKey(tournament_id=played.made[0].id)
     await in_play(played.database, played.made[0].id, played.made[0].matches[1], 1, 1)
     if why == "it is gone":
         await played.projection.forget(played.made[0].id)
+    if why == "it is of another epoch":
+        async with played.database.read() as connection:
+            present, _ = await read_epoch(connection)
+        await begin_epoch(played.database, present=present, reason="test")
     board = await asyncio.wait_for(boards.follow(key), 20)
     expected = await played.boards().open(key)
     assert board is not None

@@ -228,6 +228,29 @@ async def test_who_loses_the_right_sees_nothing_more(database: PostgresDatabase,
             await event(process.hub.operations(allowed=allowed))
 
 
+async def test_what_was_left_out_while_nobody_could_tell_the_right_comes_later(
+    database: PostgresDatabase, valkey_url: str
+) -> None:
+    asked: list[bool] = []
+    is_away = False
+
+    async def allowed() -> str | None:
+        asked.append(is_away)
+        if is_away:
+            raise OSError("away")
+        return None
+
+    async with api_process(database, valkey_url, QUICK) as process:
+        stream = process.hub.operations(allowed=allowed)
+        await event(stream)
+        is_away = True
+        await put_process(database, ProcessKind.WORKER, silent=0)
+        next_one = asyncio.ensure_future(event(stream))
+        await until(lambda: asked.count(True) >= 4)
+        is_away = False
+        assert (await next_one).workers == 1
+
+
 async def test_a_hub_that_stops_ends_the_streams(database: PostgresDatabase, valkey_url: str) -> None:
     async with api_process(database, valkey_url, QUICK) as process:
         stream = follow(process)

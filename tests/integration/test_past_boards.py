@@ -654,6 +654,10 @@ async def test_moments_that_a_board_has_not_had_are_refused(database: "PostgresD
     await other.begin_round(0)
     await play(database, played.made.matches[0], 1, 0)
     of_tournament, total = played.keys[0], BoardKey(league_id=played.league)
+    async with database.begin() as connection:  # the league plays the other one too, which does not count yet
+        ruleset_id = select(tournaments.c.ruleset_id).where(tournaments.c.id == other.made.id).scalar_subquery()
+        link = {"league_id": played.league, "tournament_id": other.made.id, "ruleset_id": ruleset_id}
+        await connection.execute(insert(league_tournaments).values(**link, status="UPCOMING"))
     version, round_field = ("asOf", "settledVersion"), ("asOf", "afterRoundId")
     tomorrow = await database_now(database) + timedelta(days=1)
     refused: list[tuple[BoardKey, Moment, type[Exception], tuple[str, ...]]] = [

@@ -33,6 +33,7 @@ from domain.scoring.tables import FACTS
 from domain.settlement.tables import member_scores
 from domain.tournament.model import TournamentMode, TournamentStatus
 from domain.tournament.store import raise_versions
+from integrations.valkey import projection as module
 from integrations.valkey import writing
 from integrations.valkey.layout import key
 from integrations.valkey.projection import ValkeyProjection
@@ -365,6 +366,22 @@ async def test_of_a_later_table_only_what_moved_is_read(
     assert await projection.stamps([tournament_id]) == {}
 
 
+async def test_a_board_that_is_replaced_while_it_is_compared_tells_nothing(
+    valkey: Redis, projection: ValkeyProjection, tournament_id: TournamentId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table, ranking = board_of(scores_of(20))
+    await projection.write(tournament_id, table, ranking)
+    compare = module.board_differences
+
+    async def replace_and_compare(*board: Any) -> list[str]:
+        await ValkeyProjection(valkey).write(tournament_id, *board_of(scores_of(21), version=2))
+        return await compare(*board)
+
+    assert await projection.differences(tournament_id, table, ranking) == []
+    monkeypatch.setattr(module, "board_differences", replace_and_compare)
+    assert await projection.differences(tournament_id, table, ranking) is None
+
+
 @pytest.mark.parametrize("is_known", [False, True])
 @pytest.mark.parametrize("damage", ["missing", "another type", "shorter", "unstamped"])
 async def test_what_was_to_stay_and_has_gone_is_written(
@@ -392,6 +409,20 @@ async def test_what_was_to_stay_and_has_gone_is_written(
 
         assert await projection.differences(tournament_id, table, ranking) == []
         assert not [name for name in await names_of(valkey) if b"staged" in name]
+
+
+async def test_what_was_to_stay_and_is_another_one_of_the_same_size_is_written(
+    projection: ValkeyProjection, tournament_id: TournamentId
+) -> None:
+    scores = scores_of(40)
+    table, ranking = with_live(board_of(scores), 1)
+    await projection.write(tournament_id, table, ranking)
+    held = (await projection.stamps([tournament_id]))[tournament_id]
+    await projection.write(tournament_id, *board_of(dict(zip(scores, reversed(scores.values()), strict=True))))
+
+    assert await projection.write(tournament_id, table, ranking, held=held)
+
+    assert await projection.differences(tournament_id, table, ranking) == []
 
 
 # ---------------------------------------------------------------- what may have happened to Valkey
@@ -480,6 +511,16 @@ async def test_who_is_given_up_while_trying_leaves_that_to_the_next(tournament_i
         assert trial.cancelled()
         with pytest.raises(ProjectionUnavailable, match="does not answer"):
             await projection.stamps([tournament_id])
+
+
+async def test_one_alone_tries_whether_a_server_answers_again(tournament_id: TournamentId) -> None:
+    async with hanging_server() as port, Redis(host="127.0.0.1", port=port) as client:
+        projection = ValkeyProjection(client, timeout=0.2, pause=0.0)
+        with pytest.raises(ProjectionUnavailable, match="does not answer"):
+            await projection.stamps([tournament_id])
+        tried = await asyncio.gather(*(projection.stamps([tournament_id]) for _ in range(5)), return_exceptions=True)
+        assert all(isinstance(problem, ProjectionUnavailable) for problem in tried)
+        assert sum("does not answer" in str(problem) for problem in tried) == 1
 
 
 async def test_an_answering_server_is_asked_again_after_the_pause(valkey: Redis, tournament_id: TournamentId) -> None:

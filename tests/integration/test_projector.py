@@ -119,6 +119,18 @@ async def test_a_projector_that_was_killed_holds_up_the_others_as_long_as_its_cl
         await until_shown(valkey, cup, max(cup.boards), within=5)
 
 
+async def test_everything_is_compared_once_ticks_are_heard_again(
+    database: "PostgresDatabase", valkey: "Redis", valkey_url: str
+) -> None:
+    cup = await make_cup(database, matches=1, members=3)
+    async with projecting(database, valkey_url, poll_seconds=60):
+        await until_shown(valkey, cup, max(cup.boards))
+        async with database.begin() as connection:  # its tick is lost
+            await raise_versions(connection, cup.made.id, board=True)
+        assert await valkey.execute_command("CLIENT", "KILL", "TYPE", "pubsub") >= 1
+        await until_shown(valkey, cup, max(cup.boards) + 1)
+
+
 async def writes(valkey: "Redis") -> int:
     """How many boards were written: the sorted set of a small one is made by one command."""
     found: int = (await valkey.info("commandstats")).get("cmdstat_zadd", {}).get("calls", 0)
@@ -165,6 +177,13 @@ async def test_what_failed_is_tried_again_at_the_next_comparison(
             await until(is_told, within=10)
         await set_facts(database, cup, 0)
         await until_shown(valkey, cup, max(cup.boards))
+
+        caplog.clear()  # what fails anew is told anew
+        await set_facts(database, cup, 3_000)
+        async with database.begin() as connection:
+            await raise_versions(connection, cup.made.id, board=True)
+        with caplog.at_level(logging.WARNING):
+            await until(is_told, within=10)
 
 
 async def set_facts(database: "PostgresDatabase", cup: Cup, number: int) -> None:

@@ -2,18 +2,22 @@
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from redis.asyncio import Redis
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 
-from domain.ids import LeagueId, MemberId, new_id
+from domain.guess.tables import guesses
+from domain.ids import LeagueId, MemberId, TeamId, new_id
 from domain.ingestion.finality.rules import NO_EXTRA_TIME
 from domain.leaderboard import loading
 from domain.leaderboard.loading import load
-from domain.leaderboard.model import AtVersion, BoardKey, BoardSource, RankedRow
+from domain.leaderboard.model import AtVersion, BoardKey, BoardSource, LiveMatch, RankedRow
 from domain.leaderboard.projector import project
+from domain.leaderboard.provisional.service import LockedGuesses
 from domain.league.model import LeagueTournamentStatus
 from domain.league.tables import league_tournaments
 from domain.match.model import Goals, MatchStatus, ResultKind, ResultState
@@ -261,8 +265,41 @@ async def test_the_check_of_projections_sees_them(database: "PostgresDatabase", 
     assert loaded is not None
     _, table, ranking = loaded
     assert await projection.differences(made.id, table, ranking) == []
+    stamp = await valkey.get(key(made.id, "stamp"))
+    words = stamp.split()
+    await valkey.set(key(made.id, "stamp"), b" ".join((*words[:5], b"0", *words[6:])))
+    assert await projection.differences(made.id, table, ranking) == ["stamp"], "nothing provisional would be shown"
+    await valkey.set(key(made.id, "stamp"), stamp)
     await valkey.setrange(key(made.id, "live_places"), 0, b"\7")
     assert await projection.differences(made.id, table, ranking) == ["live_places"]
+
+
+async def test_guesses_that_locked_stand_until_the_lock_or_the_sides_are_others(database: "PostgresDatabase") -> None:
+    made = await make_tournament(database, matches=1)
+    (member_id,) = await make_members(database, 1, joins=[made])
+    basis, lock_at, kept = ScoreBasis.AFTER_EXTRA_TIME, datetime(2026, 1, 1, tzinfo=UTC), LockedGuesses(database)
+    match = LiveMatch(made.matches[0], TeamId(new_id()), lock_at, {basis: Goals(0, 0)})
+    await put_guesses(database, made, [(match.id, member_id, 0, 0)])
+
+    async def guessed(match: LiveMatch, seconds: int) -> int:
+        """Home goals, so long after the lock."""
+        read_at = match.lock_at + timedelta(seconds=seconds)
+        ((found, _),) = await kept.judged(made.id, [match], basis, read_at)
+        return found.lines[0].home
+
+    async def save(home: int) -> None:
+        async with database.begin() as connection:
+            await connection.execute(update(guesses).values(home=home))
+
+    assert await guessed(match, 1) == 0
+    await save(1)
+    assert await guessed(match, 1) == 0
+    assert await guessed(match, 60) == 1, "a save that began before the lock has come"
+    assert await guessed(match, 600) == 1
+    await save(2)
+    assert await guessed(match, 6_000) == 1
+    assert await guessed(replace(match, lock_at=lock_at + timedelta(days=1)), 1) == 2
+    assert await guessed(replace(match, home_team_id=TeamId(new_id())), 600) == 2
 
 
 @pytest.mark.parametrize(("answers", "reads"), [([False], 1), ([True, True, False], 3)])

@@ -19,6 +19,7 @@ from domain.guess.tables import guess_revisions, guesses, tournament_members
 from domain.ids import LeagueId, MemberId
 from domain.leaderboard.audit.service import verify_projection
 from domain.leaderboard.model import AtVersion, BoardKey, BoardSource, Moment, RankedRow
+from domain.leaderboard.past import service as past
 from domain.leaderboard.projector import project
 from domain.leaderboard.service import Boards
 from domain.league.membership.service import leave
@@ -166,7 +167,10 @@ async def season(database: "PostgresDatabase", valkey: Redis, tmp_path: Path) ->
     return made
 
 
-async def test_boards_of_every_moment_are_ranked_again_also_those_that_processes_keep(season: Season) -> None:
+async def test_boards_of_every_moment_are_ranked_again_also_those_that_processes_keep(
+    season: Season, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(past, "UNSURE_SECONDS", 0)  # soon after its moment a board is not kept
     processes = [Boards(season.database, projection, utc_now) for projection in (season.projection, None)]
     before = [await season.rows(boards) for boards in processes]
     assert sum(season.gone in {row.member_id for row in rows} for rows in before[0].values()) > 20

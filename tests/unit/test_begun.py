@@ -89,3 +89,33 @@ async def test_a_wire_sends_by_either(make: Make) -> None:
     future.set_result(None)
     await asyncio.wait_for(changed.wait(), 5)
     assert (sent[2:], wire.is_ready) == (["d", "e"], True)
+
+
+@either
+async def test_a_wire_that_is_cut_while_it_waits_sends_nothing_more(make: Make) -> None:
+    sent: list[str] = []
+    future = asyncio.get_running_loop().create_future()
+
+    def send(event: Any) -> Awaitable[Any]:
+        sent.append(event["text"])
+        return make(future)
+
+    wire = AsgiWire(send, texts())
+    wire.write([(b"a",), (b"b",)])
+    await asyncio.sleep(0.01)
+    wire.cut(1013, "")
+    await asyncio.sleep(0.01)
+
+    assert (sent, wire.is_open, wire.is_ready, future.cancelled()) == (["a"], False, False, True)
+
+
+@either
+async def test_a_wire_whose_peer_goes_while_it_waits_is_ready_no_more(make: Make) -> None:
+    future = asyncio.get_running_loop().create_future()
+    wire, changed = AsgiWire(lambda _: make(future), texts()), asyncio.Event()
+    wire.write([(b"a",), (b"b",)])
+    wire.on_change = changed.set
+    future.set_exception(OSError("gone"))
+    await asyncio.wait_for(changed.wait(), 5)
+
+    assert (wire.is_open, wire.is_ready) == (False, False)

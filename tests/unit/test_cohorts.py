@@ -69,6 +69,8 @@ class Room:
         self.rendered: list[object] = []
         self.is_broken = False
         self.is_away = False
+        self.gate = asyncio.Event()
+        self.gate.set()
 
     async def render(self, event: object) -> bytes:
         if self.is_broken:
@@ -77,6 +79,7 @@ class Room:
             raise Unavailable(str(event))
         self.rendered.append(event)
         await asyncio.sleep(0)
+        await self.gate.wait()
         return repr(event).encode()
 
     async def join(self, after: StreamPosition | None = None, client: Client | None = None) -> Client:
@@ -201,6 +204,17 @@ async def test_idle_clients_hear_heartbeats_one_rendering_for_all() -> None:
             assert client.got[1] == repr(Heartbeat("e", 1, NOW, 7)).encode()
         beats = [event for event in found.rendered if isinstance(event, Heartbeat)]
         assert len(beats) <= max(len(client.got) for client in clients)
+
+
+async def test_who_comes_meanwhile_keeps_no_heartbeat_from_the_others() -> None:
+    async with room(replace(CALM, heartbeat=0.2)) as found:
+        idle = await found.join()
+        await idle.has(Shown(1, "a"))
+        async with asyncio.timeout(5):
+            while len(idle.got) == 1:
+                await found.join()
+                await asyncio.sleep(0.02)
+        assert idle.got[1] == repr(Heartbeat("e", 1, NOW, 7)).encode()
 
 
 async def test_who_may_not_see_it_gets_nothing_and_has_nothing_read() -> None:
@@ -345,6 +359,26 @@ async def test_what_is_gone_ends_for_all_and_a_source_that_is_away_refuses_the_f
         with pytest.raises(Unavailable):
             await found.join()
         assert found.made.watch.topics == {}
+
+
+async def test_what_is_gone_while_its_last_event_is_rendered_ends_also_for_who_takes_nothing() -> None:
+    async with room() as found:
+        slow, quick = [await found.join() for _ in range(2)]
+        for client in (slow, quick):
+            await client.has(Shown(1, "a"))
+        slow.is_ready = False
+        found.gate.clear()
+        await found.made.turn(2, "b")
+        await until(lambda: Changed(1, 2, "b") in found.rendered)
+        topic = found.made.watch.topics["board"]
+        found.made.source.state = None
+        found.made.watch.tick("board", TICK)
+        await until(lambda: topic.error is not None)
+        found.gate.set()
+
+        await until(lambda: bool(slow.ended and quick.ended))
+        assert quick.got[1:] == [repr(Changed(1, 2, "b")).encode()]
+        assert [str(client.ended) for client in (slow, quick)] == [str([topic.error])] * 2
 
 
 async def test_what_a_rendering_needs_and_is_away_is_waited_for() -> None:

@@ -1,13 +1,25 @@
 """Kept answers and known sessions are renewed by one who asks, before their time is over, and never outlive it."""
 
+import asyncio
 import gc
 import tracemalloc
+from collections.abc import Hashable
 from typing import Any
 from uuid import UUID, uuid4
 
+import pytest
+from graphql import FieldNode, OperationDefinitionNode, parse
+
 from domain.ids import MemberId
+from schema.build import build_schema
+from schema.sharing import Parted
+from schema.transport import answers as kept_answers
+from schema.transport import sessions as known
 from schema.transport.answers import Query, SharedAnswers
+from schema.transport.parts import Parts
+from schema.transport.selections import Selections
 from schema.transport.sessions import KnownSessions
+from schema.transport.shortcut import find_kept
 
 REQUEST, MEDIA = (b"body",), b"application/json"
 
@@ -31,6 +43,17 @@ class Source:
         return {"data": self.count}
 
 
+class Board(Parted):
+    """One that moves when it is told to."""
+
+    def __init__(self) -> None:
+        self.version = 1
+        self.tournament_id = uuid4()
+
+    def state(self) -> tuple[Hashable, UUID]:
+        return self.version, self.tournament_id
+
+
 async def test_an_answer_is_renewed_by_one_while_the_others_have_it() -> None:
     clock, source = Clock(), Source()
     answers, query = SharedAnswers(lambda: True, seconds=2, clock=clock), _query(uuid4())
@@ -49,6 +72,24 @@ async def test_an_answer_is_renewed_by_one_while_the_others_have_it() -> None:
     assert _data(answers) == b"2"
 
 
+async def test_who_is_cancelled_leaves_the_others_the_answer_that_they_wait_for() -> None:
+    answers, query, gate, source = SharedAnswers(lambda: True, seconds=60), _query(uuid4()), asyncio.Event(), Source()
+
+    async def wait() -> dict[str, Any]:
+        await gate.wait()
+        return await source()
+
+    gone, stays = [asyncio.create_task(answers.answer(query, wait)) for _ in range(2)]
+    await asyncio.sleep(0.01)
+    gone.cancel()
+    await asyncio.sleep(0.01)
+    gate.set()
+    kept = await stays
+
+    assert kept is not None
+    assert (kept.data, source.count, gone.cancelled()) == (b"1", 1, True)
+
+
 async def test_an_answer_that_nobody_renews_ends_in_time() -> None:
     clock, source = Clock(), Source()
     answers, query = SharedAnswers(lambda: True, seconds=2, clock=clock), _query(uuid4())
@@ -61,6 +102,22 @@ async def test_an_answer_that_nobody_renews_ends_in_time() -> None:
     assert [_data(answers) for _ in range(2)] == [None, None]
 
 
+async def test_who_is_not_let_in_renews_nothing() -> None:
+    clock, source = Clock(), Source()
+    answers, sessions = SharedAnswers(lambda: True, seconds=2, clock=clock), KnownSessions(seconds=60, clock=clock)
+    query = _query(uuid4())
+    await answers.answer(query, source)
+    answers.remember((b"body", b"", b"", b""), query, MEDIA)
+    sessions.note(b"known", b"", MemberId(uuid4()), clock.now)
+    clock.now += 1.6
+
+    def is_found(token: bytes) -> bool:
+        scope = {"headers": [(b"authorization", token)], "state": {}}
+        return find_kept(answers, sessions, scope, b"body") is not None
+
+    assert [is_found(token) for token in (b"unknown", b"known", b"known")] == [False, False, True], "the second renews"
+
+
 async def test_without_ticks_only_what_has_a_version_is_kept_and_no_longer_than_anything_else() -> None:
     clock, source = Clock(), Source()
     answers = SharedAnswers(lambda: False, seconds=2, clock=clock)
@@ -70,6 +127,18 @@ async def test_without_ticks_only_what_has_a_version_is_kept_and_no_longer_than_
     assert [await _text(answers, versioned, source) for _ in range(3)] == [b"1", b"1", b"1"]
     clock.now += 2
     assert await _text(answers, versioned, source) == b"2"
+
+
+async def test_what_was_kept_is_given_to_nobody_while_no_ticks_are_heard() -> None:
+    hears, source = [True], Source()
+    answers, query = SharedAnswers(lambda: hears[0], seconds=60), _query(uuid4())
+    assert await _text(answers, query, source) == b"1"
+    answers.remember(REQUEST, query, MEDIA)
+    assert _data(answers) == b"1"
+
+    hears[0] = False
+
+    assert (_data(answers), await answers.answer(query, source)) == (None, None)
 
 
 async def test_what_is_asked_counts_as_what_is_answered() -> None:
@@ -158,6 +227,17 @@ async def test_a_request_that_asks_for_a_later_version_is_remembered_for_that_al
     assert [kept.requests for kept in answers._kept.values()] == [[], [REQUEST]]
 
 
+async def test_only_the_requests_that_were_noted_last_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept_answers, "_MOST_REQUESTS", 2)
+    answers, query = SharedAnswers(lambda: True, seconds=60), _query(uuid4())
+    await answers.answer(query, Source())
+    requests = [(b"one",), (b"two",), (b"three",)]
+    for request in requests:
+        answers.remember(request, query, MEDIA)
+
+    assert [answers.find(request) is not None for request in requests] == [False, True, True]
+
+
 async def test_what_is_too_old_is_held_no_longer_than_until_something_else_is_kept() -> None:
     clock, source = Clock(), Source()
     answers = SharedAnswers(lambda: True, seconds=2, clock=clock)
@@ -174,6 +254,25 @@ async def test_what_is_too_old_is_held_no_longer_than_until_something_else_is_ke
     clock.now += 2
     await answers.answer(Query("youngest", uuid4(), cost=1), source)
     assert 0 < answers._bytes < held
+
+
+async def test_a_part_of_a_board_that_moved_while_it_was_executed_is_given_to_nobody() -> None:
+    document = parse("{ tournament { leaderboard { rows { edges { cursor } } } } }")
+    (operation,) = document.definitions
+    assert isinstance(operation, OperationDefinitionNode)
+    (node,) = operation.selection_set.selections
+    assert isinstance(node, FieldNode)
+    parts = Parts(SharedAnswers(lambda: True, seconds=60), Selections(build_schema(), document), operation, {})
+    board, source = Board(), Source()
+
+    async def move() -> dict[str, Any]:
+        board.version += 1
+        return await source()
+
+    assert await parts.answer(board, [node], move) is None
+    board.version = 1
+    assert await parts.answer(board, [node], source) is not None
+    assert source.count == 2
 
 
 def test_a_session_is_asked_for_anew_by_one_and_ends_in_time() -> None:
@@ -210,6 +309,21 @@ def test_what_was_said_before_a_session_may_have_ended_counts_no_longer() -> Non
     clock.now += 2
     sessions.doubt(other)
     assert list(sessions._doubted) == [other]
+    clock.now += 1
+    sessions.doubt(member)
+    clock.now += 0.5
+    sessions.doubt(other)
+    assert list(sessions._doubted) == [member, other], "whose time is over first is looked at first"
+
+
+def test_only_the_sessions_that_were_noted_last_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(known, "_MOST", 2)
+    clock = Clock()
+    sessions = KnownSessions(seconds=2, clock=clock)
+    for header in (b"one", b"two", b"three"):
+        sessions.note(header, b"", MemberId(uuid4()), clock.now)
+
+    assert [sessions.are_good(header, b"") for header in (b"one", b"two", b"three")] == [False, True, True]
 
 
 async def _is_kept(answers: SharedAnswers, query: Query) -> bool:

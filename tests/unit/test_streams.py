@@ -161,6 +161,16 @@ async def test_a_client_that_is_ahead_waits_for_a_reading_that_began_after_it_ca
         del early
 
 
+async def test_a_later_version_of_another_epoch_makes_nobody_read_again() -> None:
+    async with rig() as made:
+        (early,) = await made.begun()
+        stream = made.stream(StreamPosition("other", 99))
+        assert await anext(stream) == Resync("e", 1, ResyncReason.UNKNOWN_EPOCH)
+        assert await anext(stream) == Shown(1, "a")
+        assert made.source.loads == 1
+        del early
+
+
 async def test_how_long_nobody_watched_is_no_staleness() -> None:
     async with rig() as made:
         made.watch.heard_at -= 1_000
@@ -301,6 +311,19 @@ async def test_the_snapshot_after_an_outage_comes_though_its_first_reading_fails
         made.watch.restore()
         assert await asyncio.wait_for(anext(stream), 5) == Resync("e", 1, ResyncReason.SOURCE_RESTORED)
         assert await anext(stream) == Shown(1, "a")
+
+
+async def test_an_earlier_version_that_is_read_after_an_outage_is_shown_to_nobody() -> None:
+    async with rig() as made:
+        (stream,) = await made.begun()
+        await made.turn(5, "b")
+        assert await anext(stream) == Changed(1, 5, "b")
+        made.source.show(4, "a")
+        made.watch.restore()
+        await made.loaded(4)
+        made.source.show(6, "c")
+        assert await anext(stream) == Resync("e", 6, ResyncReason.SOURCE_RESTORED)
+        assert await anext(stream) == Shown(6, "c")
 
 
 async def test_a_restored_database_is_another_epoch_for_every_stream() -> None:
