@@ -53,11 +53,9 @@ class _Read:
     judged: Mapping[ScoreBasis, Sequence[Judged]]
 
 
-async def load(
-    database: Database, tournament_id: TournamentId, has_moved: Callable[[], bool] = lambda: False
-) -> Loaded | None:
+async def load(database: Database, tournament_id: TournamentId) -> Loaded | None:
     """A board for who loads it once; see `BoardLoader.load`."""
-    return await BoardLoader(database).load(tournament_id, has_moved=has_moved)
+    return await BoardLoader(database).load(tournament_id)
 
 
 class BoardLoader:

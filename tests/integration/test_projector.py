@@ -159,6 +159,21 @@ async def test_boards_that_cannot_be_ranked_hold_up_no_other_and_are_told_once(
     assert "cannot be ranked" in told[0].getMessage()
 
 
+async def test_a_board_that_cannot_be_ranked_is_told_once_though_another_worker_tries_it_too(
+    database: "PostgresDatabase", valkey: "Redis", valkey_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    cup, other = await make_cup(database, matches=1, members=3), ValkeyProjection(valkey)
+    await set_facts(database, cup, 3_000)
+    async with projecting(database, valkey_url, poll_seconds=0.1):
+        for _ in range(4):
+            async with other.claim(cup.made.id):
+                await asyncio.sleep(0.25)
+            await asyncio.sleep(0.4)
+
+    told = [record for record in caplog.records if record.name == "domain.leaderboard.projector"]
+    assert len(told) == 1
+
+
 async def test_what_failed_is_tried_again_at_the_next_comparison(
     database: "PostgresDatabase", valkey: "Redis", valkey_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:

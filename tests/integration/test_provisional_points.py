@@ -14,7 +14,7 @@ from domain.guess.tables import guesses
 from domain.ids import LeagueId, MemberId, TeamId, new_id
 from domain.ingestion.finality.rules import NO_EXTRA_TIME
 from domain.leaderboard import loading
-from domain.leaderboard.loading import load
+from domain.leaderboard.loading import BoardLoader, load
 from domain.leaderboard.model import AtVersion, BoardKey, BoardSource, LiveMatch, RankedRow
 from domain.leaderboard.projector import project
 from domain.leaderboard.provisional.service import LockedGuesses
@@ -309,7 +309,7 @@ async def test_what_moves_while_it_is_read_is_read_anew(
     monkeypatch.setattr(loading, "_BUNCH_SECONDS", 60)
     made = await make_tournament(database, matches=1)
     with recorded_statements(database) as statements:
-        assert await load(database, made.id, has_moved=iter(answers).__next__) is not None
+        assert await BoardLoader(database).load(made.id, has_moved=iter(answers).__next__) is not None
     assert sum(statement.startswith("SET TRANSACTION ISOLATION") for statement in statements) == reads
 
 

@@ -54,7 +54,7 @@ async def verify_projection(run: Run, projection: Projection) -> None:
     if target is None:
         over = await projected_and_over(run.database, projection)
         by_lot = Random(run.execution.id.int)  # noqa: S311 - no secret; another try looks at the same
-        tournaments += by_lot.sample(over, min(_OVER, len(over)))
+        tournaments += by_lot.sample(sorted(over), min(_OVER, len(over)))
     async with run.step("Projections", total=len(tournaments)) as step:
         for tournament_id in tournaments:
             await _check_projection(run, step, projection, tournament_id)
@@ -83,9 +83,9 @@ async def check(database: Database, projection: Projection, tournament_id: Tourn
     try:
         drift = await _drift(database, projection, tournament_id)
         drifts += [] if drift is None else [drift]
-        async with boards_of(database) as boards:
+        async with boards_of(database) as from_database:
             for key in await kept_boards(database, projection, tournament_id):
-                drift = await league_drift(database, projection, boards, key)
+                drift = await league_drift(database, projection, from_database, key)
                 drifts += [] if drift is None else [f"{_name(key)} {drift}"]
     except OverflowError as error:  # a broken ledger
         drifts.append(str(error))
@@ -143,16 +143,17 @@ async def _check_projection(run: Run, step: Step, projection: Projection, tourna
 async def _check_leagues(run: Run, projection: Projection, target: TournamentId | None) -> None:
     """A kept board that is wrong counts as outdated once its league has another version: all make it anew."""
     kept = await kept_boards(run.database, projection, target)
-    async with run.step("League boards", total=len(kept)) as step, boards_of(run.database) as boards:
+    async with run.step("League boards", total=len(kept)) as step, boards_of(run.database) as from_database:
         for key in kept:
             try:
-                drift = await league_drift(run.database, projection, boards, key)
+                drift = await league_drift(run.database, projection, from_database, key)
             except OverflowError as error:  # a broken ledger, which is told
                 step.reject(f"{_name(key)}: {error}")
                 continue
-            if drift is None or key.league_id is None:
+            if drift is None:
                 step.unchanged += 1
                 continue
+            assert key.league_id is not None
             _log.warning("projection_drift: league=%s tournament=%s %s", key.league_id, key.tournament_id, drift)
             async with run.begin() as connection:
                 await raise_versions_of(connection, [key.league_id])
