@@ -15,6 +15,9 @@ OUTCOME, GOAL_DIFFERENCE, EXACT = (Facts._fields.index(name) for name in ("outco
 # Of each score column: the largest value, and what one of it is in a packed score.
 _MOST = np.array([MAX_POINTS, MAX_COUNTER, MAX_COUNTER, MAX_COUNTER])
 _PARTS = np.array([1 << POINTS_SHIFT, 1 << EXACT_SHIFT, 1 << DIFFERENCE_SHIFT, 1])
+MOST_OF_A_FACT = (0x7FFF, 0xFFFF, 0xFFFF, 0xFFFF, 0x7FFF)
+"""In the projection. Of the facts that rank `MAX_COUNTER` is less; others may weigh nothing."""
+_CANNOT_BE_RANKED = "A score of this board cannot be ranked."
 _PACKED = np.dtype([("id", "S16"), ("facts", ">u2", (len(Facts._fields),))])
 
 
@@ -29,11 +32,17 @@ def read_copy(data: bytes, columns: int = len(Facts._fields)) -> tuple[Ids, Inte
 
 
 def read_packed(data: bytes) -> tuple[Ids, "NDArray[np.uint16]"]:
-    """The same of `packed.store.packed_facts`: of each member the id, and each fact in 16 bits."""
+    """The same of `packed.store.packed_facts`: of each member the id, and each fact in 16 bits.
+
+    Raises OverflowError when a fact does not fit.
+    """
     rows = np.frombuffer(data, dtype=_PACKED)
     order = order_of_ids(np.ascontiguousarray(rows["id"]))
     rows = rows.view(f"V{_PACKED.itemsize}").take(order).view(_PACKED)  # whole rows are moved at once
-    return np.ascontiguousarray(rows["id"]), rows["facts"].astype(np.uint16)
+    facts = rows["facts"].astype(np.uint16)
+    if facts[:, 0].max(initial=0) > MOST_OF_A_FACT[0]:
+        raise OverflowError(_CANNOT_BE_RANKED)
+    return np.ascontiguousarray(rows["id"]), facts
 
 
 def _rows(data: bytes, values: list[Any]) -> "NDArray[Any]":
@@ -87,6 +96,6 @@ def _columns(weights: Weights) -> Integers:
 def pack_all(scores: Integers) -> Integers:
     """`rules.pack` for many: raises OverflowError when one does not fit."""
     if len(scores) and (scores.min() < 0 or (scores.max(axis=0) > _MOST).any()):
-        raise OverflowError("A score of this board cannot be ranked.")
+        raise OverflowError(_CANNOT_BE_RANKED)
     packed: Integers = scores @ _PARTS
     return packed

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import Integer, cast, func, text, update
 
-from domain.leaderboard.facts import read_copy, read_packed
+from domain.leaderboard.facts import MOST_OF_A_FACT, read_copy, read_packed
 from domain.leaderboard.fold import store as fold
 from domain.leaderboard.packed import store as packed
 from domain.leaderboard.rules import MAX_COUNTER
@@ -51,6 +51,32 @@ async def test_facts_are_read_as_they_are(
     assert [each.shape for each in nobody] == [(0,), (0, len(FACTS))]
     read = [statement for statement in statements if "string_agg" in statement]
     assert (len(read) > 1) is in_parts
+
+
+# Each exact score is a goal difference, and that an outcome.
+@pytest.mark.parametrize(
+    "large", [FACTS[:1], FACTS[:2], ("outcome", "goal_difference", "exact"), FACTS[2:3], FACTS[3:4]]
+)
+async def test_a_fact_that_does_not_fit_is_refused_and_touches_no_other(
+    database: "PostgresDatabase", large: tuple[str, ...]
+) -> None:
+    made = await make_tournament(database, matches=1)
+    await make_members(database, 3, joins=[made])
+
+    async def read(number: int) -> list[list[int]]:
+        async with database.begin() as connection:
+            await connection.execute(
+                update(member_scores).values(dict.fromkeys(FACTS, 7) | dict.fromkeys(large, number))
+            )
+        async with database.snapshot() as connection:
+            _, facts = read_packed(await packed.packed_facts(database, connection, made.id, BASIS))
+        return [list(row) for row in facts.tolist()]
+
+    most = min(most for name, most in zip(FACTS, MOST_OF_A_FACT, strict=True) if name in large)
+    assert await read(most) == [[most if name in large else 7 for name in FACTS]] * 3
+    for number in (most + 1, 65_536, 70_000, 2**31 - 1):
+        with pytest.raises(OverflowError, match=r"A score of this board cannot be ranked\."):
+            await read(number)
 
 
 async def test_who_is_found_by_an_index_is_not_looked_for_in_every_part(

@@ -79,8 +79,9 @@ async def test_scores_and_projection_are_told_apart(
     assert json.loads(after.stdout) == [{"tournamentId": str(good), "tournament": "Good 2026/27", "problems": []}]
 
 
+@pytest.mark.parametrize("number", [3_000, 40_000])
 async def test_a_board_that_cannot_be_ranked_is_told_and_the_others_are_written(
-    database: "PostgresDatabase", database_url: str, valkey_url: str
+    database: "PostgresDatabase", database_url: str, valkey_url: str, number: int
 ) -> None:
     urls = (database_url, valkey_url)
     made = [(await settle_one(database, label))[0] for label in ("A", "B", "C")]
@@ -88,7 +89,7 @@ async def test_a_board_that_cannot_be_ranked_is_told_and_the_others_are_written(
     before = await read_tournaments(database, made)
     async with database.begin() as connection:
         spoiled = update(member_scores).where(member_scores.c.tournament_id == made[1])
-        await connection.execute(spoiled.values(exact=3_000, goal_difference=3_000, outcome=3_000))
+        await connection.execute(spoiled.values(exact=number, goal_difference=number, outcome=number))
         over = update(tournaments).where(tournaments.c.id == made[2])  # its board stays in Valkey
         await connection.execute(over.values(status=TournamentStatus.COMPLETED))
 

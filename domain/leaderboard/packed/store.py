@@ -8,6 +8,7 @@ from sqlalchemy import text
 
 from domain.database import Database
 from domain.ids import TournamentId
+from domain.leaderboard.facts import MOST_OF_A_FACT
 from domain.scoring.model import ScoreBasis
 from domain.scoring.tables import FACTS
 
@@ -18,11 +19,19 @@ _PART_PAGES = 4_096
 """So many pages of the table are read by one statement, or all when they are fewer than two parts: it begins two
 processes of its own then, which hand over what they have added up."""
 _OF_TOURNAMENT = "FROM member_scores WHERE tournament_id = :tournament_id AND basis = :basis"
+# More than a fact may be would be an error of SQL, or change the fact before it: then all bits are ones, which no first
+# fact has. Those with the same bound are compared at once, by the bits that any of them has.
+_FIT = " AND ".join(
+    f"({' | '.join(fact for fact, most in zip(FACTS, MOST_OF_A_FACT, strict=True) if most == bound)}) <= {bound}"
+    for bound in sorted({*MOST_OF_A_FACT})
+)
 _PACKED = """
 SELECT string_agg(
     uuid_send(member_id)
-    || int8send(((CAST({} AS bigint) * 65536 + {}) * 65536 + {}) * 65536 + {}) || int2send(CAST({} AS smallint)), '')
-""".format(*FACTS)
+    || CASE WHEN {fit} THEN
+        int8send(((CAST({} AS bigint) * 65536 + {}) * 65536 + {}) * 65536 + {}) || int2send(CAST({} AS smallint))
+    ELSE CAST('{none}' AS bytea) END, '')
+""".format(*FACTS, fit=_FIT, none=r"\x" + "ff" * 2 * len(FACTS))
 _WHOLE = text(_PACKED + _OF_TOURNAMENT)
 _PART = text(_PACKED + _OF_TOURNAMENT + " AND ctid >= CAST(:first AS tid) AND ctid < CAST(:end AS tid)")
 _PLAN = text("EXPLAIN (FORMAT JSON) SELECT member_id, exact " + _OF_TOURNAMENT)
