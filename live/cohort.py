@@ -48,7 +48,7 @@ class Cohort(Generic[K, S, N, D]):
         self._task: asyncio.Task[None] | None = None
 
     async def join(self, stream: Stream[K, S, N, D], sink: Sink) -> Seat[K, S, N, D]:
-        """A client more, whose right has been asked."""
+        """A client more, whose right has been asked. It may be refused meanwhile: its sink has ended then."""
         seat: Seat[K, S, N, D] = Seat(self, sink)
         seat.reader = reader = stream.reader(Mailbox(seat.wake))
         if reader.is_private:
@@ -59,6 +59,8 @@ class Cohort(Generic[K, S, N, D]):
         except BaseException:
             seat.leave()
             raise
+        if seat.has_left:  # it was refused meanwhile, and this cohort may be forgotten
+            return seat
         if self._task is None:
             self._task = asyncio.create_task(self._run())
         seat.wake()

@@ -232,6 +232,26 @@ async def test_an_idle_private_client_loses_its_right_by_the_clock() -> None:
         assert isinstance(client.ended[0], Forbidden)
 
 
+async def test_a_cohort_whose_last_client_is_refused_while_it_joins_leaves_nothing_running() -> None:
+    async with room(replace(CALM, recheck=0.05), private=True) as found:
+        keeper, late = await found.join(), Client()
+        await keeper.has(Shown(1, "a"))
+        source, loads = found.made.source, found.made.source.loads
+        source.load_gate.clear()
+        joining = asyncio.create_task(found.join(StreamPosition("e", 2), late))  # a reading is waited for
+        await until(lambda: source.loads > loads)
+        found.made.code = "FORBIDDEN"
+        await until(lambda: bool(keeper.ended and late.ended))
+        source.load_gate.set()
+        await joining
+        assert late.seat is not None
+        assert late.seat.has_left
+        assert isinstance(late.ended[0], Forbidden)
+        # The task of the cohort that was begun with the first client ends by itself.
+        await until(lambda: not [task for task in asyncio.all_tasks() if "Cohort._run" in repr(task)])
+        assert found.made.watch.topics == {}
+
+
 async def test_who_has_lost_the_right_hears_no_heartbeat() -> None:
     async with room(replace(CALM, recheck=600, heartbeat=0.1), private=True) as found:
         client = await found.join()
