@@ -4,6 +4,7 @@ People paste `postgres://…?sslmode=require`; the dialect is `postgresql+asyncp
 """
 
 import ssl
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +18,7 @@ _SSL_MODES = {"disable", "allow", "prefer", "require", "verify-ca", "verify-full
 # Words of libpq that change nothing for asyncpg.
 _IGNORED = {"channel_binding", "gssencmode", "fallback_application_name", "keepalives", "keepalives_idle"}
 _LAST_PORT = 65_535
+_RAW = {"user", "password", "database", "host", "port"}
 _PASSED_ON = {"host", "port", "prepared_statement_cache_size"}
 
 
@@ -30,16 +32,7 @@ class DatabaseUrl:
 
     def raw_arguments(self) -> dict[str, Any]:
         """Keyword arguments of `asyncpg.connect` for a connection outside the pool."""
-        hosts = self.url.query.get("host", self.url.host)
-        port = self.url.query.get("port", self.url.port)
-        arguments: dict[str, Any] = {
-            "user": self.url.username,
-            "password": self.url.password,
-            "database": self.url.database,
-            "host": list(hosts) if isinstance(hosts, tuple) else hosts,
-            "port": int(port) if isinstance(port, str) else port,
-        }
-        return {name: value for name, value in arguments.items() if value is not None} | self.connect_args
+        return {name: value for name, value in _arguments(self.url).items() if name in _RAW} | self.connect_args
 
     def with_database(self, name: str) -> "DatabaseUrl":
         """The same server, another database."""
@@ -87,10 +80,28 @@ def _read(text: str) -> URL:
         raise SetupError(f"DATABASE_URL must start with postgresql://, not {url.drivername}://.")
     if not url.database:
         raise SetupError("DATABASE_URL names no database; write it as postgresql://user:password@host:5432/name.")
-    for port in (*url.normalized_query.get("port", ()), str(url.port or 0)):
+    for written in (*url.normalized_query.get("port", ()), str(url.port or 0)):
+        _require_ports(written.split(","))
+    url = url.set(drivername="postgresql+asyncpg")
+    try:
+        ports = _arguments(url).get("port", 0)
+    except ArgumentError as problem:
+        raise SetupError(
+            "DATABASE_URL: several hosts are written as ?host=one,two&port=5432,5433, with a port for each."
+        ) from problem
+    _require_ports(map(str, ports if isinstance(ports, list) else [ports]))
+    return url
+
+
+def _require_ports(ports: Iterable[str]) -> None:
+    for port in ports:
         if not (port.isdecimal() and int(port) <= _LAST_PORT):
             raise SetupError(f"DATABASE_URL: a port is a number up to {_LAST_PORT}, got {port}.")
-    return url.set(drivername="postgresql+asyncpg")
+
+
+def _arguments(url: URL) -> dict[str, Any]:
+    """What SQLAlchemy gives the driver: of several hosts, in either form, lists of them and of their ports."""
+    return dict(url.get_dialect()().create_connect_args(url)[1])
 
 
 def _one(value: str | tuple[str, ...] | None) -> str | None:

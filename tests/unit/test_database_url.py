@@ -39,6 +39,17 @@ def test_a_unix_socket_stays() -> None:
 
 
 @pytest.mark.parametrize(
+    "query", ["host=a.example,b.example&port=5432,5433", "host=a.example:5432&host=b.example:5433"]
+)
+def test_several_hosts_with_their_ports(query: str) -> None:
+    address = parse_database_url(f"postgresql://me@/palpite?{query}&sslmode=require")
+
+    for found in (address, parse_database_url(address.with_database("palpite").text())):
+        arguments = found.raw_arguments()
+        assert (arguments["host"], arguments["port"]) == (["a.example", "b.example"], [5432, 5433])
+
+
+@pytest.mark.parametrize(
     ("text", "line"),
     [
         ("mysql://me@db/palpite", "DATABASE_URL must start with postgresql://, not mysql://."),
@@ -47,6 +58,15 @@ def test_a_unix_socket_stays() -> None:
         ("postgres://h:99999/x", "DATABASE_URL: a port is a number up to 65535, got 99999."),
         ("postgres://@/x?host=h&port=99999", "DATABASE_URL: a port is a number up to 65535, got 99999."),
         ("postgres://@/x?host=h&host=i&port=5432&port=abc", "DATABASE_URL: a port is a number up to 65535, got abc."),
+        ("postgres://@/x?host=h,i&port=5432,99999", "DATABASE_URL: a port is a number up to 65535, got 99999."),
+        ("postgres://@/x?host=h:99999&host=i:5432", "DATABASE_URL: a port is a number up to 65535, got 99999."),
+        *(
+            (
+                f"postgres://@/x?{hosts}",
+                "DATABASE_URL: several hosts are written as ?host=one,two&port=5432,5433, with a port for each.",
+            )
+            for hosts in ("host=h,i", "host=h,i&port=5432", "host=h&host=i", "host=h&host=i&port=5432&port=5433")
+        ),
         ("postgres://h", "DATABASE_URL names no database; write it as postgresql://user:password@host:5432/name."),
         ("postgres://h/x?colour=red", "DATABASE_URL: the parameter 'colour' is not known; take it out."),
         (
