@@ -7,7 +7,7 @@ that was lost is made good by their age.
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from sys import getsizeof
 from time import monotonic
 from typing import Any, TypeAlias
@@ -20,13 +20,16 @@ from domain.outbox.model import TickKind
 Execute: TypeAlias = Callable[[], Awaitable[dict[str, Any]]]
 """Answers a query as if nobody were signed in."""
 Generation: TypeAlias = tuple[int, int]
+Request: TypeAlias = tuple[bytes, ...]
+"""As its client wrote it."""
 _MOVING = frozenset({TickKind.BOARD, TickKind.MATCHES})
-_MOST_REQUESTS = 2_000
+_MOST_REQUESTS = 32
+"""That are remembered of an answer: clients write the same query in few ways."""
 _LONGEST_REQUEST = 16 * 1024
 _LARGEST_KEY = 16 * 1024
 """Of an answer that is kept: whoever asks chooses its document and its variables."""
 _BESIDE = 1024
-"""Bytes that an answer takes beside its key and its data."""
+"""Bytes that an answer takes beside its key, its data and its requests."""
 _RENEWED_AT = 0.75
 """Part of its age after which an answer is executed anew by one who asks; the others have it meanwhile."""
 
@@ -52,6 +55,8 @@ class Kept:
     until: float
     renewed_at: float
     """When the next one who asks executes it anew: `until` once somebody was told to."""
+    requests: list[Request] = field(default_factory=list)
+    """What is remembered to ask for it, and forgotten with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +89,8 @@ class SharedAnswers:
         self._kept: OrderedDict[Hashable, Kept] = OrderedDict()
         self._bytes = 0
         self._flights: dict[tuple[Hashable, Generation], asyncio.Task[Kept | None]] = {}
-        self._requests: OrderedDict[Hashable, tuple[Query, bytes]] = OrderedDict()
+        self._requests: dict[Request, tuple[Hashable, bytes]] = {}
+        """Which query each asks for, and in which media type."""
         self._beginnings = 0
         self._moves: dict[UUID, int] = {}
 
@@ -103,17 +109,23 @@ class SharedAnswers:
         # Who is cancelled does not cancel what others wait for.
         return await asyncio.shield(self._flights[flight])
 
-    def remember(self, request: tuple[bytes, ...], query: Query, media: bytes) -> None:
-        """That a request, as its client wrote it, asks for this query in this media type."""
-        if query.key in self._kept and sum(map(len, request)) <= _LONGEST_REQUEST:
-            self._requests[request] = (query, media)
-            if len(self._requests) > _MOST_REQUESTS:
-                self._requests.popitem(last=False)
+    def remember(self, request: Request, query: Query, media: bytes) -> None:
+        """That a request asks for this query in this media type."""
+        kept = self._kept.get(query.key)
+        if kept is None or sum(map(len, request)) > _LONGEST_REQUEST or request in kept.requests:
+            return
+        self._forget(request)  # it asked for an earlier version
+        if len(kept.requests) == _MOST_REQUESTS:
+            self._forget(kept.requests[0])
+        self._requests[request] = (query.key, media)
+        kept.requests.append(request)
+        self._bytes += _size(request)
+        self._make_room()
 
-    def find(self, request: tuple[bytes, ...]) -> Found | None:
-        """The answer that is kept for a request as its client wrote it."""
+    def find(self, request: Request) -> Found | None:
+        """The answer that is kept for a request."""
         wish = self._requests.get(request)
-        kept = self._find(wish[0].key) if wish is not None else None
+        kept = self._find(wish[0]) if wish is not None else None
         return Found(kept, wish[1]) if kept is not None and wish is not None else None
 
     def is_to_renew(self, kept: Kept) -> bool:
@@ -158,7 +170,9 @@ class SharedAnswers:
         if "errors" in answer:
             return None
         until, renewed_at = now + self._seconds, now + self._seconds * _RENEWED_AT
-        kept = Kept(orjson.dumps(answer["data"]), query, generation, until, renewed_at)
+        # A copy: what orjson returns keeps the buffer that it was written in, several times as large.
+        data = bytes(memoryview(orjson.dumps(answer["data"])))
+        kept = Kept(data, query, generation, until, renewed_at)
         self._keep(kept)
         return kept
 
@@ -167,19 +181,33 @@ class SharedAnswers:
         if _size(key) > _LARGEST_KEY:
             return
         if key in self._kept:
-            self._bytes -= _room(self._kept.pop(key))
+            former = self._kept.pop(key)
+            self._bytes -= _room(former)
+            kept.requests = former.requests
         self._kept[key] = kept
         self._bytes += _room(kept)
+        self._make_room()
+
+    def _make_room(self) -> None:
         while self._kept and self._is_to_go(next(iter(self._kept.values()))):
-            self._bytes -= _room(self._kept.popitem(last=False)[1])
+            _, gone = self._kept.popitem(last=False)
+            self._bytes -= _room(gone)
+            for request in gone.requests:
+                del self._requests[request]
+
+    def _forget(self, request: Request) -> None:
+        if request in self._requests:
+            key, _ = self._requests.pop(request)
+            self._kept[key].requests.remove(request)
+            self._bytes -= _size(request)
 
     def _is_to_go(self, oldest: Kept) -> bool:
         return self._bytes > self._most_bytes or oldest.until <= self._clock()
 
 
 def _room(kept: Kept) -> int:
-    """Bytes that an answer takes."""
-    return len(kept.data) + _size(kept.query.key) + _BESIDE
+    """Bytes that an answer takes, with what is remembered to ask for it."""
+    return len(kept.data) + _size(kept.query.key) + sum(map(_size, kept.requests)) + _BESIDE
 
 
 def _size(key: Hashable) -> int:

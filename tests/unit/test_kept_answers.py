@@ -1,5 +1,7 @@
 """Kept answers and known sessions are renewed by one who asks, before their time is over, and never outlive it."""
 
+import gc
+import tracemalloc
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -83,10 +85,77 @@ async def test_what_is_asked_counts_as_what_is_answered() -> None:
         query = Query(("document", b"x" * length), uuid4(), cost=1)
         await answers.answer(query, source)
         assert await _is_kept(answers, query) is is_kept
+        request = (b"body", b"of %d" % length)
+        answers.remember(request, query, MEDIA)
+        assert (answers.find(request) is not None) is is_kept
+        assert (request in answers._requests) is is_kept
+
+
+async def test_requests_are_counted_with_their_answers_and_go_with_them() -> None:
+    """Else a stranger could have the process hold twice as much, for as long as nobody else asks."""
+    clock, source = Clock(), Source()
+    answers = SharedAnswers(lambda: True, seconds=2, most_bytes=100_000, clock=clock)
+    for number in range(20):
+        await answers.answer(query := Query(number, uuid4(), cost=1), source)
+        answers.remember((f"{number:010000}".encode(), b"*/*"), query, MEDIA)
+    assert len(answers._requests) == len(answers._kept) == 8
+
+    await answers.answer(query := _query(uuid4()), source)
+    alone = answers._bytes
+    for number in range(50):  # of one answer too
+        answers.remember((f"{number:01000}".encode(), b"*/*"), query, MEDIA)
+    assert answers._bytes <= 100_000
+    assert len(answers._requests) == 32 + 5
+    assert answers.find((f"{18:01000}".encode(), b"*/*")) is not None
+    assert answers.find((f"{17:01000}".encode(), b"*/*")) is None
+
+    clock.now += 2
+    await answers.answer(last := Query("last", uuid4(), cost=1), source)
+    assert (list(answers._kept), answers._requests) == ([last.key], {})
+    assert answers._bytes < alone
+
+
+async def test_memory_that_is_held_is_what_is_counted() -> None:
+    source = Source()
+    answers = SharedAnswers(lambda: True, seconds=2, most_bytes=4 * 1024 * 1024)
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    for number in range(1_000):
+        key = (f"{number:>5000}", None, b"{}")
+        await answers.answer(query := Query(key, uuid4(), cost=1), source)
+        answers.remember((f"{number:>6000}".encode(), b"*/*", b"application/json", b""), query, MEDIA)
+    gc.collect()
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert 0.9 * answers._bytes < held - before < 4 * 1024 * 1024
+
+
+async def test_an_answer_that_is_renewed_has_the_requests_of_the_former_one() -> None:
+    clock, source = Clock(), Source()
+    answers, query = SharedAnswers(lambda: True, seconds=2, clock=clock), _query(uuid4())
+    await answers.answer(query, source)
+    answers.remember(REQUEST, query, MEDIA)
+    held = answers._bytes
+    answers.moved(query.tournament_id)
+    assert _data(answers) is None
+    await answers.answer(query, source)
+
+    answers.remember(REQUEST, query, MEDIA)
+
+    assert (_data(answers), answers._bytes) == (b"2", held)
+
+
+async def test_a_request_that_asks_for_a_later_version_is_remembered_for_that_alone() -> None:
+    source = Source()
+    answers, tournament = SharedAnswers(lambda: True, seconds=2), uuid4()
+    versions = [Query(f"page of version {version}", tournament, cost=1, is_versioned=True) for version in (7, 8)]
+    for query in versions:
+        await answers.answer(query, source)
         answers.remember(REQUEST, query, MEDIA)
-        assert (answers.find(REQUEST) is not None) is is_kept
-        assert (REQUEST in answers._requests) is is_kept
-        answers._requests.clear()
+
+    assert _data(answers) == b"2"
+    assert [kept.requests for kept in answers._kept.values()] == [[], [REQUEST]]
 
 
 async def test_what_is_too_old_is_held_no_longer_than_until_something_else_is_kept() -> None:
