@@ -21,9 +21,7 @@ class DataLock:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             file = self._path.open("a+")
         except PermissionError as problem:
-            raise SetupError(
-                f"{self._path} belongs to another user: run Palpite as that user, or choose another PALPITE_DATA."
-            ) from problem
+            raise self._of_another_user() from problem
         except OSError as problem:
             reason = (problem.strerror or str(problem)).lower()
             raise SetupError(
@@ -41,12 +39,18 @@ class DataLock:
         return True
 
     def is_held(self) -> bool:
-        """Whether a process holds it; nothing is written to find out."""
+        """Whether a process holds it; nothing is written to find out.
+
+        Raises:
+            SetupError: it is another user's, and cannot be looked at.
+        """
         try:
             with self._path.open() as file:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
+        except PermissionError as problem:
+            raise self._of_another_user() from problem
         except OSError:
             return False
         return False
@@ -63,3 +67,8 @@ class DataLock:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+    def _of_another_user(self) -> SetupError:
+        return SetupError(
+            f"{self._path} belongs to another user: run Palpite as that user, or choose another PALPITE_DATA."
+        )

@@ -31,7 +31,7 @@ class EmbeddedServers:
         """Refuse a data folder that nobody has set up, such as a misspelt one; nothing is written.
 
         Raises:
-            SetupError: it has no servers, and no Palpite is making them.
+            SetupError: it has no servers, and no Palpite is making them; or it is another user's.
         """
         for server in self._servers()[:1]:  # the other one may be missing: some commands need no Valkey
             if not (server.is_made or self._lock.is_held()):

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import asyncpg
@@ -298,6 +299,38 @@ def test_a_folder_that_is_being_set_up_is_no_misspelt_one(settings: Settings) ->
     other.release()
     with pytest.raises(SetupError, match=r"^There is no Palpite in "):
         servers.require_made()
+
+
+@contextmanager
+def closed_to_us(home: Path) -> Iterator[None]:
+    """Nobody but its owner, who root is not here, comes in."""
+    is_root = os.geteuid() == 0
+    home.chmod(0o700 if is_root else 0)
+    if is_root:
+        os.setresuid(65534, 65534, 0)
+    try:
+        yield
+    finally:
+        if is_root:
+            os.setresuid(0, 0, 0)
+        home.chmod(0o700)
+
+
+def test_a_folder_in_the_closed_home_of_another_user_is_said_to_be_that(settings: Settings) -> None:
+    folder = settings.data / ".palpite"
+    (folder / "postgres").mkdir(parents=True)
+    other = DataLock(folder)
+    assert other.try_acquire()
+    theirs = settings.changed(data=folder)
+    line = f"{folder}/up.lock belongs to another user: run Palpite as that user, or choose another PALPITE_DATA."
+    with closed_to_us(settings.data):
+        for ask in (EmbeddedServers(theirs).require_made, EmbeddedServers(theirs).claim):
+            with pytest.raises(SetupError) as caught:
+                ask()
+            assert str(caught.value) == line
+        with pytest.raises(SetupError, match="belongs to another user"):
+            servers_of_running_palpite(theirs)
+    other.release()
 
 
 def test_servers_of_the_users_own_are_not_replaced(settings: Settings) -> None:
