@@ -66,7 +66,7 @@ class BoardFeed(Feed[Window, BoardState, Snapshot, Delta]):
             return key.board.league_id == entity_id
         return kind == TickKind.BOARD and key.board.tournament_id in (entity_id, None)
 
-    def told(self, key: Window, latest: BoardState, entity_id: UUID, version: int) -> int | None:  # noqa: ARG002
+    def told(self, latest: BoardState, entity_id: UUID, version: int) -> int | None:
         # Of a tournament that a league has taken up since, the league itself is told.
         # A round's board may be asked for without its tournament; then it hears of all.
         return latest.board.version_with(TournamentId(entity_id), version)

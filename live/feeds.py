@@ -42,7 +42,7 @@ class Feed(ABC, Generic[K, S, N, D]):
         """Whether a tick may have moved this topic."""
 
     @abstractmethod
-    def told(self, key: K, latest: S, entity_id: UUID, version: int) -> int | None:
+    def told(self, latest: S, entity_id: UUID, version: int) -> int | None:
         """The least version that a topic has by now: something was told to be at one. None: the database is to tell.
 
         `latest` is the newest reading of the topic.

@@ -36,7 +36,7 @@ class MatchFeed(Feed[MatchScope, MatchState, MatchSnapshot, MatchDelta]):
         # The tournament of a round or of named matches is the database's knowledge; the scope's version will tell.
         return kind == TickKind.MATCHES and key.live_of_tournament_id in (entity_id, None)
 
-    def told(self, key: MatchScope, latest: MatchState, entity_id: UUID, version: int) -> int | None:  # noqa: ARG002
+    def told(self, latest: MatchState, entity_id: UUID, version: int) -> int | None:  # noqa: ARG002
         return None
 
     async def versions(self, keys: Collection[MatchScope]) -> Mapping[MatchScope, int]:

@@ -137,7 +137,7 @@ class Watch(Generic[K, S, N, D]):
             if self._feed.concerns(topic.key, kind, entity_id):
                 if topic.latest is None or version is None:
                     return None
-                told = self._feed.told(topic.key, topic.latest, entity_id, version)
+                told = self._feed.told(topic.latest, entity_id, version)
                 if told is None:
                     return None
                 newest = max(newest, told)

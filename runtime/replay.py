@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -69,8 +68,7 @@ class Player:
         Raises:
             SetupError: the season cannot be ingested; the message says why.
         """
-        async with self._database.read() as connection:
-            taken = await ingestion_store.seasons_of(connection, Provider.OPENFOOTBALL, competition)
+        taken = await self._seasons(competition)
         try:
             day = self._clock().date()
             season = write_replay(self._replays, competition, description, day=day, taken=taken)
@@ -100,9 +98,7 @@ class Player:
 
     async def last(self, competition: str, source_season: str) -> Replay | None:
         """The latest replay of a season that is not over yet, ingested as it stands now."""
-        async with self._database.read() as connection:
-            seasons = await ingestion_store.seasons_of(connection, Provider.OPENFOOTBALL, competition)
-        season = latest_replay(seasons, source_season)
+        season = latest_replay(await self._seasons(competition), source_season)
         if season is None:
             return None
         replay = await self.resume(competition, season)
@@ -123,7 +119,8 @@ class Player:
                 watch(self._clock())
         await self._done(Operation.INGEST_MATCHES, target)
         await self._done(Operation.INGEST_STANDINGS, target)
-        await self._settled(replay.tournament_id)
+        while await self._pending(replay.tournament_id):  # noqa: ASYNC110 - the database tells it
+            await asyncio.sleep(0.1)
         return replay.plan.without_result
 
     async def _ask(self, operation: Operation, target: Target, params: dict[str, Any] | None = None) -> ExecutionId:
@@ -152,13 +149,19 @@ class Player:
             raise SetupError(f"{operation} failed: {execution.error_message or execution.state}")
         return execution
 
-    async def _settled(self, tournament_id: TournamentId) -> None:
-        while await outlasting(partial(self._pending, tournament_id)):  # noqa: ASYNC110 - as above
-            await asyncio.sleep(0.1)
-
     async def _pending(self, tournament_id: TournamentId) -> bool:
-        async with self._database.read() as connection:
-            return bool(await settlement_store.pending_matches(connection, tournament_id))
+        async def read() -> bool:
+            async with self._database.read() as connection:
+                return bool(await settlement_store.pending_matches(connection, tournament_id))
+
+        return await outlasting(read)
+
+    async def _seasons(self, competition: str) -> set[str]:
+        async def read() -> set[str]:
+            async with self._database.read() as connection:
+                return await ingestion_store.seasons_of(connection, Provider.OPENFOOTBALL, competition)
+
+        return await outlasting(read)
 
 
 def parse_season(text: str) -> tuple[str, str]:

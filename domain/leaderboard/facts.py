@@ -15,7 +15,7 @@ OUTCOME, GOAL_DIFFERENCE, EXACT = (Facts._fields.index(name) for name in ("outco
 # Of each score column: the largest value, and what one of it is in a packed score.
 _MOST = np.array([MAX_POINTS, MAX_COUNTER, MAX_COUNTER, MAX_COUNTER])
 _PARTS = np.array([1 << POINTS_SHIFT, 1 << EXACT_SHIFT, 1 << DIFFERENCE_SHIFT, 1])
-MOST_OF_A_FACT = 0x7FFF
+MOST_OF_A_FACT = (0x7FFF, 0xFFFF, 0xFFFF, 0xFFFF, 0x7FFF)
 """In the projection. Of the facts that rank `MAX_COUNTER` is less; others may weigh nothing."""
 _CANNOT_BE_RANKED = "A score of this board cannot be ranked."
 _PACKED = np.dtype([("id", "S16"), ("facts", ">u2", (len(Facts._fields),))])
@@ -40,7 +40,7 @@ def read_packed(data: bytes) -> tuple[Ids, "NDArray[np.uint16]"]:
     order = order_of_ids(np.ascontiguousarray(rows["id"]))
     rows = rows.view(f"V{_PACKED.itemsize}").take(order).view(_PACKED)  # whole rows are moved at once
     facts = rows["facts"].astype(np.uint16)
-    if facts[:, 0].max(initial=0) > MOST_OF_A_FACT:
+    if facts[:, 0].max(initial=0) > MOST_OF_A_FACT[0]:
         raise OverflowError(_CANNOT_BE_RANKED)
     return np.ascontiguousarray(rows["id"]), facts
 

@@ -45,6 +45,7 @@ from domain.leaderboard.ranked.store import (
 )
 from domain.leaderboard.ranking import Ranking
 from domain.leaderboard.readers import Moved, ProjectionReader, RankingReader
+from domain.leaderboard.rebuilds import Rebuilds
 from domain.leaderboard.score_table import Stamp
 
 if TYPE_CHECKING:
@@ -96,24 +97,21 @@ class Boards:
         """
         self._database = database
         self._projection = projection
-        self._clock = clock
-        self._rebuild_pause = rebuild_pause
         self._ranked: VersionCache[_Ranked] = VersionCache(kept_members, lambda board: len(board.ranking))
         self._past = PastBoards(database, kept_members)
         self._guesses = LockedGuesses(database)
-        self._leagues = self._held = self._many = None
+        self._leagues = self._held = self._many = self._rebuilds = None
         if projection is not None:
             self._leagues = LeagueBoards(database, projection, kept_members)
             self._held = Held(projection, self._leagues, patience.total_seconds())
             self._many = ManyLeagues(database, self._held, kept_members)
+            self._rebuilds = Rebuilds(projection, clock, rebuild_pause)
         self._states = States(database)
         self._fronts = Fronts()
         self.hear = self._fronts.hear
         """To be told what projectors tell of first places."""
         self._few = asyncio.Semaphore(_FEW)
         self._guessed = ManyGuessed(database)
-        self._asked_at: dict[TournamentId, datetime] = {}
-        self._requests: set[asyncio.Task[None]] = set()
 
     async def stop(self) -> None:
         """Compute nothing more, before the database is closed."""
@@ -250,7 +248,7 @@ class Boards:
         return None if opened is None else _asked(opened, as_of, settled_only)
 
     async def _open(self, key: BoardKey, state: BoardState, *, from_database: bool) -> Opened | None:
-        if from_database or self._projection is None or key.round_id is not None:
+        if from_database or self._projection is None or self._rebuilds is None or key.round_id is not None:
             return _opened(await self._from_database(state), state)
         for _ in range(OPEN_ATTEMPTS):
             stamps = await self._stamps(self._projection, state)
@@ -265,7 +263,9 @@ class Boards:
             if again is None:
                 return None
             state = again
-        self._ask_for_rebuild(state, stamps)
+        for part in state.parts:
+            if not is_current(stamps.get(part.tournament_id), state.epoch, part):
+                self._rebuilds.ask(part.tournament_id)
         return _opened(await self._from_database(state), state)
 
     def _told(self, key: BoardKey, told: tuple[str, int] | None) -> Opened | None:
@@ -311,28 +311,6 @@ class Boards:
             return await projection.stamps([part.tournament_id for part in state.parts])
         except ProjectionUnavailable:
             return {}
-
-    def _ask_for_rebuild(self, state: BoardState, stamps: dict[TournamentId, Stamp]) -> None:
-        """Ask for what is missing or behind, not more than once in a while, and wait for nothing."""
-        now = self._clock()
-        for part in state.parts:
-            asked_at = self._asked_at.get(part.tournament_id)
-            is_held = is_current(stamps.get(part.tournament_id), state.epoch, part)
-            # Since a moment to come, when the clock was put back, nobody has asked.
-            has_asked = asked_at is not None and timedelta() <= now - asked_at < self._rebuild_pause
-            if is_held or has_asked:
-                continue
-            self._asked_at[part.tournament_id] = now
-            request = asyncio.create_task(self._request_rebuild(part.tournament_id))
-            self._requests.add(request)
-            request.add_done_callback(self._requests.discard)
-
-    async def _request_rebuild(self, tournament_id: TournamentId) -> None:
-        try:
-            if self._projection is not None:
-                await self._projection.request_rebuild(tournament_id)
-        except ProjectionUnavailable:
-            pass  # The projector compares everything by itself once its server is back.
 
     # ------------------------------------------------------------ the projection
 

@@ -7,7 +7,7 @@ that was lost is made good by their age.
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from sys import getsizeof
 from time import monotonic
 from typing import Any, TypeAlias
@@ -16,6 +16,7 @@ from uuid import UUID
 import orjson
 
 from domain.outbox.model import TickKind
+from schema.transport.terms import Term
 
 Execute: TypeAlias = Callable[[], Awaitable[dict[str, Any]]]
 """Answers a query as if nobody were signed in."""
@@ -30,8 +31,6 @@ _LARGEST_KEY = 16 * 1024
 """Of an answer that is kept: whoever asks chooses its document and its variables."""
 _BESIDE = 1024
 """Bytes that an answer takes beside its key, its data and its requests."""
-_RENEWED_AT = 0.75
-"""Part of its age after which an answer is executed anew by one who asks; the others have it meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +44,18 @@ class Query:
     """Whether the key says of which version it is: then it is kept also while no ticks are heard."""
 
 
-@dataclass(slots=True)
-class Kept:
-    """An answer without errors, as JSON."""
+class Kept(Term):
+    """An answer without errors, as JSON; one who asks has it executed anew, and the others have it meanwhile."""
 
-    data: bytes
-    query: Query
-    generation: Generation
-    until: float
-    renewed_at: float
-    """When the next one who asks executes it anew: `until` once somebody was told to."""
-    requests: list[Request] = field(default_factory=list)
-    """What is remembered to ask for it, and forgotten with it."""
+    __slots__ = ("data", "generation", "query", "requests")
+
+    def __init__(self, data: bytes, query: Query, generation: Generation, began_at: float, seconds: float) -> None:
+        super().__init__(began_at, seconds)
+        self.data = data
+        self.query = query
+        self.generation = generation
+        self.requests: list[Request] = []
+        """What is remembered to ask for it, and forgotten with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +129,7 @@ class SharedAnswers:
 
     def is_to_renew(self, kept: Kept) -> bool:
         """Whether the one who asks has the answer executed anew: one is told so, once it is time."""
-        if self._clock() < kept.renewed_at:
-            return False
-        kept.renewed_at = kept.until
-        return True
+        return kept.is_to_renew(self._clock())
 
     def tick(self, kind: str, entity_id: UUID, version: int | None) -> None:  # noqa: ARG002 -- whatever it is now
         """Something moved."""
@@ -169,10 +165,9 @@ class SharedAnswers:
         answer = await execute()
         if "errors" in answer:
             return None
-        until, renewed_at = now + self._seconds, now + self._seconds * _RENEWED_AT
         # A copy: what orjson returns keeps the buffer that it was written in, several times as large.
         data = bytes(memoryview(orjson.dumps(answer["data"])))
-        kept = Kept(data, query, generation, until, renewed_at)
+        kept = Kept(data, query, generation, now, self._seconds)
         self._keep(kept)
         return kept
 

@@ -51,19 +51,18 @@ class HttpEndpoint:
         self._cookie = cookie
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        """Answer a request by any method: a route that knows methods would refuse others in words of its own."""
-        response = await self.respond(Request(scope, receive, send))
-        await response(scope, receive, send)
+        """Answer a request by any method: a route that knows methods would refuse others in words of its own.
 
-    async def respond(self, request: Request) -> Response:
-        """Never raises for what a client can cause."""
+        Never raises for what a client can cause.
+        """
+        request = Request(scope, receive, send)
         answer = Answer(request.state.request_id, media_type(request.headers.get("accept")) or JSON)
         response = await self._answered(request, answer)
         if answer.cookie.token is not None:
             self._cookie.set(response, answer.cookie.token)
         elif answer.cookie.ended:
             self._cookie.delete(response)
-        return response
+        await response(scope, receive, send)
 
     async def _answered(self, request: Request, answer: "Answer") -> Response:
         if request.method not in _METHODS:

@@ -2,25 +2,23 @@
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 from hashlib import sha256
 from time import monotonic
 
 from domain.ids import MemberId
+from schema.transport.terms import Term
 
 _MOST = 20_000
-_RENEWED_AT = 0.75
-"""Part of the time after which one request asks anew, so that those beside it need not all ask when it is over."""
 
 
-@dataclass(slots=True)
-class _Known:
+class _Known(Term):
     """Headers, by which a member asks, or nobody."""
 
-    member_id: MemberId | None
-    until: float
-    renewed_at: float
-    """From when on the next one asks anew: `until` once somebody does."""
+    __slots__ = ("member_id",)
+
+    def __init__(self, member_id: MemberId | None, asked_at: float, seconds: float) -> None:
+        super().__init__(asked_at, seconds)
+        self.member_id = member_id
 
 
 class KnownSessions:
@@ -38,8 +36,7 @@ class KnownSessions:
 
     def note(self, authorization: bytes, cookie: bytes, member_id: MemberId | None, asked_at: float) -> None:
         """That a request with these headers may be answered, by what the database said when it was asked."""
-        until, renewed_at = asked_at + self._seconds, asked_at + self._seconds * _RENEWED_AT
-        self._known[_name(authorization, cookie)] = _Known(member_id, until, renewed_at)
+        self._known[_name(authorization, cookie)] = _Known(member_id, asked_at, self._seconds)
         if len(self._known) > _MOST:
             self._known.popitem(last=False)
 
@@ -62,10 +59,7 @@ class KnownSessions:
         known = self._known.get(_name(authorization, cookie))
         if known is None or (known.member_id is not None and known.until <= self._doubted.get(known.member_id, 0)):
             return False
-        now, renewed_at = self._clock(), known.renewed_at
-        if renewed_at <= now < known.until:
-            known.renewed_at = known.until
-        return now < renewed_at
+        return not known.is_to_renew(self._clock())
 
     def now(self) -> float:
         """The time on the clock that sessions are known by."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import text
 
+from domain.clock import utc_now
 from domain.execution.lease import service as leases
 from domain.execution.lease.store import Claim, Progress
 from domain.execution.model import Counts, ExecutionErrorCode, ExecutionState, Failure, Operation
@@ -15,8 +16,10 @@ from domain.execution.service import live_executions
 from domain.execution.status.model import Process, ProcessKind
 from domain.ids import new_id
 from domain.schedule import service as schedules
+from integrations.openfootball.provider import OpenFootballProvider
 from runtime.errors import SetupError
 from runtime.operator import duration, parse_id
+from runtime.replay import Player, describe
 from schema.ids import encode
 from tasks.beat import Beat
 from tests.support.executions import queue, read_one
@@ -157,6 +160,34 @@ async def test_the_status_says_what_somebody_should_look_at(database: "PostgresD
     assert "! SETTLE_PENDING: 1 open dead letters (docs/runbooks/dead-letters.md)." in done.stdout
     assert queues["SYNC_CURRENT_ROUND"]["queued"] == 1
     assert queues["SETTLE_PENDING"]["deadLetters"] == 1
+
+
+class DatabaseThatWasAway:
+    """It answers from the second time on."""
+
+    def __init__(self, database: "PostgresDatabase") -> None:
+        self._database = database
+        self.asked = 0
+
+    def read(self) -> Any:
+        self.asked += 1
+        if self.asked == 1:
+            raise ConnectionRefusedError
+        return self._database.read()
+
+
+async def test_a_replay_is_looked_for_and_begun_though_the_database_was_away(
+    database: "PostgresDatabase", tmp_path: Path
+) -> None:
+    was_away, provider = DatabaseThatWasAway(database), OpenFootballProvider(tmp_path, replays_folder=tmp_path)
+    player = Player(was_away, provider, tmp_path, utc_now)  # type: ignore[arg-type]
+    assert await player.last("en.1", "2024-25") is None
+    assert was_away.asked == 2
+
+    was_away.asked = 0
+    with pytest.raises(SetupError, match=r"2024-25/en\.1 cannot be replayed"):
+        await player.begin("en.1", describe("2024-25", starts_at=utc_now(), speed=None, folder=tmp_path))
+    assert was_away.asked == 2
 
 
 async def test_a_replay_that_nobody_would_play_is_refused(

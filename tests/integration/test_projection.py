@@ -705,7 +705,7 @@ async def test_a_tournament_is_projected_from_the_database(
 async def test_facts_are_read_as_they_are_recorded(database: "PostgresDatabase") -> None:
     tournament = await make_tournament(database, matches=1)
     recorded = {
-        member_id: (2047 - n, 2040, 2**15 - 1, 4, 3) for n, member_id in enumerate(await make_members(database, 3))
+        member_id: (2047 - n, 2040, 2**16 - 1, 4, 3) for n, member_id in enumerate(await make_members(database, 3))
     }
     await join(database, tournament.id, recorded)
     async with database.begin() as connection:

@@ -66,7 +66,7 @@ class Source(Feed[str, Reading, Shown, Changed]):
     def concerns(self, key: str, kind: str, entity_id: UUID) -> bool:  # noqa: ARG002
         return kind == "board"
 
-    def told(self, key: str, latest: Reading, entity_id: UUID, version: int) -> int | None:  # noqa: ARG002
+    def told(self, latest: Reading, entity_id: UUID, version: int) -> int | None:  # noqa: ARG002
         return version if self.is_telling else None
 
     async def versions(self, keys: Collection[str]) -> Mapping[str, int]:

@@ -11,7 +11,7 @@ from domain.leaderboard.model import BoardKey, BoardSource, BoardState, Part
 from domain.leaderboard.sheet import Sheet
 from domain.scoring.model import ScoreBasis, Weights
 from live import boards
-from live.boards import BoardFeed, Window
+from live.boards import BoardFeed
 
 _NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 _CUP, _LEAGUE, _OTHER = (TournamentId(UUID(int=n)) for n in (1, 2, 3))
@@ -36,7 +36,7 @@ def _told(key: BoardKey, parts: tuple[Part, ...], tournament_id: UUID, version: 
     state = BoardState(key, "e", 5 if key.league_id else 0, _NOW, parts)
     head = head_of(state, BoardSource.PROJECTION, _NOW, 0)
     latest = boards.BoardState(OpenBoard(nothing, Opened(state, head, nothing)), head, cast("Sheet", None))
-    return BoardFeed(nothing, nothing).told(Window(key, 50), latest, tournament_id, version)
+    return BoardFeed(nothing, nothing).told(latest, tournament_id, version)
 
 
 def test_a_leagues_board_moves_by_as_much_as_its_tournament() -> None:

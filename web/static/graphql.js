@@ -27,11 +27,10 @@ function reach(address, options) {
 
 /** The server's whole answer to a query or mutation, errors included. */
 export async function post(payload, headers = {}) {
-  const answer = await reach("/graphql", {
-    method: "POST",
-    headers: { ...headers, "content-type": "application/json", accept: "application/json" },
-    body: JSON.stringify(payload),
-  });
+  const sent = new Headers(headers); // of any case: what is sent twice is refused
+  sent.set("content-type", "application/json");
+  sent.set("accept", "application/json");
+  const answer = await reach("/graphql", { method: "POST", headers: sent, body: JSON.stringify(payload) });
   return answer.json().catch(() => {
     throw new Unreachable(`The server answered ${answer.status}.`);
   });

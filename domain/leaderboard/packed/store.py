@@ -19,14 +19,19 @@ _PART_PAGES = 4_096
 """So many pages of the table are read by one statement, or all when they are fewer than two parts: it begins two
 processes of its own then, which hand over what they have added up."""
 _OF_TOURNAMENT = "FROM member_scores WHERE tournament_id = :tournament_id AND basis = :basis"
-# More than a fact may be would be an error of SQL, or change the fact before it. Of a broken ledger they are all ones.
+# More than a fact may be would be an error of SQL, or change the fact before it: then all bits are ones, which no first
+# fact has. Those with the same bound are compared at once, by the bits that any of them has.
+_FIT = " AND ".join(
+    f"({' | '.join(fact for fact, most in zip(FACTS, MOST_OF_A_FACT, strict=True) if most == bound)}) <= {bound}"
+    for bound in sorted({*MOST_OF_A_FACT})
+)
 _PACKED = """
 SELECT string_agg(
     uuid_send(member_id)
-    || CASE WHEN ({all_bits}) <= {most} THEN
+    || CASE WHEN {fit} THEN
         int8send(((CAST({} AS bigint) * 65536 + {}) * 65536 + {}) * 65536 + {}) || int2send(CAST({} AS smallint))
     ELSE CAST('{none}' AS bytea) END, '')
-""".format(*FACTS, all_bits=" | ".join(FACTS), most=MOST_OF_A_FACT, none=r"\x" + "ff" * 2 * len(FACTS))
+""".format(*FACTS, fit=_FIT, none=r"\x" + "ff" * 2 * len(FACTS))
 _WHOLE = text(_PACKED + _OF_TOURNAMENT)
 _PART = text(_PACKED + _OF_TOURNAMENT + " AND ctid >= CAST(:first AS tid) AND ctid < CAST(:end AS tid)")
 _PLAN = text("EXPLAIN (FORMAT JSON) SELECT member_id, exact " + _OF_TOURNAMENT)

@@ -78,16 +78,31 @@ async def test_a_lost_connection_is_told_in_words(demo: RunningDemo) -> None:
         await expect(page.locator(".graphiql-response")).not_to_contain_text("stack")
 
 
+async def run_with_headers(page: Page, example: str, headers: str) -> None:
+    await choose(page, example)
+    await page.get_by_role("button", name="Headers", exact=True).click()
+    await page.locator(".graphiql-editor:visible .monaco-editor").last.click()
+    await page.keyboard.insert_text(headers)
+    await page.locator(".graphiql-execute-button").click()
+
+
 async def test_a_subscription_is_sent_with_the_token_of_the_headers(demo: RunningDemo) -> None:
     async with watched_page(demo, **TALL) as watched:
         page = watched.page
         await open_graphiql(page, demo.address)
-        await choose(page, "LeaderboardUpdates")
-        await page.get_by_role("button", name="Headers", exact=True).click()
-        await page.locator(".graphiql-editor:visible .monaco-editor").last.click()
-        await page.keyboard.insert_text('{"Authorization": "Bearer of-nobody"}')
-        await page.locator(".graphiql-execute-button").click()
+        await run_with_headers(page, "LeaderboardUpdates", '{"Authorization": "Bearer of-nobody"}')
         await expect_answer(page, '"message": "Unauthorized"')
+
+
+async def test_a_query_is_sent_with_headers_that_the_page_sends_too(demo: RunningDemo) -> None:
+    async with watched_page(demo, **TALL) as watched:
+        page = watched.page
+        await open_graphiql(page, demo.address)
+        headers = (
+            '{"Content-Type": "application/json", "Accept": "application/json", "Authorization": "Bearer of-nobody"}'
+        )
+        await run_with_headers(page, "Tournaments", headers)
+        await expect_answer(page, '"code": "UNAUTHENTICATED"')
 
 
 async def test_a_later_visit_finds_the_tabs_as_they_were_left(demo: RunningDemo) -> None:
