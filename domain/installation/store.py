@@ -1,17 +1,18 @@
 """SQL of the installation's one row."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import exists, select, text, update
-from sqlalchemy.exc import NotSupportedError, ProgrammingError
+from sqlalchemy import TextClause, exists, select, text, update
+from sqlalchemy.exc import DBAPIError
 
 from domain.audit.tables import audit_log
 from domain.installation.model import ServerRun
 from domain.member.tables import installation
 
 if TYPE_CHECKING:
+    from sqlalchemy import Row
     from sqlalchemy.ext.asyncio import AsyncConnection
 
 NEW_EPOCH = "newEpoch"
@@ -32,25 +33,23 @@ _RUN = text(
     " FROM pg_control_checkpoint()"
 )
 
+# No right to it, no such function, not supported: as services do that keep their own files, Amazon Aurora for one.
+_MAY_NOT_BE_ASKED = ("42501", "42883", "0A000")
+
 
 async def read_identity(connection: "AsyncConnection") -> str | None:
     """What tells this database from the one that it was copied or restored from; None where that may not be asked.
 
     The connection must not be in a transaction.
     """
-    try:
-        return str((await connection.execute(_IDENTITY)).scalar_one())
-    except (ProgrammingError, NotSupportedError):
-        return None
+    row = await _asked(connection, _IDENTITY)
+    return None if row is None else str(row[0])
 
 
 async def read_run(connection: "AsyncConnection") -> ServerRun | None:
     """How far the server has come; None where that may not be asked. The connection must not be in a transaction."""
-    try:
-        row = (await connection.execute(_RUN)).one()
-    except (ProgrammingError, NotSupportedError):
-        return None
-    return ServerRun(row.started_at, row.written, row.checkpoint)
+    row = await _asked(connection, _RUN)
+    return None if row is None else ServerRun(row.started_at, row.written, row.checkpoint)
 
 
 async def read_epoch(connection: "AsyncConnection") -> tuple[UUID, str | None]:
@@ -69,3 +68,12 @@ async def set_epoch(connection: "AsyncConnection", *, present: UUID, new: UUID, 
     """Replace an epoch; False when it is not the present one any more."""
     statement = update(installation).where(installation.c.epoch == present).values(epoch=new, identity=identity)
     return bool((await connection.execute(statement)).rowcount)
+
+
+async def _asked(connection: "AsyncConnection", statement: TextClause) -> "Row[Any] | None":
+    try:
+        return (await connection.execute(statement)).one()
+    except DBAPIError as error:  # by code: what is not supported is of no narrower class
+        if getattr(error.orig, "sqlstate", None) in _MAY_NOT_BE_ASKED:
+            return None
+        raise
