@@ -311,6 +311,47 @@ async def test_two_leagues_of_the_same_members_take_a_tournament_up(
         assert (await connection.execute(select(func.count()).select_from(tournament_members))).scalar_one() == 3
 
 
+async def move(database: "PostgresDatabase", made: MadeTournament, *statuses: TournamentStatus) -> None:
+    """By an admin."""
+    for status in statuses:
+        change = TournamentChange(status=status)
+        await commands.update(database, made.id, change, actor_id=None, reason="So it is.", request_id="r1")
+
+
+@pytest.mark.parametrize("away", [TournamentStatus.CANCELLED, TournamentStatus.UPCOMING])
+@pytest.mark.parametrize("back", [TournamentStatus.ACTIVE, TournamentStatus.COMPLETED])
+async def test_what_a_league_stopped_stays_stopped_when_the_tournament_is_taken_back_and_goes_on(
+    database: "PostgresDatabase", ana: MemberId, away: TournamentStatus, back: TournamentStatus
+) -> None:
+    made = await make_tournament(database, matches=1, status=TournamentStatus.UPCOMING)
+    stopping, playing, later, again = [await make_league(database, f"League {n}", ana) for n in range(4)]
+    for league in (stopping, playing, again):
+        await add(database, ana, league, made.id)
+    await move(database, made, TournamentStatus.ACTIVE)
+    for league in (stopping, again):
+        await links.update(database, ana, league, made.id, LinkChange(status=UPCOMING), "r1")
+
+    await move(database, made, away)
+    await add(database, ana, later, made.id)
+    await links.remove(database, ana, again, made.id, "r1")
+    await add(database, ana, again, made.id)
+    await move(database, made, back)
+
+    found = {league: (await played(database, league))[0].status for league in (stopping, playing, later, again)}
+    goes_on = LeagueTournamentStatus(back.value)
+    assert found == {stopping: UPCOMING, playing: goes_on, later: goes_on, again: goes_on}
+
+
+async def test_what_nobody_stopped_begins_with_a_tournament_that_was_cancelled_before(
+    database: "PostgresDatabase", ana: MemberId
+) -> None:
+    made = await make_tournament(database, matches=1, status=TournamentStatus.UPCOMING)
+    league = await make_league(database, "Office", ana)
+    await add(database, ana, league, made.id)
+    await move(database, made, TournamentStatus.CANCELLED, TournamentStatus.ACTIVE)
+    assert [link.status for link in await played(database, league)] == [ACTIVE]
+
+
 # ---------------------------------------------------------------- boards
 
 
