@@ -12,25 +12,26 @@ from sqlalchemy.exc import DBAPIError
 
 from domain.installation.service import Restores, begin_epoch, notice_restore
 from domain.installation.store import read_epoch, read_run
-from runtime.database import PostgresDatabase
 from tests.support.forked import run_forked
 
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from runtime.database import PostgresDatabase
 
-async def epoch_of(database: PostgresDatabase) -> "UUID":
+
+async def epoch_of(database: "PostgresDatabase") -> "UUID":
     async with database.read() as connection:
         return (await read_epoch(connection))[0]
 
 
-async def audited(database: PostgresDatabase) -> list[tuple[str, str, str]]:
+async def audited(database: "PostgresDatabase") -> list[tuple[str, str, str]]:
     async with database.read() as connection:
         rows = await connection.execute(text("SELECT actor_kind, action, reason FROM audit_log ORDER BY id"))
         return [(row.actor_kind, row.action, row.reason) for row in rows]
 
 
-async def test_another_database_is_noticed_once_however_many_look(database: PostgresDatabase) -> None:
+async def test_another_database_is_noticed_once_however_many_look(database: "PostgresDatabase") -> None:
     first = await epoch_of(database)
     assert await asyncio.gather(*(notice_restore(database) for _ in range(5))) == [False] * 5
     assert await epoch_of(database) == first
@@ -45,7 +46,7 @@ async def test_another_database_is_noticed_once_however_many_look(database: Post
     assert await audited(database) == [("SYSTEM", "newEpoch", "The database was restored from a copy.")]
 
 
-async def test_an_epoch_that_has_ended_is_not_ended_again(database: PostgresDatabase) -> None:
+async def test_an_epoch_that_has_ended_is_not_ended_again(database: "PostgresDatabase") -> None:
     first = await epoch_of(database)
     assert await begin_epoch(database, present=first, reason="once")
     second = await epoch_of(database)
@@ -57,7 +58,7 @@ async def test_an_epoch_that_has_ended_is_not_ended_again(database: PostgresData
     assert len(await audited(database)) == 1
 
 
-async def test_an_operator_begins_one_and_says_why(database: PostgresDatabase, database_url: str) -> None:
+async def test_an_operator_begins_one_and_says_why(database: "PostgresDatabase", database_url: str) -> None:
     first = await epoch_of(database)
     done = await run_forked("db", "new-epoch", "--reason", "restored by hand", DATABASE_URL=database_url)
 
@@ -68,7 +69,7 @@ async def test_an_operator_begins_one_and_says_why(database: PostgresDatabase, d
 
 @pytest.mark.parametrize("refusal", ["insufficient_privilege", "undefined_function", "feature_not_supported"])
 async def test_what_may_not_be_asked_is_no_reason_to_compare_nothing(
-    database: PostgresDatabase, database_url: str, refusal: str
+    database: "PostgresDatabase", database_url: str, refusal: str
 ) -> None:
     """A server may keep how far it has come to itself, each with a code of its own."""
     async with refusing(database, database_url, refusal) as other:
@@ -77,15 +78,17 @@ async def test_what_may_not_be_asked_is_no_reason_to_compare_nothing(
         assert await Restores(other).notice() is False
 
 
-async def test_another_fault_is_told(database: PostgresDatabase, database_url: str) -> None:
+async def test_another_fault_is_told(database: "PostgresDatabase", database_url: str) -> None:
     async with refusing(database, database_url, "disk_full") as other, other.read() as connection:
         with pytest.raises(DBAPIError, match="refused here"):
             await read_run(connection)
 
 
 @asynccontextmanager
-async def refusing(database: PostgresDatabase, url: str, condition: str) -> AsyncIterator[PostgresDatabase]:
+async def refusing(database: "PostgresDatabase", url: str, condition: str) -> "AsyncIterator[PostgresDatabase]":
     """A pool on a database that answers by an error how far it has come."""
+    from runtime.database import PostgresDatabase
+
     function = "CREATE FUNCTION public.pg_current_wal_flush_lsn() RETURNS pg_lsn LANGUAGE plpgsql"
     async with database.begin() as connection:
         body = f"BEGIN RAISE {condition} USING MESSAGE = 'refused here'; END"
