@@ -12,7 +12,7 @@ from domain.database import Database
 from domain.ids import TournamentId
 from domain.outbox import store
 from domain.outbox.model import OutboxMessage, Tick, TickKind, Topic
-from domain.tournament.store import raise_versions
+from domain.tournament.store import raise_versions, take_for_update
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -70,13 +70,23 @@ async def relay_once(database: Database, sender: Sender, *, limit: int = BATCH) 
 
 
 async def raise_boards_once(database: Database) -> bool:
-    """Raise the board version of one tournament whose members changed; whether there may be more such."""
+    """Raise the board versions of tournaments whose members changed; whether there may be more such."""
+    async with database.read() as connection:
+        due = await store.read_due(connection, (Topic.MEMBERS,), BATCH)
+    raised = [await _raise_board(database, message) for message in due]
+    return any(raised)
+
+
+async def _raise_board(database: Database, message: OutboxMessage) -> bool:
+    """Raise a tournament's version in place of its message; not while it is held by somebody who changes members."""
+    tournament_id = TournamentId(UUID(message.message["id"]))
     async with database.begin() as connection:
-        messages = await store.take_due(connection, (Topic.MEMBERS,), 1)
-        for message in messages:
-            await raise_versions(connection, TournamentId(UUID(message.message["id"])), board=True)
-            await store.remove(connection, [message.id])
-    return bool(messages)
+        # Before the message: in the other order it and a league that takes the tournament up wait for each other.
+        await take_for_update(connection, tournament_id)
+        is_free = await store.remove_free(connection, message.id)
+        if is_free:
+            await raise_versions(connection, tournament_id, board=True)
+    return is_free
 
 
 async def listen(connect: Listen, wake: Callable[[], None]) -> None:

@@ -188,12 +188,11 @@ class _Projector:
             async with self._projection.claim(tournament_id) as is_ours:
                 if is_ours:
                     await self._bring_up_to_date(tournament_id)
+                    self._failed.pop(tournament_id, None)
                 else:
                     self._take_later(tournament_id)
         except Exception as error:  # noqa: BLE001 - the loop is the edge: whatever fails now is tried again
             self._put_off(tournament_id, error)
-        else:
-            self._failed.pop(tournament_id, None)
 
     def _put_off(self, tournament_id: TournamentId, error: Exception) -> None:
         """Others go on. The reason is told once: it may stay for as long as a ledger is broken."""

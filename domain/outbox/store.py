@@ -44,14 +44,16 @@ _PUT_MANY = select(WAKE).add_cte(
 )
 _PUT_LATER = _put_and_wake(not_before=bindparam("due_at", type_=Instant))
 
-_TAKE_DUE = (
+_DUE = (
     select(outbox.c.id, outbox.c.topic, outbox.c.message, outbox.c.attempts)
     .where(outbox.c.not_before <= func.clock_timestamp(), any_of(outbox.c.topic, "topics"))
     .order_by(outbox.c.not_before, outbox.c.id)
     .limit(bindparam("most", type_=Integer))
-    .with_for_update(skip_locked=True)
 )
+_TAKE_DUE = _DUE.with_for_update(skip_locked=True)
 _REMOVE = delete(outbox).where(any_of(outbox.c.id, "ids"))
+_FREE = select(outbox.c.id).where(any_of(outbox.c.id, "ids")).with_for_update(skip_locked=True)
+_REMOVE_FREE = delete(outbox).where(outbox.c.id.in_(_FREE)).returning(outbox.c.id)
 
 
 async def put(
@@ -95,7 +97,12 @@ def ticks_for(kind: TickKind, changed: "ColumnElement[UUID]") -> "ReturningInser
 
 
 async def members_changed(connection: "AsyncConnection", tournament_ids: Iterable[TournamentId]) -> None:
-    """Have each tournament's board version raised within a second or so, once for all that joined meanwhile."""
+    """Have each tournament's board version raised within a second or so, once for all that joined meanwhile.
+
+    Call it last in a transaction. The order of locks is: tournaments, members, leagues, the rows of who plays (by
+    tournament, then by member), these messages. Who holds a message waits for nothing but another one; and who raises
+    a version and removes its message has the tournament before it, as a league does that takes the tournament up.
+    """
     key = outbox.c.debounce_key
     # In one order: concurrent calls wait for each other.
     missing = {f"{_MEMBERS}{tournament_id}": str(tournament_id) for tournament_id in sorted(tournament_ids)}
@@ -127,13 +134,29 @@ def members_are_changing(tournament_id: "ColumnElement[UUID]") -> "ColumnElement
 
 async def take_due(connection: "AsyncConnection", topics: tuple[Topic, ...], limit: int) -> list[OutboxMessage]:
     """Lock up to `limit` due messages that no other relay holds; they stay locked until the transaction ends."""
-    rows = await connection.execute(_TAKE_DUE, {"topics": list(topics), "most": limit})
+    return await _read(connection, _TAKE_DUE, topics, limit)
+
+
+async def read_due(connection: "AsyncConnection", topics: tuple[Topic, ...], limit: int) -> list[OutboxMessage]:
+    """Up to `limit` due messages, whoever holds them."""
+    return await _read(connection, _DUE, topics, limit)
+
+
+async def _read(
+    connection: "AsyncConnection", statement: "Select[Any]", topics: tuple[Topic, ...], limit: int
+) -> list[OutboxMessage]:
+    rows = await connection.execute(statement, {"topics": list(topics), "most": limit})
     return [OutboxMessage(row.id, Topic(row.topic), row.message, row.attempts) for row in rows]
 
 
 async def remove(connection: "AsyncConnection", ids: list[int]) -> None:
     if ids:
         await connection.execute(_REMOVE, {"ids": ids})
+
+
+async def remove_free(connection: "AsyncConnection", message_id: int) -> bool:
+    """Remove a message unless it is gone, or somebody holds it; whether it was removed. Waits for nobody."""
+    return (await connection.execute(_REMOVE_FREE, {"ids": [message_id]})).one_or_none() is not None
 
 
 async def postpone(connection: "AsyncConnection", ids: list[int], *, error: str, seconds: float) -> None:

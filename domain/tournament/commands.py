@@ -50,7 +50,7 @@ async def update(
         if changed == found:
             return found
         before, after = rules.differences(found, changed)
-        act = Act("updateTournament", actor_id, request_id, "TOURNAMENT", tournament_id, reason)
+        act = Act(rules.UPDATE_TOURNAMENT, actor_id, request_id, "TOURNAMENT", tournament_id, reason)
         await audit.record(connection, replace(act, before=before, after=after))
         await store.write_change(connection, changed)
         await store.raise_versions(connection, tournament_id, board=True)

@@ -8,6 +8,8 @@ from domain.ids import TournamentId
 from domain.member.rules import is_plain
 from domain.tournament.model import Tournament, TournamentChange, TournamentSource, TournamentStatus
 
+UPDATE_TOURNAMENT = "updateTournament"
+"""What the audit log calls a change of one."""
 LONGEST_LABEL = 100
 LONGEST_NAME = 100
 """Of a competition or season at a provider."""

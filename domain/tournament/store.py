@@ -250,9 +250,10 @@ async def join_many(
 ) -> set[TournamentId]:
     """Enter a member into tournaments that exist, with zero points on their boards; which ones were new to the member.
 
-    Call it last in a transaction: joins of one tournament wait for each other from here to the commit.
+    Call it last in a transaction: joins of one tournament wait for each other from here to the commit. All enter in
+    one order (see `outbox.members_changed`).
     """
-    found = await read_tournaments(connection, tournament_ids)
+    found = sorted(await read_tournaments(connection, tournament_ids), key=lambda each: each.id)
     if not found:
         return set()
     entries = [{"tournament_id": tournament.id, "member_id": member_id} for tournament in found]
@@ -266,7 +267,7 @@ async def join_many(
 
 async def join_all(connection: "AsyncConnection", tournament: Tournament, member_ids: Iterable[MemberId]) -> None:
     """Enter many members into a tournament, with zero points on its boards; as `join_many`, last in a transaction."""
-    asked = func.unnest(literal(list(member_ids), ARRAY(Uuid))).column_valued("member_id")
+    asked = func.unnest(literal(sorted(member_ids), ARRAY(Uuid))).column_valued("member_id")
     entered = insert(tournament_members).from_select(
         ["tournament_id", "member_id"], select(literal(tournament.id, Uuid), asked)
     )

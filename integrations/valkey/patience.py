@@ -45,7 +45,8 @@ class Patience:
         """One exchange in time with the server of a key, or with `once` False several, each `in_time`.
 
         After a failure that server is asked nothing for a while; then one caller tries, and the others go on without
-        an answer until it has one. A refusal by the server, such as of a key of another type, is an answer.
+        an answer until it has one. Who holds what by now is looked for meanwhile, and nobody waits for that. A refusal
+        by the server, such as of a key of another type, is an answer.
 
         Raises:
             ProjectionUnavailable: there is no answer, or it is a refusal.
@@ -65,12 +66,12 @@ class Patience:
             raise
         except ResponseError as error:
             if isinstance(error, AskError):  # another server of the cluster has it by now
-                await drop_connections(self._client, key)
+                await drop_connections(self._client, key, wait=False)
             raise ProjectionUnavailable(f"Valkey refused: {error}") from error
         except AWAY as error:
             server.is_suspect = True
             server.closed_until = monotonic() + self._pause
-            await drop_connections(self._client, key)
+            await drop_connections(self._client, key, wait=False)
             raise ProjectionUnavailable(f"Valkey does not answer: {error}") from error
 
     async def in_time(self, answer: Awaitable[Any]) -> Any:

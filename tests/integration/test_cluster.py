@@ -8,6 +8,7 @@ import warnings
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,7 +24,7 @@ from domain.leaderboard.ports import ProjectionUnavailable
 from domain.leaderboard.projector import project, run_projector
 from domain.leaderboard.service import Boards
 from domain.outbox.model import Tick, TickKind
-from integrations.valkey.client import connect, connection_for, server_of
+from integrations.valkey.client import Cluster, connect, connection_for, server_of
 from integrations.valkey.layout import key
 from integrations.valkey.projection import ValkeyProjection
 from integrations.valkey.ticks import TICKS, ProjectorTicks, TickReader, publish
@@ -262,12 +263,13 @@ def own_cluster() -> Iterator[str]:
 async def test_a_server_that_is_away_keeps_no_board_of_the_others_behind(
     database: "PostgresDatabase", own_cluster: str, how: signal.Signals
 ) -> None:
-    async with connect(own_cluster) as client, projecting(database, own_cluster):
+    async with connect(own_cluster) as client, AsyncExitStack() as stack:
         await client.initialize()
         cups: dict[str, Cup] = {}
         while len(cups) < NODES:
             cup = await make_cup(database, matches=1, members=3)
             cups[server_of(client, key(cup.made.id, "stamp"))] = cup
+        await stack.enter_async_context(projecting(database, own_cluster))  # not of cups that are made only in part
         boards = boards_on(database, client)
         for cup in cups.values():
             await cup.until_projected(boards, within=20)
@@ -290,6 +292,35 @@ async def test_a_server_that_is_away_keeps_no_board_of_the_others_behind(
             return False
 
         await until(is_told, within=20)
+
+
+async def test_no_reader_waits_until_the_servers_of_a_cluster_that_hangs_are_looked_for(own_cluster: str) -> None:
+    others = asyncio.all_tasks()
+    async with connect(own_cluster) as client:
+        assert isinstance(client, Cluster)
+        projection, ids = ValkeyProjection(client, pause=0), [TournamentId(new_id()) for _ in range(6)]
+        assert await projection.stamps(ids) == {}
+        servers = client.get_primaries()
+        pids = [(await client.info("server", target_nodes=node))["process_id"] for node in servers]  # type: ignore[call-arg]
+        try:
+            for pid in pids:
+                os.kill(pid, signal.SIGSTOP)
+            for tournament_id in ids:
+                began = monotonic()
+                with pytest.raises(ProjectionUnavailable):
+                    await projection.stamps([tournament_id])
+                assert monotonic() - began < 1  # a reader waits for half a second; the look takes a whole one
+            looks = asyncio.all_tasks() - others
+            assert 1 <= len(looks) <= NODES
+            began = monotonic()
+            await client.aclose()
+            assert monotonic() - began < 0.5
+            assert all(look.done() for look in looks)
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
+
+        assert await projection.stamps(ids) == {}
 
 
 async def _holds(projection: ValkeyProjection, tournament_id: TournamentId) -> bool:

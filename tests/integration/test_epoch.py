@@ -1,14 +1,18 @@
 """The epoch: it changes when the database was restored or somebody says so, once, and not before."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from domain.clock import utc_now
-from domain.installation.service import begin_epoch, notice_restore
-from domain.installation.store import read_epoch
+from domain.installation.service import Restores, begin_epoch, notice_restore
+from domain.installation.store import read_epoch, read_run
 from domain.leaderboard.model import BoardKey
 from domain.leaderboard.service import Boards
 from tests.support.football import make_tournament
@@ -78,3 +82,38 @@ async def test_an_operator_begins_one_and_says_why(database: "PostgresDatabase",
     assert (done.returncode, done.stdout.strip()) == (0, "A new epoch has begun.")
     assert await epoch_of(database) != first
     assert await audited(database) == [("OPERATOR", "newEpoch", "restored by hand")]
+
+
+@pytest.mark.parametrize("refusal", ["insufficient_privilege", "undefined_function", "feature_not_supported"])
+async def test_what_may_not_be_asked_is_no_reason_to_compare_nothing(
+    database: "PostgresDatabase", database_url: str, refusal: str
+) -> None:
+    """A server may keep how far it has come to itself, each with a code of its own."""
+    async with refusing(database, database_url, refusal) as other:
+        async with other.read() as connection:
+            assert await read_run(connection) is None
+        assert await Restores(other).notice() is False
+
+
+async def test_another_fault_is_told(database: "PostgresDatabase", database_url: str) -> None:
+    async with refusing(database, database_url, "disk_full") as other, other.read() as connection:
+        with pytest.raises(DBAPIError, match="refused here"):
+            await read_run(connection)
+
+
+@asynccontextmanager
+async def refusing(database: "PostgresDatabase", url: str, condition: str) -> "AsyncIterator[PostgresDatabase]":
+    """A pool on a database that answers by an error how far it has come."""
+    from runtime.database import PostgresDatabase
+
+    function = "CREATE FUNCTION public.pg_current_wal_flush_lsn() RETURNS pg_lsn LANGUAGE plpgsql"
+    async with database.begin() as connection:
+        body = f"BEGIN RAISE {condition} USING MESSAGE = 'refused here'; END"
+        await connection.execute(text(f"{function} AS $${body}$$"))
+        name = (await connection.execute(text("SELECT current_database()"))).scalar_one()
+        await connection.execute(text(f'ALTER DATABASE "{name}" SET search_path = public, pg_catalog'))
+    other = PostgresDatabase.create(url, application_name="palpite-test")
+    try:
+        yield other
+    finally:
+        await other.close()

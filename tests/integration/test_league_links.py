@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, select, text, update
 
 from domain.audit.tables import audit_log
 from domain.clock import utc_now
@@ -21,12 +21,16 @@ from domain.league.model import League, LeagueRole, LeagueTournament, LeagueTour
 from domain.league.rules import LeagueLimits
 from domain.league.store import lock_league
 from domain.league.tables import league_tournaments
+from domain.member.store import lock_member
+from domain.outbox.store import members_changed
 from domain.outbox.tables import outbox
 from domain.scoring.rules import RulesetFrozen
 from domain.scoring.service import page_of_latest
 from domain.settlement.tables import member_scores
 from domain.tournament import commands
 from domain.tournament.model import TournamentChange, TournamentMode, TournamentStatus
+from domain.tournament.tables import tournaments
+from tasks.relay import raise_boards_once
 from tests.support.boards import places, projected, ranked_by_sql, walk
 from tests.support.football import (
     MadeTournament,
@@ -258,6 +262,94 @@ async def test_a_tournament_that_ends_meanwhile_is_found_ended(
             commands.update(database, made.id, ended, actor_id=None, reason="It is over.", request_id="r1"),
         )
     assert [link.status for link in await played(database, league)] == [COMPLETED]
+
+
+@pytest.mark.parametrize("how", ["add", "create"])
+async def test_a_tournament_is_taken_up_while_the_version_of_its_board_is_raised(
+    database: "PostgresDatabase", made: MadeTournament, ana: MemberId, how: str
+) -> None:
+    """Each wants the tournament and what tells of its members: in two orders they would wait for each other."""
+    league = await make_league(database, "Office", ana)
+    async with database.begin() as connection:
+        await members_changed(connection, [made.id])
+    async with database.begin() as connection:
+        await connection.execute(update(outbox).values(not_before=func.clock_timestamp() - timedelta(seconds=1)))
+    async with database.begin() as connection:  # the league has the tournament, and waits
+        await (lock_league(connection, league) if how == "add" else lock_member(connection, ana))
+        if how == "add":
+            taking = asyncio.create_task(add(database, ana, league, made.id))
+        else:
+            taking = asyncio.create_task(leagues.create(database, ana, "Friends", None, [made.id], "r1"))
+        await until_one_waits(database)
+        raising = asyncio.create_task(raise_boards_once(database))
+        await until_one_waits(database, 2)
+    assert (await asyncio.gather(taking, raising))[1] is True
+    assert await joined(database, made.id) == {ana}
+    async with database.read() as connection:
+        assert (await connection.execute(select(tournaments.c.board_version))).scalar_one() == 1
+    assert not await raise_boards_once(database)
+
+
+async def test_two_leagues_of_the_same_members_take_a_tournament_up(
+    database: "PostgresDatabase", made: MadeTournament
+) -> None:
+    """Both enter the same members: in two orders they would wait for each other."""
+    first, middle, last = await make_members(database, 3)
+    ids = [
+        await make_league(database, "There", first, members=[middle, last]),
+        await make_league(database, "And back", last, members=[middle, first]),
+    ]
+    async with database.begin() as connection:
+        await connection.execute(text("ANALYZE league_members"))  # so small a table is read in the order of entry
+    async with database.begin() as connection:
+        await connection.execute(insert(tournament_members).values(tournament_id=made.id, member_id=middle))
+        asked = [add(database, founder, league, made.id) for founder, league in zip((first, last), ids, strict=True)]
+        both = asyncio.gather(*asked)
+        await until_one_waits(database, 2)
+    await both
+    async with database.read() as connection:
+        assert (await connection.execute(select(func.count()).select_from(tournament_members))).scalar_one() == 3
+
+
+async def move(database: "PostgresDatabase", made: MadeTournament, *statuses: TournamentStatus) -> None:
+    """By an admin."""
+    for status in statuses:
+        change = TournamentChange(status=status)
+        await commands.update(database, made.id, change, actor_id=None, reason="So it is.", request_id="r1")
+
+
+@pytest.mark.parametrize("away", [TournamentStatus.CANCELLED, TournamentStatus.UPCOMING])
+@pytest.mark.parametrize("back", [TournamentStatus.ACTIVE, TournamentStatus.COMPLETED])
+async def test_what_a_league_stopped_stays_stopped_when_the_tournament_is_taken_back_and_goes_on(
+    database: "PostgresDatabase", ana: MemberId, away: TournamentStatus, back: TournamentStatus
+) -> None:
+    made = await make_tournament(database, matches=1, status=TournamentStatus.UPCOMING)
+    stopping, playing, later, again = [await make_league(database, f"League {n}", ana) for n in range(4)]
+    for league in (stopping, playing, again):
+        await add(database, ana, league, made.id)
+    await move(database, made, TournamentStatus.ACTIVE)
+    for league in (stopping, again):
+        await links.update(database, ana, league, made.id, LinkChange(status=UPCOMING), "r1")
+
+    await move(database, made, away)
+    await add(database, ana, later, made.id)
+    await links.remove(database, ana, again, made.id, "r1")
+    await add(database, ana, again, made.id)
+    await move(database, made, back)
+
+    found = {league: (await played(database, league))[0].status for league in (stopping, playing, later, again)}
+    goes_on = LeagueTournamentStatus(back.value)
+    assert found == {stopping: UPCOMING, playing: goes_on, later: goes_on, again: goes_on}
+
+
+async def test_what_nobody_stopped_begins_with_a_tournament_that_was_cancelled_before(
+    database: "PostgresDatabase", ana: MemberId
+) -> None:
+    made = await make_tournament(database, matches=1, status=TournamentStatus.UPCOMING)
+    league = await make_league(database, "Office", ana)
+    await add(database, ana, league, made.id)
+    await move(database, made, TournamentStatus.CANCELLED, TournamentStatus.ACTIVE)
+    assert [link.status for link in await played(database, league)] == [ACTIVE]
 
 
 # ---------------------------------------------------------------- boards

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Row, Select, exists, func, insert, select, update
+from sqlalchemy import Row, Select, and_, exists, func, insert, or_, select, update
 
+from domain.audit.tables import audit_log
 from domain.ids import LeagueId, RulesetId, TournamentId
 from domain.league.model import LeagueTournament, LeagueTournamentStatus
 from domain.league.store import raise_versions_of
@@ -14,6 +15,7 @@ from domain.match.store import lock_passed
 from domain.match.tables import matches
 from domain.tables import among
 from domain.tournament.model import TournamentStatus
+from domain.tournament.rules import UPDATE_TOURNAMENT
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
@@ -113,7 +115,8 @@ async def follow_tournament(
 ) -> None:
     """Let the leagues that play a tournament go on with it when it begins or ends: their totals count it from then.
 
-    A link that is UPCOMING when the tournament has begun was stopped by its league, and stays so.
+    A link that is UPCOMING though the tournament has begun with it was stopped by its league, and stays so, also where
+    the tournament was cancelled or put back since.
     """
     steps = {
         TournamentStatus.ACTIVE: [LeagueTournamentStatus.UPCOMING],
@@ -130,11 +133,24 @@ async def follow_tournament(
             league_tournaments.c.tournament_id == tournament_id,
             league_tournaments.c.removed_at.is_(None),
             among(league_tournaments.c.status, moving),
+            or_(league_tournaments.c.status != LeagueTournamentStatus.UPCOMING, ~_has_begun_before()),
         )
         .values(status=LeagueTournamentStatus(status.value))
         .returning(league_tournaments.c.league_id)
     )
     await raise_versions_of(connection, [row.league_id for row in await connection.execute(moved)])
+
+
+def _has_begun_before() -> "ColumnElement[bool]":
+    """Whether a tournament had begun, and was taken back from that, while a league played it."""
+    # No other command takes it back, and a reading never does.
+    taken_back = and_(
+        audit_log.c.subject_id == league_tournaments.c.tournament_id,
+        audit_log.c.action == UPDATE_TOURNAMENT,
+        audit_log.c.before["status"].astext.in_([status.value for status in _BEGUN]),
+    )
+    link = league_tournaments.c
+    return exists().where(taken_back, audit_log.c.at >= func.greatest(link.added_at, func.upper(link.gaps)))
 
 
 def _to_link(row: Row[Any]) -> LeagueTournament:
