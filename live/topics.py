@@ -62,19 +62,23 @@ class Topic(Generic[K, S, N, D]):
         self._limit = limit
         self._spawn = spawn
         self._reading = False
-        self._wanted = 0
+        self._wanted = self._told = 0
         self._forced = False
         self._restored = False
         self._read = asyncio.Event()
         self._ring = Ring(pace.resume_deltas, pace.resume)
         self._made: dict[tuple[str, int, int], object] = {}
 
-    def refresh(self, at_least: int | None = None) -> None:
-        """Read the state soon, once however often this is asked; for a version, unless a reading has brought it."""
+    def refresh(self, at_least: int | None = None, *, is_told: bool = False) -> None:
+        """Read the state soon, once however often this is asked; for a version, unless a reading has brought it.
+
+        `is_told`: the version was told by a tick. Then what was told with it will do.
+        """
         if at_least is None:
             self._forced = True
         else:
             self._wanted = max(self._wanted, at_least)
+            self._told = max(self._told, at_least if is_told else 0)
         if not self._reading:
             self._reading = True
             self._spawn(self._read_what_is_wanted())
@@ -148,7 +152,8 @@ class Topic(Generic[K, S, N, D]):
         try:
             while self.mailboxes and self.error is None and self._is_behind():
                 forced, self._forced = self._forced, False
-                told = None if forced or self._restored or self.latest is None else self._wanted
+                is_enough = self._told == self._wanted and not (forced or self._restored or self.latest is None)
+                told = self._wanted if is_enough else None
                 if not await self._accepted(told):
                     self._forced = self._forced or forced
                 elif self._forced or not self._is_behind():
@@ -208,7 +213,7 @@ class Topic(Generic[K, S, N, D]):
             self._ring.begin(state.version)
         self.sent = self.latest = state
         self._made.clear()
-        self._wanted = 0
+        self._wanted = self._told = 0
         for mailbox in self.mailboxes:
             mailbox.owe(reason)
 

@@ -125,7 +125,7 @@ class Watch(Generic[K, S, N, D]):
             if told is None:
                 unknown.append(topic.key)
             elif topic.latest is not None and told > topic.latest.version:
-                topic.refresh(told)
+                topic.refresh(told, is_told=True)
             if number % _TURN == 0:
                 await asyncio.sleep(0)
         return unknown

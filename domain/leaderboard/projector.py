@@ -94,11 +94,13 @@ async def rewrite(
 
     Raises ProjectionUnavailable, and OverflowError for a board that cannot be ranked.
     """
-    await projection.forget(tournament_id)
     kept = await kept_boards(database, projection, tournament_id)
     async with (begin or database.begin)() as connection:
-        await raise_versions_of(connection, {key.league_id for key in kept if key.league_id is not None})
         await raise_versions(connection, tournament_id, board=True)
+        await raise_versions_of(connection, {key.league_id for key in kept if key.league_id is not None})
+        # Before the commit, for no projector may write the new version with what is there; and last, for it would
+        # write the present one anew if nothing came of this, and nobody would know that it was wrong.
+        await projection.forget(tournament_id)
     return await project(database, projection, tournament_id)
 
 

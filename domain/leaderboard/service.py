@@ -274,6 +274,8 @@ class Boards:
         front = self._fronts.find(key.tournament_id, *told)
         if front is None:
             return None
+        if self._held is not None:
+            self._held.has_come(key.tournament_id)
         head = head_of(front.state, BoardSource.PROJECTION, front.stamp.computed_at, front.stamp.members)
         reader = FrontReader(self._projection, key.tournament_id, front)
         return Opened(front.state, head, reader, dict(zip(reader.members, front.names, strict=True)))

@@ -6,10 +6,11 @@ from zlib import crc32
 import msgspec
 
 from domain.leaderboard.front import Front
+from domain.leaderboard.sheet import COLUMNS, CRITERIA
 
 _DECODER = msgspec.msgpack.Decoder(Front)
-_FORM = b"%08x" % crc32(msgspec.json.encode(msgspec.json.schema(Front)))
-"""Of what another release tells, whose fields may be others, nothing is read."""
+_FORM = b"%08x" % crc32(msgspec.json.encode([msgspec.json.schema(Front), COLUMNS, CRITERIA]))
+"""Of what another release tells, whose fields and numbers may be others, nothing is read."""
 
 
 def encode(front: Front) -> str:

@@ -163,6 +163,10 @@ class ValkeyProjection:
         found = await self._replace(tournament_id, table, ranking, held)
         if found < 0:  # what was to stay has gone meanwhile, or the board was forgotten
             found = await self._replace(tournament_id, table, ranking, None)
+        if found < 0:
+            raise ProjectionUnavailable(
+                "Valkey was emptied, or the board forgotten, again and again while it was written."
+            )
         return found > 0
 
     async def _replace(
@@ -198,7 +202,8 @@ class ValkeyProjection:
         async with self._patience.exchange(key(tournament_id, "salt")):
             pipeline = self._client.pipeline(transaction=True)
             pipeline.set(key(tournament_id, "salt"), uuid4().hex)
-            pipeline.unlink(key(tournament_id, "stamp"))
+            # Spelt out, for in a pipeline of a cluster `unlink` is a coroutine.
+            pipeline.execute_command("UNLINK", key(tournament_id, "stamp"))
             await pipeline.execute()
 
     async def announce(self, tournament_id: TournamentId, version: int, front: "Front | None" = None) -> None:

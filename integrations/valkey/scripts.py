@@ -23,9 +23,7 @@ elseif present then
         return 0
     end
 end
-local salted = redis.pcall('GET', salt)
-salted = type(salted) == 'string' and string.match(salted, '^[0-9a-f]+$') or ''
-if salted ~= (string.match(ARGV[1], '%.([0-9a-f]+)$') or '') then
+if redis.pcall('GET', salt) ~= string.match(ARGV[1], '%.([0-9a-f]+)$') then
     redis.call('UNLINK', unpack(KEYS, parts + 2))
     return -1
 end

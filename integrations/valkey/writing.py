@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from redis.exceptions import ResponseError
 
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 STAGED_SECONDS = 300
 """How long what a projector left half-written stays."""
 _PIECE = 1 << 20
-_SALTED, _SALT = ".", re.compile(rb"[0-9a-f]+")
+_SALT = re.compile(rb"[0-9a-f]+")
 _UNDER_WAY = 2
 """Commands that are sent and not answered: one is executed while the next waits for it. In one turn of its loop the
 server takes all that has come, and serves nobody else meanwhile."""
@@ -88,25 +89,30 @@ async def stage(
 
 
 async def _salt(client: "Redis", patience: Patience, tournament_id: TournamentId) -> str:
-    """Nothing where something else stands."""
+    """Whoever finds none puts one there: when Valkey has lost it, no digest is again what it was before a repair."""
+    name, new = key(tournament_id, "salt"), uuid4().hex
     try:
-        found = await patience.in_time(client.get(key(tournament_id, "salt"))) or b""
-    except ResponseError:
-        return ""
-    return found.decode() if _SALT.fullmatch(found) else ""
+        found = await patience.in_time(client.set(name, new, nx=True, get=True))
+    except ResponseError:  # a key of another type
+        found = b""
+    if found is None:
+        return new
+    if _SALT.fullmatch(found):
+        return str(found.decode())
+    await patience.in_time(client.set(name, new))
+    return new
 
 
 def _strings(table: ScoreTable, ranking: "Ranking", known: str, salt: str) -> tuple[dict[str, bytes], str]:
     """Those of a board and the digest of the settled ones, which are left out when it is `known`.
 
-    Once a board was forgotten its digests have a `salt` behind them, so that none is as it was before.
+    Behind a digest stands the `salt`, which is another one once the board was forgotten: none is as it was before.
     """
     live = live_strings(table, ranking)
     if known:
         return live, known
     settled = settled_strings(table, ranking)
-    digest = digest_of(settled, table.facts)
-    return settled | live, f"{digest}{_SALTED}{salt}" if salt else digest
+    return settled | live, f"{digest_of(settled, table.facts)}.{salt}"
 
 
 class _Wire:

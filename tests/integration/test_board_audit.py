@@ -20,16 +20,19 @@ from domain.execution.tables import executions
 from domain.guess.amendment.store import swap_guesses
 from domain.guess.tables import tournament_members
 from domain.ids import LeagueId, TournamentId, new_id
+from domain.ingestion.store import read_tournament
 from domain.leaderboard.audit.leagues import league_drift
 from domain.leaderboard.audit.model import LEDGER_STEP
 from domain.leaderboard.audit.service import check, count_breaches, verify_projection
 from domain.leaderboard.board import OpenBoard
 from domain.leaderboard.loading import load
 from domain.leaderboard.model import BoardKey, RankedRow
+from domain.leaderboard.ports import ProjectionUnavailable
 from domain.leaderboard.projector import project, rebuild_projection, rewrite
 from domain.leaderboard.ranking import Ranking
 from domain.leaderboard.score_table import ScoreTable, Stamp
 from domain.leaderboard.service import Boards
+from domain.league.link.store import follow_tournament
 from domain.league.membership.service import leave
 from domain.league.tables import league_members
 from domain.match.tables import matches
@@ -48,6 +51,7 @@ from tests.support.boards import places, ranked_by_sql
 from tests.support.football import MadeTournament, make_league, make_members, make_tournament, pass_lock, put_guesses
 from tests.support.runs import run_now
 from tests.support.settlement import accept, in_play, play, settle_queued
+from tests.support.statements import until_one_waits
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -245,6 +249,58 @@ async def test_what_processes_made_of_a_board_that_drifted_is_made_anew_once_it_
     await in_play(database, tournament.id, tournament.matches[1], 1, 0)
     await project(database, projection, tournament.id, held=(await projection.stamps([tournament.id]))[tournament.id])
     assert await _rows(boards, league) == await _rows(Boards(database, None, utc_now), league)
+
+
+@pytest.mark.parametrize("lost", ["the salt", "all"])
+async def test_a_repair_outlives_what_valkey_loses(
+    database: "PostgresDatabase", projection: ValkeyProjection, valkey: Redis, tournament: MadeTournament, lost: str
+) -> None:
+    """A process that has read nothing since would know the digest of what it made of the wrong board."""
+    await rewrite(database, projection, tournament.id)
+    before = (await projection.stamps([tournament.id]))[tournament.id].digest
+    await (valkey.flushall() if lost == "all" else valkey.delete(key(tournament.id, "salt")))
+    await in_play(database, tournament.id, tournament.matches[1], 1, 0)
+    held = (await projection.stamps([tournament.id])).get(tournament.id)
+
+    await project(database, projection, tournament.id, None, held)
+
+    stamp = (await projection.stamps([tournament.id]))[tournament.id]
+    assert stamp.digest.partition(".")[0] == before.partition(".")[0]
+    assert stamp.digest != before
+
+
+async def test_a_repair_that_cannot_look_what_else_is_kept_leaves_the_drift_to_the_next(
+    database: "PostgresDatabase",
+    projection: ValkeyProjection,
+    valkey: Redis,
+    tournament: MadeTournament,
+    league: LeagueId,  # noqa: ARG001 there is one to look for
+    audit: Audit,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await one_point_more(valkey, tournament.id)
+
+    async def away(*_: object) -> list[BoardKey]:
+        raise ProjectionUnavailable
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ValkeyProjection, "kept_leagues", away)
+        with pytest.raises(ProjectionUnavailable):
+            await rewrite(database, projection, tournament.id)
+    assert (await check(database, projection, tournament.id)).drifts != ()
+    assert steps_of(await audit())["Projections"] == (1, 0, 0)
+
+
+async def test_a_repair_and_the_end_of_a_tournament_wait_for_each_other(
+    database: "PostgresDatabase", projection: ValkeyProjection, tournament: MadeTournament, league: LeagueId
+) -> None:
+    async with database.begin() as connection:  # as a reading does that finds the last match ended
+        await read_tournament(connection, tournament.id, for_update=True)
+        repairing = asyncio.create_task(rewrite(database, projection, tournament.id))
+        await until_one_waits(database)
+        await follow_tournament(connection, tournament.id, TournamentStatus.ACTIVE, TournamentStatus.COMPLETED)
+    assert await repairing is not None
+    assert await projection.kept_leagues([BoardKey(league)]) == [BoardKey(league)]
 
 
 async def test_settled_points_of_a_board_that_drifted_are_made_anew_too_while_a_match_is_live(

@@ -21,7 +21,7 @@ from domain.ids import TournamentId, new_id
 from domain.leaderboard.loading import load
 from domain.leaderboard.model import BoardKey, BoardSource
 from domain.leaderboard.ports import ProjectionUnavailable
-from domain.leaderboard.projector import project, run_projector
+from domain.leaderboard.projector import project, rewrite, run_projector
 from domain.leaderboard.service import Boards
 from domain.outbox.model import Tick, TickKind
 from integrations.valkey.client import Cluster, connect, connection_for, server_of
@@ -150,6 +150,22 @@ async def test_boards_stand_on_all_servers_and_read_as_the_database_does(
     )
     # Which server holds a tournament follows from its id: that one of three has none is not rare.
     assert sum(count > 0 for count in counts) > 1
+
+
+async def test_a_board_of_a_later_version_than_there_is_is_rebuilt(
+    database: "PostgresDatabase", client: "Redis"
+) -> None:
+    cup, projection = await played(database, await make_members(database, 5), 1), ValkeyProjection(client)
+    version = await project(database, projection, cup.id)
+    assert version is not None
+    stamp = await client.get(key(cup.id, "stamp"))
+    await client.set(key(cup.id, "stamp"), stamp.replace(b" %d " % version, b" %d " % (version + 100), 1))
+
+    assert await rewrite(database, projection, cup.id) == version + 1
+
+    assert (await projection.stamps([cup.id]))[cup.id].board_version == version + 1
+    await projection.forget(cup.id)
+    assert await projection.stamps([cup.id]) == {}
 
 
 async def test_ticks_reach_every_process_and_a_flush_heals(

@@ -1,7 +1,11 @@
 """First places that are told with a version: what they show, that nobody reads then, and when somebody does."""
 
+import asyncio
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +16,7 @@ from domain.ids import TournamentId, new_id
 from domain.installation.service import begin_epoch
 from domain.leaderboard.front import Front, Fronts, read_front
 from domain.leaderboard.loading import load
-from domain.leaderboard.model import BoardKey
+from domain.leaderboard.model import BoardKey, BoardSource
 from domain.leaderboard.projector import project
 from domain.leaderboard.service import Boards
 from domain.member.profile import service as profiles
@@ -22,7 +26,7 @@ from live.boards import BoardFeed, BoardState, Window
 from live.events import Delta, Resync, Snapshot
 from tests.integration.test_hub import event
 from tests.support.football import MadeTournament, make_members, make_tournament, pass_lock, put_guesses
-from tests.support.live import TICKS_ONLY, Process, api_process, follow
+from tests.support.live import QUICK, TICKS_ONLY, Process, api_process, follow
 from tests.support.settlement import in_play, play
 from tests.support.statements import recorded_statements
 
@@ -195,3 +199,53 @@ async def test_nothing_is_made_of_what_is_no_front(
         assert fronts.decode(broken) is None
     with pytest.raises(ValueError, match="different rows"):
         replace(front, names=front.names[1:])
+
+
+async def test_a_comparison_that_finds_another_version_reads_whatever_was_told(
+    database: "PostgresDatabase", projection: ValkeyProjection, valkey_url: str, cup: MadeTournament
+) -> None:
+    async with api_process(database, valkey_url, QUICK, projection) as process:
+        stream = follow(process, BoardKey(tournament_id=cup.id))
+        version = (await event(stream, Snapshot)).version
+        front = await told_of(database, projection, cup.id)
+        assert front is not None
+        part = replace(front.state.parts[0], board_version=version + 1)
+        false = replace(front, state=replace(front.state, parts=(part,)))
+        process.boards.hear(cup.id, version + 1, lambda: false)  # and no tick
+        await in_play(database, cup.id, cup.matches[1], 1, 0)
+        assert (await event(stream, Delta)).head.live_matches == 1
+
+
+async def test_who_gave_up_a_projection_waits_for_it_again_once_boards_are_told(
+    database: "PostgresDatabase", projection: ValkeyProjection, cup: MadeTournament
+) -> None:
+    boards, board_key = Boards(database, projection, utc_now, patience=timedelta(seconds=0.2)), BoardKey(None, cup.id)
+    await in_play(database, cup.id, cup.matches[1], 1, 0)
+    assert await source_of(boards, board_key) is BoardSource.DATABASE
+    await asyncio.sleep(0.3)
+    await goal(database, projection, cup, goals=2)
+    front = await told_of(database, projection, cup.id)
+    assert front is not None
+    boards.hear(cup.id, front.state.version, lambda: front)
+    assert await source_of(boards, board_key, (front.state.epoch, front.state.version)) is BoardSource.PROJECTION
+
+    await in_play(database, cup.id, cup.matches[1], 3, 0)
+    reading = asyncio.create_task(source_of(boards, board_key))
+    await asyncio.sleep(0.05)
+    await project(database, projection, cup.id)
+    assert await reading is BoardSource.PROJECTION
+
+
+async def source_of(boards: Boards, board_key: BoardKey, told: tuple[str, int] | None = None) -> BoardSource:
+    board = await boards.follow(board_key, (), told)
+    assert board is not None
+    return board.head.source
+
+
+def test_fronts_of_a_release_whose_numbers_mean_something_else_are_not_read() -> None:
+    code = "import domain.leaderboard.sheet as sheet; {}; from integrations.valkey import fronts; print(fronts._FORM)"
+    forms = {
+        subprocess.run([sys.executable, "-c", code.format(change)], capture_output=True, check=True).stdout
+        for change in ("pass", "sheet.COLUMNS = sheet.COLUMNS[::-1]", "sheet.CRITERIA = sheet.CRITERIA[::-1]")
+    }
+    assert len(forms) == 3
