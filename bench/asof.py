@@ -124,4 +124,5 @@ async def _begin(database: PostgresDatabase, made: MadeTournament, number: int) 
         begun = update(rounds).where(rounds.c.id == made.rounds[number])
         await connection.execute(begun.values(baseline_version=version, baseline_at=func.clock_timestamp()))
         current = update(tournaments).where(tournaments.c.id == made.id)
-        await connection.execute(current.values(current_round_id=made.rounds[number]))
+        since = {"movement_version": tournaments.c.settled_version, "movement_at": func.clock_timestamp()}
+        await connection.execute(current.values(current_round_id=made.rounds[number], **since))

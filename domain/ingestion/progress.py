@@ -38,10 +38,13 @@ async def sync_round(connection: "AsyncConnection", tournament_id: TournamentId)
     """Whether another round is the current one now."""
     tournament = await store.read_tournament(connection, tournament_id, for_update=True)
     found, _ = await store.read_kick_offs(connection, tournament_id)
-    former = tournament["current_round_id"]
-    current = rules.current_round(found, former, await store.database_now(connection))
+    former, now = tournament["current_round_id"], await store.database_now(connection)
+    current = rules.current_round(found, former, now)
     if current is None or current == former:
         return False
-    await store.update_tournament(connection, tournament_id, {"current_round_id": current})
-    await store.begin_rounds(connection, tournament_id, current, former)
+    values: dict[str, Any] = {"current_round_id": current}
+    if not await store.is_renamed(connection, former, current):
+        values |= {"movement_version": tournament["settled_version"], "movement_at": now}
+    await store.update_tournament(connection, tournament_id, values)
+    await store.begin_rounds(connection, tournament_id, current)
     return True

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import and_, case, delete, exists, func, insert, or_, select, update
+from sqlalchemy import case, delete, exists, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from domain.execution.tables import executions
@@ -249,30 +249,29 @@ async def read_kick_offs(
     return [RoundKickOffs(*key, tuple(kick_offs)) for key, kick_offs in known.items()], played
 
 
-async def begin_rounds(
-    connection: "AsyncConnection", tournament_id: TournamentId, current: RoundId, former: RoundId | None
-) -> None:
-    """Keep the board's version at the switch to this round, also for rounds with matches before it that have none yet.
-
-    A round of which most is played late has one when it becomes the current one after a `former` one behind it, if
-    that still has matches (not so once another provider names its rounds otherwise): from when it was passed over.
-    """
-    reached = select(rounds.c.position).where(rounds.c.id == current).scalar_subquery()
-    has_matches = exists().where(matches.c.round_id == rounds.c.id)
-    left = select(rounds.c.position).where(rounds.c.id == former, has_matches).scalar_subquery()
+async def begin_rounds(connection: "AsyncConnection", tournament_id: TournamentId, current: RoundId) -> None:
+    """Keep the board's version at the switch to this round, for all rounds with matches up to it that have none yet."""
+    position = select(rounds.c.position).where(rounds.c.id == current).scalar_subquery()
     version = select(tournaments.c.settled_version).where(tournaments.c.id == tournament_id).scalar_subquery()
     now = select(func.clock_timestamp()).scalar_subquery()  # one instant for all of them
-    is_late = and_(rounds.c.id == current, rounds.c.position < left)
     await connection.execute(
         update(rounds)
         .where(
             rounds.c.tournament_id == tournament_id,
-            rounds.c.position <= reached,
-            or_(rounds.c.baseline_version.is_(None), is_late),
-            has_matches,
+            rounds.c.position <= position,
+            rounds.c.baseline_version.is_(None),
+            exists().where(matches.c.round_id == rounds.c.id),
         )
         .values(baseline_version=version, baseline_at=now)
     )
+
+
+async def is_renamed(connection: "AsyncConnection", former: RoundId | None, current: RoundId) -> bool:
+    """Whether a round is `former` under another provider's name: that has no matches left, and this has begun."""
+    has_begun = exists().where(rounds.c.id == current, rounds.c.baseline_version.is_not(None))
+    has_matches = exists().where(matches.c.round_id == former)
+    found: bool = (await connection.execute(select(has_begun & ~has_matches))).scalar_one()
+    return former is not None and found
 
 
 # ---------------------------------------------------------------- standings

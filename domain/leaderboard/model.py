@@ -58,7 +58,7 @@ Moment = AtVersion | AtTime | AfterRound
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """A tournament's scores when a round became the current one."""
+    """A tournament's scores when a round first began, or when the present one became the current one."""
 
     version: int
     at: datetime
@@ -95,7 +95,7 @@ class Part:
     played: tuple[Span, ...]
     """When the league has played it, in order; empty on a tournament's own board."""
     baseline: Baseline | None
-    """Of its current round."""
+    """What movement compares with: of when its current round became that."""
     settled_matches: int
     matches: int
     pending_matches: int

@@ -36,7 +36,7 @@ _NAMES = ("league_id", "tournament_id", "round_id")
 
 OF_TOURNAMENT = (
     *(tournaments.c.id, tournaments.c.mode, tournaments.c.settled_version, tournaments.c.board_version),
-    tournaments.c.removals,
+    *(tournaments.c.removals, tournaments.c.movement_version, tournaments.c.movement_at),
     members_are_changing(tournaments.c.id).label("is_changing"),
 )
 
@@ -223,7 +223,7 @@ def _state(
     source: "FromClause",
     given: frozenset[str],
 ) -> "Select[Any]":
-    current, counts = rounds.alias("current_round"), match_counts(given, rulesets.c.basis)
+    counts = match_counts(given, rulesets.c.basis)
     return (
         select(
             *OF_TOURNAMENT,
@@ -234,13 +234,10 @@ def _state(
             played.label("played"),
             installation.c.epoch,
             func.clock_timestamp().label("read_at"),
-            current.c.baseline_version,
-            current.c.baseline_at,
             *counts.c,
         )
         .select_from(source)
         .outerjoin(rulesets, rulesets.c.id == ruleset_id)
-        .outerjoin(current, current.c.id == tournaments.c.current_round_id)
         .outerjoin(counts, true())
     )
 
@@ -280,7 +277,7 @@ def _is_asked(given: frozenset[str]) -> "ColumnElement[bool]":
 def to_part(row: "Row[Any]") -> Part:
     """A tournament's part of a board, from a row with its versions, ruleset and counts of matches."""
     mode, basis = TournamentMode(row.mode), ScoreBasis(row.basis)
-    has_baseline = row.baseline_version is not None
+    has_baseline = row.movement_version is not None
     return Part(
         tournament_id=TournamentId(row.id),
         settled_version=row.settled_version,
@@ -290,7 +287,7 @@ def to_part(row: "Row[Any]") -> Part:
         weights=to_weights(row),
         counts_in_total=row.counts_in_total,
         played=to_spans(row.played),
-        baseline=Baseline(row.baseline_version, row.baseline_at) if has_baseline else None,
+        baseline=Baseline(row.movement_version, row.movement_at) if has_baseline else None,
         settled_matches=row.settled_matches,
         matches=row.matches,
         pending_matches=row.pending_matches,

@@ -87,7 +87,7 @@ class Round:
     slug: str
     kind: RoundKind
     baseline_version: int | None
-    """`settled_version` of the tournament when this round became the current one; written once."""
+    """`settled_version` of the tournament when this round first became the current one; written once."""
     baseline_at: datetime | None
 
 

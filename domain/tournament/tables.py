@@ -36,6 +36,9 @@ tournaments = Table(
     Column("match_version", BigInteger, nullable=False, server_default="0"),
     # How many members were taken off its boards, those of earlier moments too: who keeps such a board reads it anew.
     Column("removals", BigInteger, nullable=False, server_default="0"),
+    # What movement compares with: `settled_version` when the current round became that, and when it did.
+    Column("movement_version", BigInteger),
+    Column("movement_at", Instant),
     text("logo_key", nullable=True),
     # When the provider was last read, told here so that an unchanged reading writes no row of matches or standings.
     Column("matches_at", Instant),
@@ -47,6 +50,7 @@ tournaments = Table(
     one_of("standings_mode", StandingsMode),
     one_of("status", TournamentStatus),
     CheckConstraint("settled_version >= 0 AND board_version >= 0 AND match_version >= 0", name="versions"),
+    CheckConstraint("(movement_version IS NULL) = (movement_at IS NULL)", name="movement"),
 )
 
 rounds = Table(
@@ -58,6 +62,7 @@ rounds = Table(
     text("label"),
     text("slug"),
     text("kind"),
+    # With what the round first began: the one before it ended then. Written once, for boards of the past lean on it.
     Column("baseline_version", BigInteger),
     Column("baseline_at", Instant),
     UniqueConstraint("tournament_id", "id", name="uq_rounds_tournament"),

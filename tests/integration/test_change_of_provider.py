@@ -222,6 +222,20 @@ async def test_rounds_of_other_names_have_begun_when_those_before_them_did(
     assert third.after_the_current_round == third.now
 
 
+async def test_a_round_that_begins_as_the_provider_changes_is_what_movement_is_since(
+    database: "PostgresDatabase", providers: Providers
+) -> None:
+    begun = await _two_rounds_begun(database, providers)
+    nothing = dict.fromkeys(begun.members, 0)
+    assert (await begun.told()).movement != nothing
+
+    begun.kick_offs[2] = providers.now - timedelta(days=1)
+    await begun.come_to_another()
+    await providers.read(begun.id)
+
+    assert (await begun.told()).movement == nothing
+
+
 async def test_until_matches_have_moved_to_rounds_of_other_names_boards_tell_what_they_told(
     database: "PostgresDatabase", providers: Providers
 ) -> None:

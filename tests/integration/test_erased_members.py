@@ -107,7 +107,8 @@ class Game:
         async with self.database.begin() as connection:
             await connection.execute(update(rounds).where(rounds.c.id == round_id).values(begun))
             current = update(tournaments).where(tournaments.c.id == self.made.id)
-            await connection.execute(current.values(current_round_id=round_id))
+            since = {"movement_version": tournaments.c.settled_version, "movement_at": func.clock_timestamp()}
+            await connection.execute(current.values(current_round_id=round_id, **since))
 
     # ------------------------------------------------------------ who reads
 

@@ -56,7 +56,8 @@ async def _begin_round(world: World, number: int) -> None:
         update(tournaments).where(tournaments.c.id == world.tournament.id).returning(tournaments.c.settled_version)
     )
     async with world.api.database.begin() as connection:
-        current = await connection.execute(version.values(current_round_id=world.tournament.rounds[number]))
+        since = {"movement_version": tournaments.c.settled_version, "movement_at": func.clock_timestamp()}
+        current = await connection.execute(version.values(current_round_id=world.tournament.rounds[number], **since))
         begun = update(rounds).where(rounds.c.id == world.tournament.rounds[number])
         values = {"baseline_version": current.scalar_one(), "baseline_at": func.clock_timestamp()}
         await connection.execute(begun.values(values))

@@ -427,7 +427,8 @@ async def begin_round(database: "PostgresDatabase", round_id: RoundId, made: Mad
         change = update(rounds).where(rounds.c.id == round_id)
         await connection.execute(change.values(baseline_version=version, baseline_at=func.clock_timestamp()))
         current = update(tournaments).where(tournaments.c.id == made.id)
-        await connection.execute(current.values(current_round_id=round_id))
+        since = {"movement_version": tournaments.c.settled_version, "movement_at": func.clock_timestamp()}
+        await connection.execute(current.values(current_round_id=round_id, **since))
         await raise_versions(connection, made.id, board=True)
 
 

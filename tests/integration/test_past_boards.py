@@ -118,7 +118,8 @@ class Played:
             begun = update(rounds).where(rounds.c.id == round_id)
             await connection.execute(begun.values(baseline_version=version, baseline_at=func.clock_timestamp()))
             current = update(tournaments).where(tournaments.c.id == self.made.id)
-            await connection.execute(current.values(current_round_id=round_id))
+            since = {"movement_version": tournaments.c.settled_version, "movement_at": func.clock_timestamp()}
+            await connection.execute(current.values(current_round_id=round_id, **since))
             await raise_versions(connection, self.made.id, board=True)
 
     async def enter(self, member_id: MemberId) -> None:
@@ -324,7 +325,7 @@ async def test_matches_and_history_of_a_kept_past_board_are_those_of_today(datab
         await play(database, (first, second)[number], 1, 0)
     async with database.begin() as connection:  # an hour ago, as above
         of_members = (tournament_members.c.joined_at, league_members.c.joined_at)
-        for column in (score_versions.c.at, rounds.c.baseline_at, *of_members):
+        for column in (score_versions.c.at, rounds.c.baseline_at, tournaments.c.movement_at, *of_members):
             await connection.execute(update(column.table).values({column.name: column - timedelta(hours=1)}))
     kept = await played.open(played.keys[1], AtVersion(2))
     members = [row.member_id for row in await walk(kept, 50)]

@@ -17,7 +17,7 @@ from domain.league.tables import league_members, league_tournaments, leagues
 from domain.member.tables import installation, members
 from domain.scoring.tables import FACTS, rulesets
 from domain.tables import Uuid, any_of
-from domain.tournament.tables import rounds, tournaments
+from domain.tournament.tables import tournaments
 
 if TYPE_CHECKING:
     from sqlalchemy import Row, Select
@@ -108,7 +108,7 @@ def _played() -> "Select[Any]":
         .table_valued(column("tournament_id", Uuid), column("basis", Text))
         .render_derived("asked")
     )
-    current, counts = rounds.alias("current_round"), match_counts(frozenset(), asked.c.basis)
+    counts = match_counts(frozenset(), asked.c.basis)
     return (
         select(
             *OF_TOURNAMENT,
@@ -116,12 +116,9 @@ def _played() -> "Select[Any]":
             *(literal(0).label(fact) for fact in FACTS),
             true().label("counts_in_total"),
             null().label("played"),
-            current.c.baseline_version,
-            current.c.baseline_at,
             *counts.c,
         )
         .select_from(asked.join(tournaments, tournaments.c.id == asked.c.tournament_id))
-        .outerjoin(current, current.c.id == tournaments.c.current_round_id)
         .join(counts, true())
     )
 
