@@ -14,6 +14,7 @@ from domain.ids import MemberId
 Ids: TypeAlias = NDArray[np.bytes_]
 """Member ids of 16 bytes. numpy takes bytes of zero at the end for padding, so `id_bytes` puts them back."""
 Integers: TypeAlias = NDArray[np.int64]
+ID_SIZE = 16
 _KEY_BITS = 64
 _MANY = 1_000
 
@@ -23,8 +24,13 @@ def to_ids(members: Sequence[MemberId]) -> Ids:
     return np.sort(np.array([member.bytes for member in members], dtype="S16"))
 
 
+def split_ids(ids: bytes) -> list[bytes]:
+    """Ids that stand one behind the other."""
+    return [ids[start : start + ID_SIZE] for start in range(0, len(ids), ID_SIZE)]
+
+
 def id_bytes(value: bytes) -> bytes:
-    return value.ljust(16, b"\0")
+    return value.ljust(ID_SIZE, b"\0")
 
 
 def same_ids(some: Ids, others: Ids) -> bool:

@@ -13,6 +13,7 @@ import numpy as np
 from domain.database import Database
 from domain.ids import TournamentId
 from domain.leaderboard import store
+from domain.leaderboard.arrays import ID_SIZE, split_ids
 from domain.leaderboard.many.held import is_current
 from domain.leaderboard.model import BoardKey, BoardState
 from domain.leaderboard.ports import Projection
@@ -24,7 +25,7 @@ from domain.leaderboard.sheet import COLUMNS, Top, numbers_of
 FIRST = 100
 """So many places: a stream shows no more."""
 _KEPT = 64
-_ID_SIZE, _NUMBER = 16, np.dtype("<i8")
+_NUMBER = np.dtype("<i8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class Front:
 
     def __post_init__(self) -> None:
         rows = len(self.names)
-        if (len(self.members), len(self.numbers)) != (rows * _ID_SIZE, rows * len(COLUMNS) * _NUMBER.itemsize):
+        if (len(self.members), len(self.numbers)) != (rows * ID_SIZE, rows * len(COLUMNS) * _NUMBER.itemsize):
             raise ValueError("Members, names and numbers are of different rows.")
 
 
@@ -61,8 +62,7 @@ class FrontReader(ProjectionReader):
 
     def __init__(self, projection: Projection, tournament_id: TournamentId, front: Front) -> None:
         super().__init__(projection, tournament_id, front.stamp)
-        ids = front.members
-        self.members = [ids[start : start + _ID_SIZE] for start in range(0, len(ids), _ID_SIZE)]
+        self.members = split_ids(front.members)
         self._numbers = np.frombuffer(front.numbers, dtype=_NUMBER).reshape(-1, len(COLUMNS))
 
     async def numbers(self, count: int) -> Top:

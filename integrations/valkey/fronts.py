@@ -14,6 +14,7 @@ _FORM = b"%08x" % crc32(msgspec.json.encode([msgspec.json.schema(Front), COLUMNS
 
 
 def encode(front: Front) -> str:
+    """Text of up to 20 kB that JSON can hold: eight digits of its form, then msgpack in base64."""
     return (_FORM + b64encode(msgspec.msgpack.encode(front))).decode()
 
 

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from domain.ids import TournamentId
-from domain.leaderboard.arrays import order_of_ids
+from domain.leaderboard.arrays import ID_SIZE, order_of_ids
 from domain.leaderboard.score_table import ScoreTable, Stamp
 from domain.scoring.model import Facts, ScoreBasis
 from integrations.valkey import groups
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 STRINGS = ("order", "distinct", "facts", "live_order", "live_places", "live_distinct", "live_facts")
 PARTS = ("master_scores", *STRINGS)
-ID_SIZE = 16
 LIVE_ENTRY = np.dtype([("id", "V16"), ("settled", "<i8")])
 
 SETTLED = ("master_scores", "order", "distinct", "facts")

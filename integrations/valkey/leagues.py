@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from domain.ids import LeagueId
-from domain.leaderboard.arrays import Ids
+from domain.leaderboard.arrays import ID_SIZE, Ids, split_ids
 from domain.leaderboard.model import BoardKey, BoardState
 from domain.leaderboard.ports import LeagueBoard
 from domain.leaderboard.ranking import Ranking
 from integrations.valkey import scripts
-from integrations.valkey.layout import ID_SIZE
 from integrations.valkey.patience import Patience, raise_unless_refused
 from integrations.valkey.strings import read_strings
 
@@ -74,8 +73,7 @@ class LeagueKeys:
         league_id = state.key.league_id
         assert league_id is not None
         members = (league_key(league_id, "members_stamp"), league_key(league_id, "members"))
-        ids = board.ranking.ids.tobytes()
-        entries = [ids[start : start + ID_SIZE] for start in range(0, len(ids), ID_SIZE)]
+        entries = split_ids(board.ranking.ids.tobytes())
         scores = [member for pair in zip((-board.ranking.packed).tolist(), entries, strict=True) for member in pair]
         stamps = (
             f"{state.epoch} {state.version} {len(entries)} {board.computed_at.isoformat()}",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from domain.ids import MemberId, TournamentId
+from domain.leaderboard.arrays import ID_SIZE, split_ids
 from domain.leaderboard.cache import VersionCache
 from domain.leaderboard.model import RankedRow
 from domain.leaderboard.rules import rows_of
@@ -16,7 +17,7 @@ from domain.leaderboard.score_table import ScoreTable, Stamp
 from domain.leaderboard.sheet import Top, numbers_of_top
 from integrations.valkey.client import connection_for
 from integrations.valkey.groups import Groups, decode
-from integrations.valkey.layout import ID_SIZE, LIVE_ENTRY, key, to_later_table, to_stamp, to_table
+from integrations.valkey.layout import LIVE_ENTRY, key, to_later_table, to_stamp, to_table
 from integrations.valkey.patience import Patience, raise_unless_refused
 from integrations.valkey.scripts import FIND_LIVE, TOPS
 
@@ -66,19 +67,19 @@ class Board:
     def rows(self, start: int, piece: bytes) -> list[RankedRow]:
         """The rows of a piece that begins at a place."""
         if self.settled is None:
-            return rows_of(self.groups.page(start, _cut(piece), None))
+            return rows_of(self.groups.page(start, split_ids(piece), None))
         entries = np.frombuffer(piece, dtype=LIVE_ENTRY)
         settled = [(self.settled.rank(packed), packed) for packed in entries["settled"].tolist()]
-        return rows_of(self.groups.page(start, _cut(entries["id"].tobytes()), settled))
+        return rows_of(self.groups.page(start, split_ids(entries["id"].tobytes()), settled))
 
     def numbers(self, piece: bytes) -> Top:
         """The rows of a piece from the top."""
         if self.settled is None:
-            members = _cut(piece)
+            members = split_ids(piece)
             return members, numbers_of_top(*self.groups.top(len(members)), None)
         entries = np.frombuffer(piece, dtype=LIVE_ENTRY)
         settled = self.settled.ranks(entries["settled"]), entries["settled"]
-        return _cut(entries["id"].tobytes()), numbers_of_top(*self.groups.top(len(entries)), settled)
+        return split_ids(entries["id"].tobytes()), numbers_of_top(*self.groups.top(len(entries)), settled)
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +290,3 @@ class BoardReader:
         if not is_whole:
             await self.drop(tournament_id)
         return is_whole
-
-
-def _cut(ids: bytes) -> list[bytes]:
-    return [ids[start : start + ID_SIZE] for start in range(0, len(ids), ID_SIZE)]

@@ -219,6 +219,19 @@ async def test_a_projection_that_drifted_is_told_and_rebuilt(
         assert steps_of(await audit())["Projections"] == (0, 1, 0)
 
 
+async def league_of_all(database: "PostgresDatabase", tournament: MadeTournament) -> LeagueId:
+    """Of all who have joined the tournament."""
+    async with database.read() as connection:
+        joined = select(tournament_members.c.member_id).where(tournament_members.c.tournament_id == tournament.id)
+        founder, *others = (await connection.execute(joined)).scalars()
+    return await make_league(database, "League", founder, members=others, plays=[tournament])
+
+
+async def no_facts_of_the_first(valkey: Redis, tournament_id: TournamentId) -> None:
+    """Boards of leagues that are made of them are wrong."""
+    await valkey.setrange(key(tournament_id, "facts"), 0, bytes(10))
+
+
 @pytest.mark.parametrize("by", ["audit", "operation", "command"])
 async def test_what_processes_made_of_a_board_that_drifted_is_made_anew_once_it_is_repaired(
     database: "PostgresDatabase",
@@ -228,11 +241,8 @@ async def test_what_processes_made_of_a_board_that_drifted_is_made_anew_once_it_
     audit: Audit,
     by: str,
 ) -> None:
-    async with database.read() as connection:
-        joined = select(tournament_members.c.member_id).where(tournament_members.c.tournament_id == tournament.id)
-        founder, *others = (await connection.execute(joined)).scalars()
-    league = await make_league(database, "League", founder, members=others, plays=[tournament])
-    await valkey.set(key(tournament.id, "facts"), bytes(10) + (await valkey.get(key(tournament.id, "facts")))[10:])
+    league = await league_of_all(database, tournament)
+    await no_facts_of_the_first(valkey, tournament.id)
     boards, right = Boards(database, projection, utc_now), await ranked_by_sql(database, league_id=league)
     assert places(await _rows(boards, league)) != right
 
@@ -306,13 +316,10 @@ async def test_a_repair_and_the_end_of_a_tournament_wait_for_each_other(
 async def test_settled_points_of_a_board_that_drifted_are_made_anew_too_while_a_match_is_live(
     database: "PostgresDatabase", projection: ValkeyProjection, valkey: Redis, tournament: MadeTournament
 ) -> None:
-    async with database.read() as connection:
-        joined = select(tournament_members.c.member_id).where(tournament_members.c.tournament_id == tournament.id)
-        founder, *others = (await connection.execute(joined)).scalars()
-    league = await make_league(database, "League", founder, members=others, plays=[tournament])
+    league = await league_of_all(database, tournament)
     await in_play(database, tournament.id, tournament.matches[1], 1, 0)
     await project(database, projection, tournament.id)
-    await valkey.set(key(tournament.id, "facts"), bytes(10) + (await valkey.get(key(tournament.id, "facts")))[10:])
+    await no_facts_of_the_first(valkey, tournament.id)
     boards, right = Boards(database, projection, utc_now), await _rows(Boards(database, None, utc_now), league)
     assert await _rows(boards, league) != right
 
@@ -352,11 +359,8 @@ async def test_a_projector_that_writes_at_the_same_time_undoes_no_repair(
     *,
     has_begun: bool,
 ) -> None:
-    async with database.read() as connection:
-        joined = select(tournament_members.c.member_id).where(tournament_members.c.tournament_id == tournament.id)
-        founder, *others = (await connection.execute(joined)).scalars()
-    league = await make_league(database, "League", founder, members=others, plays=[tournament])
-    await valkey.set(key(tournament.id, "facts"), bytes(10) + (await valkey.get(key(tournament.id, "facts")))[10:])
+    league = await league_of_all(database, tournament)
+    await no_facts_of_the_first(valkey, tournament.id)
     boards, right = Boards(database, projection, utc_now), await ranked_by_sql(database, league_id=league)
     assert places(await _rows(boards, league)) != right
     late, writing = Late(valkey), None
