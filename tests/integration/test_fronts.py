@@ -26,7 +26,7 @@ from live.boards import BoardFeed, BoardState, Window
 from live.events import Delta, Resync, Snapshot
 from tests.integration.test_hub import event
 from tests.support.football import MadeTournament, make_members, make_tournament, pass_lock, put_guesses
-from tests.support.live import QUICK, TICKS_ONLY, Process, api_process, follow
+from tests.support.live import QUICK, TICKS_ONLY, Process, api_process, follow, until
 from tests.support.settlement import in_play, play
 from tests.support.statements import recorded_statements
 
@@ -222,7 +222,6 @@ async def test_who_gave_up_a_projection_waits_for_it_again_once_boards_are_told(
     boards, board_key = Boards(database, projection, utc_now, patience=timedelta(seconds=0.2)), BoardKey(None, cup.id)
     await in_play(database, cup.id, cup.matches[1], 1, 0)
     assert await source_of(boards, board_key) is BoardSource.DATABASE
-    await asyncio.sleep(0.3)
     await goal(database, projection, cup, goals=2)
     front = await told_of(database, projection, cup.id)
     assert front is not None
@@ -230,8 +229,9 @@ async def test_who_gave_up_a_projection_waits_for_it_again_once_boards_are_told(
     assert await source_of(boards, board_key, (front.state.epoch, front.state.version)) is BoardSource.PROJECTION
 
     await in_play(database, cup.id, cup.matches[1], 3, 0)
-    reading = asyncio.create_task(source_of(boards, board_key))
-    await asyncio.sleep(0.05)
+    reading, held = asyncio.create_task(source_of(boards, board_key)), boards._held
+    assert held is not None
+    await until(lambda: reading.done() or bool(held._waiting))
     await project(database, projection, cup.id)
     assert await reading is BoardSource.PROJECTION
 
