@@ -6,6 +6,7 @@ import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
+from time import monotonic
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +17,7 @@ from domain.ids import TournamentId, new_id
 from domain.installation.service import begin_epoch
 from domain.leaderboard.front import Front, Fronts, read_front
 from domain.leaderboard.loading import load
+from domain.leaderboard.many import held
 from domain.leaderboard.model import BoardKey, BoardSource
 from domain.leaderboard.projector import project
 from domain.leaderboard.service import Boards
@@ -217,11 +219,15 @@ async def test_a_comparison_that_finds_another_version_reads_whatever_was_told(
 
 
 async def test_who_gave_up_a_projection_waits_for_it_again_once_boards_are_told(
-    database: "PostgresDatabase", projection: ValkeyProjection, cup: MadeTournament
+    database: "PostgresDatabase",
+    projection: ValkeyProjection,
+    cup: MadeTournament,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    boards, board_key = Boards(database, projection, utc_now, patience=timedelta(seconds=0.2)), BoardKey(None, cup.id)
+    boards, board_key = Boards(database, projection, utc_now, patience=timedelta(seconds=1)), BoardKey(None, cup.id)
     await in_play(database, cup.id, cup.matches[1], 1, 0)
     assert await source_of(boards, board_key) is BoardSource.DATABASE
+    monkeypatch.setattr(held, "monotonic", lambda: monotonic() + 60)  # a minute later
     await goal(database, projection, cup, goals=2)
     front = await told_of(database, projection, cup.id)
     assert front is not None
@@ -229,9 +235,9 @@ async def test_who_gave_up_a_projection_waits_for_it_again_once_boards_are_told(
     assert await source_of(boards, board_key, (front.state.epoch, front.state.version)) is BoardSource.PROJECTION
 
     await in_play(database, cup.id, cup.matches[1], 3, 0)
-    reading, held = asyncio.create_task(source_of(boards, board_key)), boards._held
-    assert held is not None
-    await until(lambda: reading.done() or bool(held._waiting))
+    reading, waited = asyncio.create_task(source_of(boards, board_key)), boards._held
+    assert waited is not None
+    await until(lambda: reading.done() or bool(waited._waiting))
     await project(database, projection, cup.id)
     assert await reading is BoardSource.PROJECTION
 
