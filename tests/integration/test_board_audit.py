@@ -297,6 +297,9 @@ async def test_a_repair_that_cannot_look_what_else_is_kept_leaves_the_drift_to_t
         patch.setattr(ValkeyProjection, "kept_leagues", away)
         with pytest.raises(ProjectionUnavailable):
             await rewrite(database, projection, tournament.id)
+    assert tournament.id in await projection.stamps([tournament.id]), (
+        "a projector would hide it by writing what is missing"
+    )
     assert (await check(database, projection, tournament.id)).drifts != ()
     assert steps_of(await audit())["Projections"] == (1, 0, 0)
 
