@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 MANY, FEWER = 1_000_000, 100_000
 WEIGHTS = Weights(2, 1, 0, 0, 1)
 ROUNDS, CALLS = 40, 200
-REBUILDS = 9
+REBUILDS = 13
 BARE_COMMANDS = 100
 """So many go out at once when sorted writes alone are measured."""
 SLOW_COMMANDS = 10_000

@@ -41,8 +41,8 @@ STAGED_SECONDS = 300
 """How long what a projector left half-written stays."""
 _PIECE = 1 << 20
 _SALT = re.compile(rb"[0-9a-f]+")
-_UNDER_WAY = 2
-"""Commands that are sent and not answered: one is executed while the next waits for it. In one turn of its loop the
+_UNDER_WAY = 3
+"""Commands that are sent and not answered: one is executed while others wait for it. In one turn of its loop the
 server takes all that has come, and serves nobody else meanwhile."""
 
 

@@ -15,7 +15,7 @@ from domain.scoring.tables import FACTS
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-_PART_PAGES = 4_096
+_PART_PAGES = 2_048
 """So many pages of the table are read by one statement, or all when they are fewer than two parts: it begins two
 processes of its own then, which hand over what they have added up."""
 _OF_TOURNAMENT = "FROM member_scores WHERE tournament_id = :tournament_id AND basis = :basis"
