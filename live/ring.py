@@ -36,6 +36,8 @@ class Ring:
         self._most = most
         self._seconds = seconds
         self._versions: deque[_Version] = deque()
+        self._deltas = 0
+        """How many of the versions after the oldest show a change."""
         self._changed: dict[Hashable, int] = {}
 
     def begin(self, version: int) -> None:
@@ -46,6 +48,7 @@ class Ring:
     def clear(self) -> None:
         """Know nothing: of whoever comes with the version that is shown now it is not sure what he has seen."""
         self._versions.clear()
+        self._deltas = 0
         self._changed.clear()
 
     def pass_over(self, version: int) -> None:
@@ -55,6 +58,7 @@ class Ring:
 
     def add(self, version: int, missed: Missed) -> None:
         """A version that shows something new."""
+        self._deltas += bool(self._versions)
         self._versions.append(
             _Version(version, monotonic(), shows_change=True, entered=missed.entered, left=missed.removed)
         )
@@ -93,9 +97,6 @@ class Ring:
     def _forget(self) -> None:
         """A version can be left while all deltas after it are remembered."""
         versions, oldest = self._versions, monotonic() - self._seconds
-        if not versions:
-            return
-        deltas = sum(known.shows_change for known in versions) - versions[0].shows_change
-        while len(versions) > 1 and (deltas > self._most or versions[1].at < oldest):
+        while len(versions) > 1 and (self._deltas > self._most or versions[1].at < oldest):
             versions.popleft()
-            deltas -= versions[0].shows_change
+            self._deltas -= versions[0].shows_change

@@ -112,7 +112,7 @@ class Projection(Protocol):
     def claim(self, tournament_id: TournamentId) -> AbstractAsyncContextManager[bool]:
         """Whether no other process is about to write the board; the others are told so meanwhile, for a few seconds.
 
-        It only saves work: it is given to whoever asks while the server refuses or does not answer.
+        It only saves work. Raises ProjectionUnavailable, and no board need be read: a full server would not take it.
         """
         ...
 

@@ -138,11 +138,9 @@ class ValkeyProjection:
     @asynccontextmanager
     async def claim(self, tournament_id: TournamentId) -> AsyncIterator[bool]:
         name, token = key(tournament_id, "claim"), uuid4().hex
-        is_ours = True
-        with suppress(ProjectionUnavailable):
-            async with self._patience.exchange(name):
-                taking = self._take(keys=[name], args=[_CLAIMED_MS, token])
-                is_ours = bool(await cast("Awaitable[int]", taking))
+        async with self._patience.exchange(name):
+            taking = self._take(keys=[name], args=[_CLAIMED_MS, token])
+            is_ours = bool(await cast("Awaitable[int]", taking))
         try:
             yield is_ours
         finally:

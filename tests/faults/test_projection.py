@@ -18,6 +18,7 @@ from domain.leaderboard.model import BoardSource
 from domain.leaderboard.projector import project
 from domain.leaderboard.service import Boards
 from domain.member.model import PlatformRole
+from domain.tournament.store import raise_versions
 from integrations.valkey.client import connect
 from integrations.valkey.layout import PARTS, key
 from integrations.valkey.projection import ValkeyProjection
@@ -44,6 +45,7 @@ from tests.support.live import QUICK, api_process
 from tests.support.mirrors import Mirror
 from tests.support.oracles import states
 from tests.support.servers import TestPostgres, running_postgres
+from tests.support.statements import recorded_statements
 
 if TYPE_CHECKING:
     from domain.execution.run import Run
@@ -323,6 +325,39 @@ async def test_f6_without_valkey_boards_are_read_and_commands_accepted(
                 await until(partial(_is_all_done, database), within=60)
     assert done
     assert slowest < (1 if is_campaign() else 3)  # beside other tests each turn is waited for
+
+
+async def test_a_full_valkey_has_no_board_read_that_it_would_not_take(
+    database: PostgresDatabase, caplog: pytest.LogCaptureFixture
+) -> None:
+    cup = await make_cup(database, matches=1)
+    with own_valkey() as server:
+        async with projecting(database, server.url, poll_seconds=0.1), connect(server.url) as client:
+            projection = ValkeyProjection(client)
+
+            async def version() -> int | None:
+                stamp = (await projection.stamps([cup.made.id])).get(cup.made.id)
+                return None if stamp is None else stamp.board_version
+
+            async def has_been_tried_again() -> bool:
+                return "maxmemory" in caplog.text and len(sent) > 20
+
+            first = max(cup.boards)
+            await until(lambda: _is(version, first), within=10)
+            mend = await asyncio.to_thread(_fill, server)
+            with recorded_statements(database) as sent:
+                async with database.begin() as connection:
+                    await raise_versions(connection, cup.made.id, board=True)
+                await until(has_been_tried_again, within=10)
+            assert not any("string_agg" in statement for statement in sent)
+            assert await version() == first
+
+            await asyncio.to_thread(mend)
+            await until(lambda: _is(version, first + 1), within=10)
+
+
+async def _is(read: Callable[[], Awaitable[object]], wanted: object) -> bool:
+    return await read() == wanted
 
 
 async def _read_for(api: "Api", cup: Cup, seconds: float) -> tuple[float, set[str]]:
