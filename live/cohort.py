@@ -13,6 +13,7 @@ from time import monotonic
 from typing import Any, Generic
 
 from domain.errors import DomainError, Unavailable
+from live.batches import Batch, batches_of
 from live.events import ResyncReason
 from live.feeds import D, K, N, S
 from live.mailboxes import Mailbox
@@ -24,8 +25,10 @@ from live.streams import Stream
 from live.topics import Pace
 
 _log = logging.getLogger(__name__)
-_SLICE = 100
-"""So many clients are served before others have a turn of the event loop: some 3 ms."""
+_ALONE = 100
+"""So many clients that stand alone are served before others have a turn of the event loop: some 3 ms."""
+_BATCH = 250
+"""So many that are in step: some 3 ms, and 7 by a server that lends no transport."""
 
 
 class Cohort(Generic[K, S, N, D]):
@@ -37,6 +40,8 @@ class Cohort(Generic[K, S, N, D]):
         self._pace = pace
         self._forget = forget
         self._in_step: dict[Sink, Seat[K, S, N, D]] = {}
+        self._batches: Sequence[Batch] | None = None
+        """All that are in step; None when some have come or gone, or are reached otherwise."""
         self._alone: set[Seat[K, S, N, D]] = set()
         self._common: Reader[K, S, N, D] | None = None
         """Stands where all clients in step stand, and hears of the topic for them."""
@@ -74,6 +79,7 @@ class Cohort(Generic[K, S, N, D]):
     def left(self, seat: Seat[K, S, N, D]) -> None:
         """From a seat."""
         self._in_step.pop(seat.sink, None)
+        self._batches = None
         self._alone.discard(seat)
         if seat.reader is not None:
             seat.reader.leave()
@@ -85,6 +91,10 @@ class Cohort(Generic[K, S, N, D]):
         if self._task is not None:
             self._task.cancel()
             self._task = None  # it knows this one, and the two would wait for the garbage collector
+
+    def reached_otherwise(self) -> None:
+        """From a seat."""
+        self._batches = None
 
     async def stop(self) -> None:
         """End every subscription in good order."""
@@ -149,16 +159,17 @@ class Cohort(Generic[K, S, N, D]):
 
     async def _give(self, payloads: Sequence[bytes], behind: Reader[K, S, N, D]) -> None:
         """Who takes nothing is left where all stood before."""
-        in_step, sinks = self._in_step, list(self._in_step)
         payload, *more = payloads
-        for begin in range(0, len(sinks), _SLICE):
-            if begin:
+        batches = self._batches = self._batches or batches_of(self._in_step, _BATCH)
+        for number, batch in enumerate(batches):
+            if number:
                 await asyncio.sleep(0)
-            for sink in sinks[begin : begin + _SLICE]:
-                if (direct := sink.direct) is not None and not more:  # nearly every message goes this way
-                    direct(payload)
-                elif sink in in_step and not sink.put(payloads):
-                    self._set_apart(in_step[sink], behind)
+            if batch.deliver is not None and not more and self._batches is batches:  # nearly all messages go this way
+                batch.deliver(batch.ends, payload)
+                continue
+            for sink in batch.sinks:
+                if sink in self._in_step and not sink.put(payloads):
+                    self._set_apart(self._in_step[sink], behind)
 
     async def _serve_alone(self, woken: list[Seat[K, S, N, D]]) -> int:
         """Send the woken what waits for them; how many have been sent something."""
@@ -186,7 +197,7 @@ class Cohort(Generic[K, S, N, D]):
                 sent += self._put(seat, [await self._payloads.of(event) for event in events])
             except Unavailable:
                 self._take_back(seat)
-            if number % _SLICE == 0:
+            if number % _ALONE == 0:
                 await asyncio.sleep(0)
         return sent
 
@@ -262,10 +273,12 @@ class Cohort(Generic[K, S, N, D]):
             seat.reader = None
             self._alone.discard(seat)
             self._in_step[seat.sink] = seat
+            self._batches = None
 
     def _set_apart(self, seat: Seat[K, S, N, D], behind: Reader[K, S, N, D]) -> None:
         """Let it take alone, from where it was left behind."""
         del self._in_step[seat.sink]
+        self._batches = None
         self._alone.add(seat)
         seat.reader = behind.twin(seat.wake)
         if seat.reader.mailbox.closed:

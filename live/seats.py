@@ -1,8 +1,9 @@
 """Owns one client of a cohort, and what takes its events."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Generic, Protocol
 
+from live.batches import Line
 from live.feeds import D, K, N, S
 from live.readers import Reader
 from live.rights import Right
@@ -12,11 +13,8 @@ class Sink(Protocol):
     """Takes what one subscription is sent. Its calls return at once and never raise."""
 
     @property
-    def direct(self) -> Callable[[bytes], None] | None:
-        """Sends one payload, with nothing between this and the socket; None when `put` is to be asked, or it is over.
-
-        Of thousands each is looked at for every event.
-        """
+    def line(self) -> Line | None:
+        """None when `put` is to be asked, or it is over. When that changes it tells its seat."""
         ...
 
     @property
@@ -44,6 +42,10 @@ class Room(Protocol):
         """A seat is sent nothing more."""
         ...
 
+    def reached_otherwise(self) -> None:
+        """A sink has a line that had none, or has none any more."""
+        ...
+
 
 class Seat(Generic[K, S, N, D]):
     """One client."""
@@ -65,6 +67,10 @@ class Seat(Generic[K, S, N, D]):
         if self.reader is not None and not self.is_woken:
             self.is_woken = True
             self._room.woken(self)
+
+    def reached_otherwise(self) -> None:
+        """From the sink."""
+        self._room.reached_otherwise()
 
     def leave(self) -> None:
         """Nothing more is sent."""

@@ -15,11 +15,12 @@ from websockets.datastructures import Headers
 from websockets.frames import CloseCode
 from websockets.protocol import Protocol, State
 
+from live.batches import Line
 from runtime.handshake import Handshake
-from schema.transport.wires import EXTENSION, Line, Message, nobody_waits
+from schema.transport.wires import EXTENSION, Message, nobody_waits
 
 if TYPE_CHECKING:
-    from asyncio import BaseTransport
+    from asyncio import BaseTransport, Transport
 
     from uvicorn._types import ASGISendEvent
     from websockets.frames import Frame
@@ -229,26 +230,12 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         """Frames that nothing else interleaves: uvicorn leaves no part of a frame unwritten between calls."""
         if len(messages) == 1:
             ((head, *shared),) = messages
-            self.line(head)(b"".join(shared))
+            _deliver([(self.transport, head)], b"".join(shared))
         else:
             self.transport.write(b"".join([_header(sum(map(len, each))) + b"".join(each) for each in messages]))
 
     def line(self, head: bytes) -> Line:
-        """What all are sent is not copied for each, unless it is short.
-
-        All that a message needs stands together: with thousands of sockets each look elsewhere costs.
-        """
-        size, write, writelines = len(head), self.transport.write, self.transport.writelines
-
-        def send(shared: bytes) -> None:
-            length = size + len(shared)
-            header = b"\x81\x7e" + length.to_bytes(2) if 125 < length < 65_536 else _header(length)
-            if length < _COPIED:
-                write(header + head + shared)
-            else:
-                writelines((header + head, shared))
-
-        return send
+        return Line(_deliver, (self.transport, head))
 
     def pause_writing(self) -> None:
         self.writable = asyncio.Event()
@@ -299,6 +286,21 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self.on_change()
         if not self.is_ready and self.transport.is_closing():
             self._part()
+
+
+def _deliver(ends: Sequence[tuple["Transport", bytes]], shared: bytes) -> None:
+    """Send each a message that begins with a head of its own.
+
+    What all are sent is not copied for each, unless it is short.
+    """
+    size = len(shared)
+    for transport, head in ends:
+        length = len(head) + size
+        header = b"\x81\x7e" + length.to_bytes(2) if 125 < length < 65_536 else _header(length)
+        if length < _COPIED:
+            transport.write(header + head + shared)
+        else:
+            transport.writelines((header + head, shared))
 
 
 def _header(length: int) -> bytes:

@@ -9,13 +9,14 @@ import orjson
 from schema.transport.begun import Begun, begin
 
 if TYPE_CHECKING:
+    from live.batches import Line
     from live.events import StreamPosition
     from live.seats import Seat
     from live.streams import Stream
     from schema.context import ApiContext
     from schema.transport.outlet import Outlet
     from schema.transport.subscriptions import SharedStream
-    from schema.transport.wires import Line, Wire
+    from schema.transport.wires import Wire
 
 
 class Owner(Protocol):
@@ -31,7 +32,7 @@ class Seated:
 
     __slots__ = (
         *("_head", "_id", "_joining", "_outlet", "_owner", "_problem", "_seat"),
-        *("direct", "is_over", "request_id"),
+        *("is_over", "line", "request_id"),
     )
 
     def __init__(self, owner: Owner, outlet: "Outlet", operation_id: str, request_id: str) -> None:
@@ -40,7 +41,7 @@ class Seated:
         self._outlet = outlet
         self._id = operation_id
         self._head = head(operation_id)
-        self.direct: Line | None = None
+        self.line: Line | None = None
         self._joining: asyncio.Task[None] | None = None
         self._seat: Seat[Any, Any, Any, Any] | None = None
         self._problem: Exception | None = None
@@ -78,7 +79,11 @@ class Seated:
 
     def lend(self, wire: "Wire | None") -> None:
         """From the outlet."""
-        self.direct = None if wire is None else wire.line(self._head)
+        if (wire is None) == (self.line is None):
+            return
+        self.line = None if wire is None else wire.line(self._head)
+        if self._seat is not None:
+            self._seat.reached_otherwise()
 
     def end(self, problem: Exception | None) -> None:
         self.is_over, self._problem = True, problem
@@ -104,7 +109,7 @@ class Seated:
 
     def _leave_outlet(self) -> None:
         self._outlet.leave(self)
-        self.direct = None
+        self.line = None
 
     async def _go_on(self, joining: Begun[None]) -> None:
         try:

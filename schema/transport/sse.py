@@ -27,11 +27,12 @@ from schema.transport.extensions import extensions
 from schema.transport.faults import Kind, RequestRefused, refused
 from schema.transport.http import Answer, HttpEndpoint, accepted, allowed, media_type
 from schema.transport.outlet import Outlet
-from schema.transport.wires import AsgiWire, Gone, Line, Message, Wire, bodies
+from schema.transport.wires import AsgiWire, Gone, Message, Wire, bodies
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
+    from live.batches import Line
     from live.seats import Seat
 
 EVENT_STREAM = "text/event-stream"
@@ -89,7 +90,7 @@ class EventStream(Response):
         self._connections = connections
         self._context = context
         self._operation = operation
-        self.direct: Line | None = None
+        self.line: Line | None = None
         """None always: each event is framed by `put`."""
         self._ended = asyncio.Event()
         self._outlet: Outlet | None = None

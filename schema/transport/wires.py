@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from time import monotonic
 from typing import Any, Generic, Protocol, TypeVar
 
+from live.batches import Line
 from schema.transport.begun import Begun
 
 EXTENSION = "palpite.wire"
@@ -17,11 +18,9 @@ Message = tuple[bytes, ...]
 _SENT = object()
 """Instead of what a `send` waits for, when it did not wait. An exception would cost more, and so would `begin`."""
 
-
-Line = Callable[[bytes], None]
-"""Sends a message that ends so."""
 Event = MutableMapping[str, Any]
 """Of ASGI."""
+Send = Callable[[Event], Awaitable[None]]
 
 
 class Gone(Exception):
@@ -51,7 +50,7 @@ class Wire(Protocol):
         ...
 
     def line(self, head: bytes) -> Line:
-        """What sends one message at a time that begins so; each time as `write` does."""
+        """What sends one message that begins so to this connection among others; it counts as written."""
         ...
 
     def cut(self, code: int, reason: str) -> None:
@@ -64,7 +63,7 @@ class AsgiWire:
 
     __slots__ = ("_form", "_rest", "_send", "_task", "blocked_at", "is_open", "is_ready", "on_change")
 
-    def __init__(self, send: Callable[[Event], Awaitable[None]], form: "Form[Any]") -> None:
+    def __init__(self, send: Send, form: "Form[Any]") -> None:
         """`send` is the server's own: what stands between costs each message."""
         self.on_change: Callable[[], None] = nobody_waits
         self.blocked_at: float | None = None
@@ -77,39 +76,26 @@ class AsgiWire:
 
     def write(self, messages: Sequence[Message]) -> None:
         for number, (head, *shared) in enumerate(messages, 1):
-            self.line(head)(b"".join(shared))
+            self._form.deliver([self.line(head).end], b"".join(shared))
             if not self.is_ready:
                 self._rest = messages[number:]
                 return
 
     def line(self, head: bytes) -> Line:
-        """All that a message needs stands together: with thousands of sockets each look elsewhere costs."""
-        send, form, begin = self._send, self._form, self._form.convert(head)
-
-        def send_one(shared: bytes) -> None:
-            if shared is not form.shared:
-                form.take(shared)
-            try:
-                sending = send({**form.event, form.part: begin + form.converted}).__await__()
-                waits_for = next(sending, _SENT)
-            except Exception:  # noqa: BLE001 -- the peer is gone, which whoever receives will notice
-                self._lose()
-            else:
-                if waits_for is not _SENT:  # nearly every message is
-                    self._wait(Begun(sending, waits_for))
-
-        return send_one
+        return Line(self._form.deliver, (self._send, self._form.convert(head), self))
 
     def cut(self, code: int, reason: str) -> None:  # noqa: ARG002 -- nothing more can be said by ASGI
-        self._lose()
+        self.lose()
         if self._task is not None:
             self._task.cancel()
 
-    def _lose(self) -> None:
+    def lose(self) -> None:
+        """The peer is gone."""
         self.is_open = self.is_ready = False
         self.on_change()
 
-    def _wait(self, sending: Begun[None]) -> None:
+    def wait(self, sending: Begun[None]) -> None:
+        """What was begun to be sent must wait, and all else after it."""
         self.blocked_at, self.is_ready = monotonic(), False
         self.on_change()
         self._task = sending.task(self._finish(sending))
@@ -131,21 +117,28 @@ T = TypeVar("T", str, bytes)
 
 
 class Form(Generic[T]):
-    """The ASGI event of a message. What many are sent in turn is converted once."""
+    """The ASGI event of a message."""
 
-    __slots__ = ("convert", "converted", "event", "part", "shared")
+    __slots__ = ("convert", "event", "part")
 
     def __init__(self, event: Event, part: str, convert: Callable[[bytes], T]) -> None:
         """`event` lacks the `part` that holds the message, converted. The parts of a message are whole characters."""
         self.event = event
         self.part = part
         self.convert: Callable[[bytes], T] = convert
-        self.shared = b""
-        self.converted: T = convert(b"")
 
-    def take(self, shared: bytes) -> None:
-        """Have it in `converted`."""
-        self.shared, self.converted = shared, self.convert(shared)
+    def deliver(self, ends: Sequence[tuple[Send, T, AsgiWire]], shared: bytes) -> None:
+        """Send each a message with a beginning of its own; what all are sent is converted once."""
+        event, part, ending = self.event, self.part, self.convert(shared)
+        for send, begin, wire in ends:
+            try:
+                sending = send({**event, part: begin + ending}).__await__()
+                waits_for = next(sending, _SENT)
+            except Exception:  # noqa: BLE001 -- the peer is gone, which whoever receives will notice
+                wire.lose()
+            else:
+                if waits_for is not _SENT:  # nearly every message is
+                    wire.wait(Begun(sending, waits_for))
 
     def of(self, message: bytes) -> Event:
         """The event of a whole message."""

@@ -11,12 +11,13 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 from websockets.asyncio.client import ClientConnection, connect
 
+from live.batches import Line
 from runtime.arrivals import HttpProtocol
 from runtime.websockets import WebSocketProtocol
 from schema.transport.channel import Channel, Disconnected
 from schema.transport.outlet import Outlet, Post
 from schema.transport.sockets import wire_of
-from schema.transport.wires import Form, Line, Message, Wire, texts
+from schema.transport.wires import Form, Message, Wire, texts
 
 
 class Counting(WebSocketProtocol):
@@ -25,17 +26,17 @@ class Counting(WebSocketProtocol):
     writes = 0
 
     def write(self, messages: Sequence[Message]) -> None:
-        Counting.writes += len(messages) > 1
+        Counting.writes += 1
         super().write(messages)
 
     def line(self, head: bytes) -> Line:
-        send = super().line(head)
+        deliver, end = super().line(head)
 
-        def counted(shared: bytes) -> None:
-            Counting.writes += 1
-            send(shared)
+        def counted(ends: Sequence[Any], shared: bytes) -> None:
+            Counting.writes += len(ends)
+            deliver(ends, shared)
 
-        return counted
+        return Line(counted, end)
 
 
 @dataclass

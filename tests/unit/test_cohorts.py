@@ -4,11 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 
 from domain.errors import Forbidden, NotFound, Unavailable
+from live.batches import Deliver, Line
 from live.cohorts import Cohorts
 from live.events import Heartbeat, Resync, ResyncReason, StreamPosition
 from live.seats import Seat
@@ -21,22 +23,38 @@ SOURCE = ResyncReason.SOURCE_RESTORED
 class Client:
     """Takes what it is given; it can stop taking."""
 
-    is_direct = False
+    has_lines = False
 
     def __init__(self) -> None:
         self.got: list[bytes] = []
-        self.is_ready = True
+        self._is_ready = True
         self.ended: list[Exception | None] = []
+        self.then: Callable[[], None] = lambda: None
+        """Called when it has been sent something."""
         self.seat: Seat[Any, Any, Any, Any] | None = None
+        self.way: Deliver | None = deliver
 
     @property
-    def direct(self) -> Callable[[bytes], None] | None:
-        return self.got.append if self.is_direct and self.is_ready and not self.ended else None
+    def line(self) -> Line | None:
+        if not self.has_lines or self.way is None or not self.is_ready or self.ended:
+            return None
+        return Line(self.way, self)
+
+    @property
+    def is_ready(self) -> bool:
+        return self._is_ready
+
+    @is_ready.setter
+    def is_ready(self, is_ready: bool) -> None:
+        self._is_ready = is_ready
+        if self.seat is not None:
+            self.seat.reached_otherwise()
 
     def put(self, payloads: Sequence[bytes]) -> bool:
         assert not self.ended
         if self.is_ready:
             self.got += payloads
+            self.then()
         return self.is_ready
 
     def end(self, problem: Exception | None) -> None:
@@ -54,10 +72,19 @@ class Client:
         assert self.got == expected
 
 
-@pytest.fixture(autouse=True, params=[False, True], ids=["put", "direct"])
+def deliver(clients: Sequence[Client], payload: bytes) -> None:
+    """To clients that are reached by lines, who must be ready."""
+    for client in clients:
+        assert client.is_ready
+        assert not client.ended
+        client.got.append(payload)
+        client.then()
+
+
+@pytest.fixture(autouse=True, params=[False, True], ids=["put", "lines"])
 def _way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Clients whose way out is their own are sent the same."""
-    monkeypatch.setattr(Client, "is_direct", request.param)
+    monkeypatch.setattr(Client, "has_lines", request.param)
 
 
 class Room:
@@ -167,6 +194,73 @@ async def test_a_topic_tells_a_cohort_once_and_besides_only_who_could_not_follow
         await found.made.turn(3, "c")
         for client in (slow, *quick):
             await client.has(Shown(1, "a"), Changed(1, 2, "b"), Changed(2, 3, "c"))
+
+
+async def test_who_stops_taking_while_others_are_sent_something_is_sent_it_later() -> None:
+    async with room() as found:
+        clients = await asyncio.gather(*(found.join() for _ in range(600)))
+        await found.made.turn(2, "b")
+        await clients[-1].has(Shown(1, "a"), Changed(1, 2, "b"))
+        first, *others, slow = clients
+        first.then = lambda: setattr(slow, "is_ready", False)
+        await found.made.turn(3, "c")
+        for client in (first, *others):
+            await client.has(Shown(1, "a"), Changed(1, 2, "b"), Changed(2, 3, "c"))
+        assert len(slow.got) == 2
+        slow.take_again()
+        await slow.has(Shown(1, "a"), Changed(1, 2, "b"), Changed(2, 3, "c"))
+
+
+async def test_who_leaves_while_others_are_sent_something_is_sent_nothing() -> None:
+    async with room() as found:
+        clients = await asyncio.gather(*(found.join() for _ in range(600)))
+        await found.made.turn(2, "b")
+        await clients[-1].has(Shown(1, "a"), Changed(1, 2, "b"))
+        first, *others, leaving = clients
+        assert leaving.seat is not None
+        first.then = leaving.seat.leave
+        await found.made.turn(3, "c")
+        for client in (first, *others):
+            await client.has(Shown(1, "a"), Changed(1, 2, "b"), Changed(2, 3, "c"))
+        assert len(leaving.got) == 2
+
+
+async def test_who_comes_later_is_sent_what_all_are_sent() -> None:
+    async with room() as found:
+        early = await found.join()
+        await found.made.turn(2, "b")
+        await early.has(Shown(1, "a"), Changed(1, 2, "b"))
+        late = await found.join()
+        await late.has(Shown(2, "b"))
+        await until(lambda: len(found.made.watch.topics["board"].mailboxes) == 1)
+        await found.made.turn(3, "c")
+        await late.has(Shown(2, "b"), Changed(2, 3, "c"))
+
+
+async def test_who_was_sent_nothing_while_a_server_was_away_is_sent_no_delta_of_what_he_missed() -> None:
+    async with room() as found:
+        client = await found.join()
+        await found.made.turn(2, "b")
+        await client.has(Shown(1, "a"), Changed(1, 2, "b"))
+        found.is_away = True
+        await found.made.turn(3, "c")
+        await until(lambda: len(found.made.watch.topics["board"].mailboxes) == 2)
+        found.is_away = False
+        await found.made.turn(4, "d")
+        await client.has(Shown(1, "a"), Changed(1, 2, "b"), Resync("e", 4, SOURCE), Shown(4, "d"))
+
+
+async def test_clients_that_are_reached_in_different_ways_are_sent_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Client, "has_lines", True)
+    async with room() as found:
+        clients = await asyncio.gather(*(found.join() for _ in range(9)))
+        for number, client in enumerate(clients):
+            client.way = (deliver, partial(deliver), None)[number % 3]
+        for version, value in ((2, "b"), (3, "c")):
+            await found.made.turn(version, value)
+            for client in clients:
+                await until(lambda: len(client.got) == version)  # noqa: B023 awaited at once
+        assert {tuple(client.got) for client in clients} == {tuple(clients[0].got)}
 
 
 async def test_one_missed_event_waits_and_is_no_loss() -> None:
