@@ -89,9 +89,10 @@ async def _measure(database_url: str, valkey_url: str, data: Path) -> Sequence[F
     database, valkey = PostgresDatabase.create(database_url), Redis.from_url(valkey_url)
     try:
         made = await make_tournament(database, matches=4)
-        ids = await make_members(database, ROWS + 50, joins=[made])
+        unwatched = await make_tournament(database, matches=4)
+        ids = await make_members(database, ROWS + 50, joins=[made, unwatched])
         tokens = await sign_in(database, ids)
-        stage = Stage(database, valkey, made, tokens)
+        stage = Stage(database, valkey, made, tokens, unwatched)
         settings = {"DATABASE_URL": database_url, "REDIS_URL": valkey_url, "PALPITE_DATA": str(data)}
         figures = [figure for size in SIZES for figure in await _fan_out(stage, size, settings)]
         figures += await beside_stalled(stage, settings)
@@ -134,7 +135,7 @@ async def _beside_the_floor(
         rounds, floor_rounds = [], []
         for _ in range(ROUNDS):
             events, floor_events = [], []
-            for _ in range(EVENTS):  # one of each in turn: the same machine, and caches as cold
+            for _ in range(EVENTS):  # one of each in turn, after the same work: the same machine, and caches as cold
                 events.append(await measured(server, crowd, move))
                 floor_events.append(await measured(floor, floor_crowd, partial(stage.tell, "floor")))
             rounds.append(_round(events, size))

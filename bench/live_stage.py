@@ -69,23 +69,39 @@ class Server:
 class Stage:
     """The database behind our servers, and hands that move a board."""
 
-    def __init__(self, database: PostgresDatabase, valkey: Redis, made: MadeTournament, tokens: list[str]) -> None:
+    def __init__(
+        self,
+        database: PostgresDatabase,
+        valkey: Redis,
+        made: MadeTournament,
+        tokens: list[str],
+        unwatched: MadeTournament,
+    ) -> None:
+        """`unwatched`: a tournament of the same size whose board nobody follows."""
         self.made = made
         self.tokens = tokens
+        self._unwatched = unwatched
         self._database = database
         self._valkey = valkey
         self._projection = ValkeyProjection(valkey)
 
     async def move(self) -> None:
         """Every row of the board changes, in one version; it is projected before it is told, as by a worker."""
+        await self._move(self.made)
+
+    async def _move(self, made: MadeTournament) -> None:
         async with self._database.begin() as connection:
             name = func.left(func.md5(func.random().cast(members.c.nick_name.type)), 9)
             await connection.execute(update(members).values(nick_name=name))
-            await raise_versions(connection, self.made.id, board=True)
-        await project(self._database, self._projection, self.made.id)
+            await raise_versions(connection, made.id, board=True)
+        await project(self._database, self._projection, made.id)
 
     async def tell(self, kind: str) -> None:
-        """Have a server send that knows no boards."""
+        """Have a server send that knows no boards.
+
+        It is told after the same work of others as a server of boards: else its caches would be warmer.
+        """
+        await self._move(self._unwatched)
         await self._valkey.publish(events_of(kind), b"")
 
     @property
