@@ -23,7 +23,7 @@ class Mailbox(Generic[D]):
 
     def twin(self, wake: Callable[[], None]) -> "Mailbox[D]":
         """Another with the same in it."""
-        other = Mailbox[D](wake)
+        other: Mailbox[D] = Mailbox(wake)
         other.delta, other.owed, other.error, other.closed = self.delta, self.owed, self.error, self.closed
         return other
 

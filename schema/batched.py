@@ -1,5 +1,6 @@
 """Objects some of whose fields are read together, or written together: once for all objects of a page."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from typing import Any, ClassVar, Protocol, TypeVar
 
@@ -54,20 +55,21 @@ class Column(Protocol):
         ...
 
 
-class Cells(Protocol):
+class Cells(ABC):
     """Objects of one type that can be written without being made, as long as all that is asked of them is plain."""
 
     OF: ClassVar[type]
     """That type."""
 
+    @abstractmethod
     def cells(self, column: Column) -> list[int] | list[bytes] | bytes:
         """A column as JSON: a number or a text for each object, or one text for all of them.
 
         Raises:
             Exception: whatever it is, the objects are made then.
         """
-        ...
 
+    @abstractmethod
     def __len__(self) -> int: ...
 
 

@@ -6,7 +6,6 @@ Processes in which the board is watched then ask neither the projection nor the 
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 
@@ -77,7 +76,7 @@ class Fronts:
 
     def hear(self, tournament_id: TournamentId, version: int, read: Callable[[], Front | None]) -> None:
         """A board was told to be at a version. `read` is called when somebody wants to see it."""
-        self._told[tournament_id] = version, cache(read)
+        self._told[tournament_id] = version, read
         self._told.move_to_end(tournament_id)
         while len(self._told) > _KEPT:
             self._told.popitem(last=False)
@@ -85,7 +84,10 @@ class Fronts:
     def find(self, tournament_id: TournamentId, epoch: str, at_least: int) -> Front | None:
         """That of a board at a version, or a later one of the epoch."""
         version, read = self._told.get(tournament_id, (-1, None))
-        front = None if read is None or version < at_least else read()
+        if read is None or version < at_least:
+            return None
+        front = read()
+        self._told[tournament_id] = version, lambda: front  # each window asks for it
         if front is None or front.state.epoch != epoch or front.state.version < at_least:
             return None
         return front

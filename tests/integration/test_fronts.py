@@ -190,6 +190,20 @@ async def test_only_what_is_of_the_epoch_and_new_enough_is_found(
     assert heard.find(cup.id, epoch, version) is None, "of many tournaments those that moved last are kept"
 
 
+async def test_what_was_told_is_read_once_for_all_windows_and_only_when_one_asks(
+    database: "PostgresDatabase", projection: ValkeyProjection, cup: MadeTournament
+) -> None:
+    front = await told_of(database, projection, cup.id)
+    assert front is not None
+    read, heard = list[int](), Fronts()
+    for version in (front.state.version - 1, front.state.version):
+        heard.hear(cup.id, version, lambda: read.append(version) or front)  # type: ignore[func-returns-value]  # noqa: B023
+    assert not read
+    for _ in range(2):
+        assert heard.find(cup.id, front.state.epoch, front.state.version) is front
+    assert read == [front.state.version]
+
+
 async def test_nothing_is_made_of_what_is_no_front(
     database: "PostgresDatabase", projection: ValkeyProjection, cup: MadeTournament
 ) -> None:
