@@ -432,3 +432,22 @@ async def test_a_ping_and_a_close_frame_are_both_answered_though_little_is_taken
         received = await asyncio.wait_for(reader.read(), 5)
         assert received.endswith(b"\x8a\x06there?\x88\x02\x03\xe8")
         writer.close()
+
+
+async def test_a_pong_that_is_owed_is_not_sent_after_a_close_frame() -> None:
+    async with serving(WebSocketProtocol) as made:
+        reader, writer = await _opened(made)
+        wire: Any = made.wires[0]
+        _fill(wire, writer)
+        while wire.is_ready:
+            wire.write([message(1)])
+        writer.write(_frame(9, b"there?"))
+        async with asyncio.timeout(5):
+            while not wire._pong:  # noqa: ASYNC110 -- it is told to nobody
+                await asyncio.sleep(0)
+        wire.cut(1012, "again")
+        writer.transport.resume_reading()  # type: ignore[attr-defined]
+        await asyncio.wait_for(reader.readuntil(b"\x88\x07\x03\xf4again"), 5)
+        assert wire.blocked_at is None
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+        writer.close()
