@@ -43,7 +43,7 @@ from tests.support.live import QUICK, TICKS_ONLY, CountingBoards, anyone, api_pr
 from tests.support.settlement import finish as end_run
 from tests.support.settlement import void
 from tests.support.sheets import removed
-from tests.support.statements import recorded_statements
+from tests.support.statements import recorded_statements, until_one_waits
 
 E = TypeVar("E")
 
@@ -518,6 +518,27 @@ async def test_matches_in_play_enter_and_leave(
         assert (delta.version, delta.matches, delta.removed) == (3, (), (cup.matches[0],))
 
 
+@pytest.mark.parametrize("of", ["boards", "matches"])
+async def test_what_is_read_for_streams_shows_while_it_is_read(
+    database: PostgresDatabase, valkey_url: str, cup: MadeTournament, of: str
+) -> None:
+    async with api_process(database, valkey_url, TICKS_ONLY) as process:
+        hub = process.hub
+        assert not hub.is_reading
+        stream: AsyncIterator[Any] = (
+            follow(process, BoardKey(tournament_id=cup.id))
+            if of == "boards"
+            else hub.matches(MatchScope(match_ids=cup.matches[:2]), None, allowed=anyone).events()
+        )
+        async with database.begin() as other:
+            await other.execute(text("LOCK TABLE matches, tournaments IN ACCESS EXCLUSIVE MODE"))
+            first = asyncio.ensure_future(anext(stream))
+            await until_one_waits(database)
+            assert hub.is_reading
+        assert isinstance(await asyncio.wait_for(first, 10), Snapshot | MatchSnapshot)
+        await until(lambda: not hub.is_reading)
+
+
 async def test_named_matches_count_their_own_versions(
     database: PostgresDatabase, valkey: Redis, valkey_url: str, cup: MadeTournament
 ) -> None:
@@ -586,6 +607,20 @@ async def test_executions_that_cannot_be_read_in_time_are_refused(
         stream = process.hub.executions([queued.id] if is_named else None, allowed=anyone)
         with pytest.raises(Unavailable):
             await asyncio.wait_for(anext(stream), 4)
+
+
+async def test_a_reading_of_executions_that_takes_too_long_is_given_up_and_made_good(
+    database: PostgresDatabase, valkey_url: str, cup: MadeTournament, caplog: pytest.LogCaptureFixture
+) -> None:
+    queued = await queue(database, cup)
+    async with api_process(database, valkey_url, replace(TICKS_ONLY, poll=0.1, patience=0.2)) as process:
+        stream = process.hub.executions([queued.id], allowed=anyone)
+        assert (await event(stream, Execution)).state is ExecutionState.QUEUED
+        async with database.begin() as other:
+            await other.execute(text("LOCK TABLE executions IN ACCESS EXCLUSIVE MODE"))
+            await until(lambda: caplog.messages.count("live_executions_failed") >= 2)
+        await claim(database, queued.id)
+        assert (await event(stream, Execution)).state is ExecutionState.IN_PROGRESS
 
 
 async def test_an_execution_that_is_over_is_shown_once_and_the_stream_completes(

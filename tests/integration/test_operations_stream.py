@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from itertools import pairwise
 from time import monotonic
 from typing import Any
@@ -206,6 +207,19 @@ async def test_a_database_that_is_away_ends_no_stream(
             assert (await next_one).workers == 1
     finally:
         await admin.close()
+
+
+async def test_a_reading_that_takes_too_long_is_given_up_and_made_good(
+    database: PostgresDatabase, valkey_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with api_process(database, valkey_url, replace(QUICK, patience=0.2)) as process:
+        stream = follow(process)
+        await event(stream)
+        async with database.begin() as other:
+            await other.execute(text("LOCK TABLE dead_letters IN ACCESS EXCLUSIVE MODE"))
+            await until(lambda: caplog.messages.count("live_operations_failed") >= 2)
+        await put_process(database, ProcessKind.WORKER, silent=0)
+        assert (await event(stream)).workers == 1
 
 
 async def test_who_loses_the_right_sees_nothing_more(database: PostgresDatabase, valkey_url: str) -> None:

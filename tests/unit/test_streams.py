@@ -593,3 +593,70 @@ async def test_a_change_that_cannot_be_made_at_first_is_made_later_and_heartbeat
         assert Heartbeat("e", 1, NOW, 8) in heard
         made.source.show(3, "b")
         assert await anext(stream) == Heartbeat("e", 2, NOW, 7)
+
+
+async def test_however_many_ask_there_is_one_reading_at_a_time() -> None:
+    async with rig() as made:
+        made.source.load_gate.clear()
+        firsts = [asyncio.ensure_future(anext(made.stream())) for _ in range(5)]
+        await made.loaded(1)
+        topic = made.watch.topics["board"]
+        await until(lambda: len(topic.mailboxes) == 5)
+        made.source.show(2, "b")
+        made.watch.restore()
+        made.watch.tick("board", TICK)
+        await asyncio.wait_for(made.source.compared.wait(), 5)
+        await until(lambda: topic._wanted == 2)
+        assert made.source.loads == 1
+        made.source.load_gate.set()
+        await asyncio.gather(*firsts)
+        await until(lambda: not made.watch.is_reading)
+        assert made.source.loads == 2
+
+
+async def test_who_is_ahead_of_a_source_that_answers_no_more_is_shown_what_is_known() -> None:
+    async with rig(replace(CALM, start=0.1)) as made:
+        (early,) = await made.begun()
+        made.source.load_gate.clear()
+        ahead = made.stream(StreamPosition("e", 5))
+        assert await asyncio.wait_for(anext(ahead), 5) == Resync("e", 1, ResyncReason.TOO_OLD)
+        assert await anext(ahead) == Shown(1, "a")
+        del early
+
+
+async def test_a_reading_is_told_the_version_that_ticks_have_told_and_no_other() -> None:
+    async with rig() as made:
+        (stream,) = await made.begun()
+        load, told = made.source.load, list[object]()
+
+        async def noting(key: str, before: Reading | None, version: int | None) -> Reading | None:
+            told.append(version)
+            return await load(key, before, version)
+
+        made.source.load = noting
+        made.source.show(2, "b")
+        made.watch.tick("board", TICK, 2)
+        assert await anext(stream) == Changed(1, 2, "b")
+        await made.turn(3, "c")  # by a comparison
+        assert await anext(stream) == Changed(2, 3, "c")
+        made.source.show(9, "d")
+        made.watch.tick("board", TICK, 9)
+        assert await anext(stream) == Changed(3, 9, "d")
+        assert told == [2, None, 9]
+        made.source.show(4, "restored", epoch="other")
+        made.watch.restore()
+        assert await anext(stream) == Resync("other", 4, ResyncReason.UNKNOWN_EPOCH)
+        assert await anext(stream) == Shown(4, "restored")
+        await until(lambda: not made.watch.is_reading)
+        made.source.show(5, "e", epoch="other")
+        made.watch.tick("board", TICK, 5)
+        assert await anext(stream) == Changed(4, 5, "e")
+        assert told == [2, None, 9, None, 5]
+
+
+async def test_who_comes_back_with_what_is_known_has_nothing_read() -> None:
+    async with rig() as made:
+        (early,) = await made.begun()
+        assert await anext(made.stream(StreamPosition("e", 1))) == Heartbeat("e", 1, NOW, 7)
+        assert made.source.loads == 1
+        del early
