@@ -126,7 +126,8 @@ async def test_the_only_stream_is_lent_the_way_out_while_nothing_waits_and_the_p
     assert peer.got == ["at once"]
     peer.outlet.leave(second)
     assert first.lent is None, "something waits to go before what it brings"
-    await peer.has("at once", "soon")
+    peer.outlet.put(first, said("a little later"))
+    await peer.has("at once", "soon", "a little later")
     assert first.lent is peer.wire
     peer.takes.clear()
     peer.outlet.put(first, said("not taken"))
