@@ -2,12 +2,26 @@
 
 from typing import Any
 
+import pytest
+from sqlalchemy import text
+
+from resolvers import desks
+from schema.transport.limits import Limits
+from schema.transport.subscriptions import Rendering
 from tests.support.api import Api, open_stream
 from tests.support.api_world import begin_session, make_world
 from tests.support.football import set_match
 from tests.support.graphql_client import read_operation
+from tests.support.live import until
 from tests.support.settlement import play
 
+ROUNDS = """subscription ($board: BoardInput!) {
+  leaderboardUpdates(board: $board) {
+    __typename
+    ... on Resync { reason }
+    ... on LeaderboardSnapshot { leaderboard { tournament { rounds { id } } } }
+  }
+}"""
 IDS = ["1", 'with "quotes" and \\', "ein Tor für Köln 🏟", "x" * 300]
 
 
@@ -62,3 +76,30 @@ async def test_what_is_spliced_equals_what_is_executed_alone(address: str, api: 
 def _still(frame: dict[str, Any]) -> Any:
     """Without what differs between two executions of any kind: the moment at which each ran."""
     return without(without(without(frame, "computedAt"), "stalenessMs"), "lastCheckedAt")
+
+
+async def test_an_event_that_takes_too_long_to_be_read_is_given_up_and_made_good(
+    address: str, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = await make_world(api)
+    board = {"tournamentId": world.tournament_id}
+    begun: list[object] = []
+    executed = Rendering._executed
+
+    async def noting(*given: Any) -> Any:
+        begun.append(given)
+        return await executed(*given)
+
+    monkeypatch.setattr(Rendering, "_executed", noting)
+    monkeypatch.setattr(desks, "_PATIENCE", 60.0)
+    async with open_stream(address) as stream:
+        await stream.subscribe("read before", read_operation("leaderboardUpdates"), board=board)
+        await stream.data()
+        monkeypatch.setattr(Limits, "request_seconds", 0.3)
+        async with api.database.begin() as other:
+            await other.execute(text("LOCK TABLE rounds IN ACCESS EXCLUSIVE MODE"))
+            await stream.subscribe("1", ROUNDS, board=board)
+            await until(lambda: len(begun) >= 2)
+        resync, snapshot = [(await stream.data())["leaderboardUpdates"] for _ in range(2)]
+    assert resync == {"__typename": "Resync", "reason": "SOURCE_RESTORED"}
+    assert len(snapshot["leaderboard"]["tournament"]["rounds"]) == 2
