@@ -223,3 +223,22 @@ async def test_a_peer_that_goes_before_all_that_is_left_is_sent_is_written_to_no
     with pytest.raises(Gone):
         await asyncio.wait_for(peer.outlet.ready(), 5)
     assert (peer.got, peer.outlet.blocked_at) == (["1"], None)
+
+
+async def test_who_is_blocked_again_and_again_is_waited_for_each_time_and_sent_nothing_twice() -> None:
+    peer, stream = Peer(), Stream()
+    peer.outlet.join(stream)
+    for times in range(1, 4):
+        peer.takes.clear()
+        if times == 2:  # as a cohort writes to it
+            assert stream.lent is not None
+            deliver, end = stream.lent.line(b"a")
+            deliver([end], b"")
+        else:
+            peer.outlet.put(stream, said("a", "b"))
+        waiting = asyncio.create_task(peer.outlet.send((b"c",)))
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        peer.takes.set()
+        await asyncio.wait_for(waiting, 5)
+        assert "".join(peer.got) == ("abc", "abcac", "abcacabc")[times - 1]
