@@ -2,6 +2,7 @@
 
 import asyncio
 import weakref
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from time import monotonic
 
@@ -9,6 +10,7 @@ import pytest
 
 from domain.errors import DomainError, Forbidden, NotFound, Unauthenticated, Unavailable
 from live.events import Heartbeat, Resync, ResyncReason, StreamPosition
+from live.mailboxes import Mailbox
 from tests.support.rig import CALM, NOW, TICK, Changed, Reading, Shown, rig, until
 
 
@@ -660,3 +662,89 @@ async def test_who_comes_back_with_what_is_known_has_nothing_read() -> None:
         assert await anext(made.stream(StreamPosition("e", 1))) == Heartbeat("e", 1, NOW, 7)
         assert made.source.loads == 1
         del early
+
+
+async def test_a_reading_that_takes_too_long_is_given_up_and_tried_again() -> None:
+    async with rig(replace(CALM, patience=0.05)) as made:
+        (stream,) = await made.begun()
+        made.source.load_gate.clear()
+        made.source.show(2, "b")
+        made.watch.tick("board", TICK)
+        await made.loaded(4)
+        made.source.load_gate.set()
+        assert await asyncio.wait_for(anext(stream), 5) == Changed(1, 2, "b")
+
+
+async def test_that_a_window_cannot_be_read_is_told_since_the_first_time() -> None:
+    async with rig() as made:
+        (stream,) = await made.begun()
+        topic = made.watch.topics["board"]
+        made.source.away = True
+        made.watch.restore()
+        await made.loaded(3)
+        since = topic.fails_since
+        assert since is not None
+        await made.loaded(5)
+        assert topic.fails_since == since
+        made.source.away = False
+        assert await anext(stream) == Resync("e", 1, ResyncReason.SOURCE_RESTORED)
+        assert topic.fails_since is None
+
+
+async def test_a_comparison_that_takes_too_long_is_an_outage() -> None:
+    async with rig(replace(CALM, poll=0.02, patience=0.05)) as made:
+        (stream,) = await made.begun()
+        compare, asked = made.source.versions, list[object]()
+
+        async def hanging(keys: Collection[str]) -> Mapping[str, int]:
+            asked.append(keys)
+            await asyncio.Event().wait()
+            return {}
+
+        made.source.versions = hanging
+        await until(lambda: len(asked) >= 2)
+        made.source.versions = compare
+        assert await asyncio.wait_for(anext(stream), 5) == Resync("e", 1, ResyncReason.SOURCE_RESTORED)
+        assert await anext(stream) == Shown(1, "a")
+        await made.turn(2, "b")
+        assert await anext(stream) == Changed(1, 2, "b"), "one outage is made good once"
+
+
+async def test_who_does_not_tell_the_epoch_keeps_nobody_from_comparing() -> None:
+    async with rig(replace(CALM, poll=0.02, patience=0.05)) as made:
+        (stream,) = await made.begun()
+        asked = asyncio.Event()
+
+        async def hanging() -> str:
+            asked.set()
+            await asyncio.Event().wait()
+            return "e"
+
+        made.source.epoch = hanging
+        await asyncio.wait_for(asked.wait(), 5)
+        made.source.show(2, "b")
+        assert await asyncio.wait_for(anext(stream), 5) == Changed(1, 2, "b")
+
+
+async def test_many_windows_are_compared_some_at_a_time_and_none_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("live.watch._AT_ONCE", 2)
+    async with rig() as made:
+        for number in range(5):
+            made.watch.join(f"board {number}", Mailbox(lambda: None))
+        topics = made.watch.topics
+        await until(lambda: all(topic.latest is not None for topic in topics.values()))
+        compare, asked = made.source.versions, list[list[str]]()
+
+        async def noting(keys: Collection[str]) -> Mapping[str, int]:
+            asked.append(list(keys))
+            return await compare(keys)
+
+        made.source.versions = noting
+        made.source.show(2, "b")
+        made.watch.tick("board", TICK)
+        await until(lambda: all(topic.latest == made.source.state for topic in topics.values()))
+        assert asked == [["board 0", "board 1"], ["board 2", "board 3"], ["board 4"]]
+        made.source.away = True
+        made.watch.tick("board", TICK)
+        await until(lambda: made.watch._away)
+        assert len(asked) == 4, "who does not answer is asked once"
