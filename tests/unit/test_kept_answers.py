@@ -316,6 +316,15 @@ def test_what_was_said_before_a_session_may_have_ended_counts_no_longer() -> Non
     assert list(sessions._doubted) == [member, other], "whose time is over first is looked at first"
 
 
+def test_what_was_said_at_the_moment_at_which_a_session_may_have_ended_counts_no_longer() -> None:
+    clock, member = Clock(), MemberId(uuid4())
+    sessions = KnownSessions(seconds=2, clock=clock)
+    sessions.note(b"token", b"", member, clock.now)
+    sessions.doubt(member)
+
+    assert not sessions.are_good(b"token", b"")
+
+
 def test_only_the_sessions_that_were_noted_last_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(known, "_MOST", 2)
     clock = Clock()
