@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from domain.errors import Forbidden
-from schema.transport.seated import Seated
+from schema.transport.seated import Seated, head
+from tests.support.rig import until
+from tests.unit.test_outlet import Peer, Stream
 
 
 class Place:
@@ -43,3 +45,65 @@ async def test_what_is_over_before_it_has_joined(problem: Exception | None, *, b
     assert seat.calls == ["leave"]
     assert "join" not in outlet.calls
     assert owner.calls == ([] if by_client else ["end"])
+
+
+async def joined(peer: Peer, owner: Place, seat: Place, operation_id: str = "1") -> Seated:
+    """One that sits there."""
+    seated = Seated(owner, peer.outlet, operation_id, "r1")  # type: ignore[arg-type]
+
+    async def join(*_: Any) -> Any:
+        return seat
+
+    await seated.join(SimpleNamespace(join=join), None, None)  # type: ignore[arg-type]
+    return seated
+
+
+async def test_what_came_before_the_end_is_sent_before_it_and_nothing_after_it() -> None:
+    peer, owner, seat = Peer(), Place(), Place()
+    peer.outlet.join(Stream())  # so that it is gathered
+    seated = await joined(peer, owner, seat)
+    assert seated.put([b"1}", b"2}"])
+    assert peer.got == []
+    seated.end(None)
+    assert peer.got == [head("1").decode() + payload for payload in ("1}", "2}")]
+    assert owner.calls == ["end"]
+    assert not seated.put([b"3}"])
+    assert (len(peer.got), peer.outlet._gathered) == (2, [])
+
+
+async def test_its_seat_is_told_when_the_way_out_is_its_own_and_when_it_is_not() -> None:
+    peer, owner, seat, other = Peer(), Place(), Place(), Stream()
+    seated = await joined(peer, owner, seat)
+    assert seated.line is not None
+    seated.line.deliver([seated.line.end], b"1}")
+    assert peer.got == [head("1").decode() + "1}"]
+    assert seat.calls == ["reached_otherwise"]
+    peer.outlet.join(other)
+    assert seated.line is None
+    peer.outlet.leave(other)
+    assert seated.line is not None
+    assert seat.calls == ["reached_otherwise"] * 3
+    peer.outlet.leave(other)  # nothing has changed
+    assert seat.calls == ["reached_otherwise"] * 3
+    peer.takes.clear()
+    peer.outlet.put_now((b"not taken",))
+    assert seated.line is None
+    peer.takes.set()
+    await until(lambda: peer.outlet.is_ready)
+    assert seat.calls == ["reached_otherwise"] * 4 + ["reached_otherwise", "wake"]
+
+
+@pytest.mark.parametrize("by_client", [False, True])
+async def test_who_has_left_has_no_way_out_and_sits_nowhere(*, by_client: bool) -> None:
+    peer, owner, seat = Peer(), Place(), Place()
+    seated = await joined(peer, owner, seat)
+    seat.calls.clear()
+    if by_client:
+        seated.leave()
+        seated.leave()
+    else:
+        seated.end(None)
+    assert seated.line is None
+    assert seat.calls == (["leave"] if by_client else [])
+    seated.wake()
+    assert len(seat.calls) == by_client
