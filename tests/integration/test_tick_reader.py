@@ -3,6 +3,8 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +16,7 @@ from integrations.valkey import ticks
 from integrations.valkey.client import connect
 from integrations.valkey.ticks import BOARDS, EXECUTIONS, TICKS, TickReader
 from tasks.loops import background
+from tests.support.cut_proxy import valkey_through_proxy
 from tests.support.live import until
 
 CUP, LEAGUE, RUN = (UUID(int=number) for number in range(1, 4))
@@ -63,17 +66,30 @@ async def test_it_listens_to_all_channels_before_it_says_so(valkey: Redis, valke
     assert not reader.is_alive
 
 
-async def test_a_connection_that_is_lost_again_and_again_is_made_again_as_soon_as_at_first(
-    valkey: Redis, valkey_url: str, monkeypatch: pytest.MonkeyPatch
+async def test_a_server_that_falls_silent_again_and_again_is_connected_to_anew_as_soon_as_at_first(
+    valkey_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(ticks, "_HEARD_SECONDS", 0.02)
+    monkeypatch.setattr(ticks, "_SILENT_SECONDS", 0.1)
     monkeypatch.setattr(ticks, "_FIRST_WAIT", 0.02)
     monkeypatch.setattr(ticks, "_LONGEST_WAIT", 60.0)
+    with TemporaryDirectory() as folder:
+        async with valkey_through_proxy(valkey_url, Path(folder)) as (proxy, url), listening(url) as (reader, heard):
+            for times in range(2, 12):  # twice as long each time would be 20 seconds by now
+                assert reader.is_alive
+                proxy.hush()
+                proxy.speak()  # to who connects anew
+                await until(lambda times=times: heard.subscriptions == times)  # type: ignore[misc]
+
+
+async def test_a_connection_that_is_cut_is_made_again_and_that_is_told(valkey: Redis, valkey_url: str) -> None:
     async with listening(valkey_url) as (reader, heard):
-        for times in range(1, 12):  # twice as long each time would be 40 seconds by now
+        for times in (2, 3):
+            assert await valkey.execute_command("CLIENT", "KILL", "TYPE", "pubsub") == 1
             await until(lambda times=times: heard.subscriptions == times)  # type: ignore[misc]
             assert reader.is_alive
-            assert await valkey.execute_command("CLIENT", "KILL", "TYPE", "pubsub") == 1
-        await until(lambda: heard.subscriptions == 12)
+        await tell(valkey, BOARDS, "board", CUP, version=7)
+        await until(lambda: bool(heard.told))
 
 
 async def test_a_server_that_is_away_is_asked_less_and_less_but_never_seldom(
