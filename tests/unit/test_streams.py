@@ -748,3 +748,47 @@ async def test_many_windows_are_compared_some_at_a_time_and_none_is_left_out(mon
         made.watch.tick("board", TICK)
         await until(lambda: made.watch._away)
         assert len(asked) == 4, "who does not answer is asked once"
+
+
+async def test_who_gives_up_while_it_is_read_leaves_nothing_running() -> None:
+    async with rig() as made:
+        before = asyncio.all_tasks()
+        made.source.away = True
+        asking = asyncio.ensure_future(anext(made.stream()))
+        await made.loaded(2)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        assert made.watch.topics == {}
+        await until(lambda: not made.watch.is_reading)
+        await until(lambda: asyncio.all_tasks() == before)
+
+
+@pytest.mark.parametrize(("is_gathered", "at_once"), [(False, 4), (True, 9)])
+async def test_what_is_read_alone_is_read_some_at_a_time(is_gathered: bool, at_once: int) -> None:
+    async with rig() as made:
+        made.source.is_gathered = lambda _: is_gathered
+        made.source.load_gate.clear()
+        topics = [made.watch.join(f"board {number}", Mailbox(lambda: None)) for number in range(9)]
+        await made.loaded(at_once)
+        await asyncio.sleep(0)
+        assert made.source.loads == at_once
+        made.source.load_gate.set()
+        await until(lambda: all(topic.latest is not None for topic in topics))
+        assert made.source.loads == 9
+
+
+async def test_of_a_version_that_another_process_may_show_otherwise_nobody_goes_on() -> None:
+    async with rig() as made:
+        made.source.is_changing = lambda state: state.value == "moving"
+        (stream,) = await made.begun()
+        await made.turn(2, "moving")
+        assert await anext(stream) == Changed(1, 2, "moving")
+        for version in (1, 2):
+            back = made.stream(StreamPosition("e", version))
+            assert await anext(back) == Resync("e", 2, ResyncReason.TOO_OLD)
+            assert await anext(back) == Shown(2, "moving")
+        await made.turn(3, "b")
+        assert await anext(stream) == Changed(2, 3, "b")
+        assert await anext(made.stream(StreamPosition("e", 2))) == Resync("e", 3, ResyncReason.TOO_OLD)
+        assert await anext(made.stream(StreamPosition("e", 3))) == Heartbeat("e", 3, NOW, 7)
