@@ -792,3 +792,15 @@ async def test_of_a_version_that_another_process_may_show_otherwise_nobody_goes_
         assert await anext(stream) == Changed(2, 3, "b")
         assert await anext(made.stream(StreamPosition("e", 2))) == Resync("e", 3, ResyncReason.TOO_OLD)
         assert await anext(made.stream(StreamPosition("e", 3))) == Heartbeat("e", 3, NOW, 7)
+
+
+async def test_what_moves_within_a_moment_is_read_once() -> None:
+    async with rig(replace(CALM, coalesce=0.5)) as made:
+        (stream,) = await made.begun()
+        for version, value in ((2, "b"), (3, "c"), (4, "d")):
+            made.source.show(version, value)
+            made.watch.tick("board", TICK, version)
+            for _ in range(5):
+                await asyncio.sleep(0)
+        assert await anext(stream) == Changed(1, 4, "d")
+        assert made.source.loads == 2
