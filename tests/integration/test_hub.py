@@ -674,6 +674,17 @@ async def test_without_names_all_live_executions_come_now_and_later(
         assert (last.id, last.state) == (first.id, ExecutionState.COMPLETED)
 
 
+@pytest.mark.parametrize("is_named", [True, False])
+async def test_the_present_executions_come_in_the_order_in_which_they_were_queued(
+    database: PostgresDatabase, valkey_url: str, cup: MadeTournament, *, is_named: bool
+) -> None:
+    ids = [(await queue(database, cup, number)).id for number in range(3)]
+    await claim(database, ids[0])  # by which its row lies behind the others
+    async with api_process(database, valkey_url, TICKS_ONLY) as process:
+        stream = process.hub.executions(ids[::-1] if is_named else None, allowed=anyone)
+        assert [(await event(stream, Execution)).id for _ in ids] == ids
+
+
 async def test_what_begins_and_ends_between_two_looks_is_shown_although_its_ticks_are_lost(
     database: PostgresDatabase, valkey_url: str, cup: MadeTournament
 ) -> None:

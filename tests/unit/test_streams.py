@@ -184,6 +184,14 @@ async def test_how_long_nobody_watched_is_no_staleness() -> None:
         del stream
 
 
+async def test_a_source_that_answers_is_heard_each_time() -> None:
+    async with rig(replace(CALM, poll=0.02)) as made:
+        (stream,) = await made.begun()
+        made.watch.heard_at -= 1_000
+        await until(lambda: monotonic() - made.watch.heard_at < 500)
+        del stream
+
+
 async def test_a_client_ahead_of_what_was_sent_never_goes_back() -> None:
     async with rig() as made:
         keeper, _ = await made.begun(2)
@@ -804,3 +812,14 @@ async def test_what_moves_within_a_moment_is_read_once() -> None:
                 await asyncio.sleep(0)
         assert await anext(stream) == Changed(1, 4, "d")
         assert made.source.loads == 2
+
+
+async def test_the_latest_of_many_versions_that_are_told_together_counts() -> None:
+    async with rig() as made:
+        (stream,) = await made.begun()
+        await made.turn(50, "b")
+        assert await anext(stream) == Changed(1, 50, "b")
+        made.source.show(60, "c")
+        for version in (*range(1, 20), 60, *range(20, 40)):
+            made.watch.tick("board", TICK, version)
+        assert await asyncio.wait_for(anext(stream), 5) == Changed(50, 60, "c")
