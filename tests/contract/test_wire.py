@@ -280,6 +280,20 @@ async def test_a_reset_in_a_storm_is_no_fault(server: Server, caplog: pytest.Log
     assert [record.getMessage() for record in caplog.records] == []
 
 
+async def test_who_waits_for_a_blocked_peer_is_told_when_it_has_gone(server: Server) -> None:
+    async with client(server, receive_buffer=4_096) as connection:
+        outlet = server.outlets[0]
+        while outlet.is_ready:
+            outlet.put_now(message(1))
+            await asyncio.sleep(0)
+        waiting = asyncio.create_task(outlet.ready())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        connection.transport.abort()
+        with pytest.raises(Gone):
+            await asyncio.wait_for(waiting, 5)
+
+
 async def test_a_blocked_peer_is_cut_and_gone_soon() -> None:
     async with serving(WebSocketProtocol) as made, client(made, receive_buffer=4_096) as connection:
         outlet, wire = made.outlets[0], made.wires[0]

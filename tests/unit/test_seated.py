@@ -1,5 +1,6 @@
 """A subscription that is over while it still joins: it sits nowhere afterwards."""
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any
 
@@ -107,3 +108,37 @@ async def test_who_has_left_has_no_way_out_and_sits_nowhere(*, by_client: bool) 
     assert seat.calls == (["leave"] if by_client else [])
     seated.wake()
     assert len(seat.calls) == by_client
+
+
+async def test_who_leaves_while_it_joins_is_waited_for_no_more() -> None:
+    peer, owner, given_up = Peer(), Place(), asyncio.Event()
+    seated = Seated(owner, peer.outlet, "1", "r1")  # type: ignore[arg-type]
+
+    async def join(*_: Any) -> Any:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            given_up.set()
+
+    seated.begin(SimpleNamespace(join=join, follow=lambda *_: None), None, None)  # type: ignore[arg-type]
+    assert not given_up.is_set()
+    seated.leave()
+    await asyncio.wait_for(given_up.wait(), 5)
+    assert owner.calls == []
+
+
+async def test_what_ends_a_stream_while_it_joins_is_told_its_owner_once() -> None:
+    peer, owner, goes_on = Peer(), Place(), asyncio.Event()
+    for is_waiting in (False, True):
+        owner.calls.clear()
+        seated = Seated(owner, peer.outlet, "1", "r1")  # type: ignore[arg-type]
+
+        async def join(*_: Any, is_waiting: bool = is_waiting) -> Any:
+            if is_waiting:
+                await goes_on.wait()
+            raise Forbidden("You may no longer see this.")
+
+        seated.begin(SimpleNamespace(join=join, follow=lambda *_: None), None, None)  # type: ignore[arg-type]
+        goes_on.set()
+        await until(lambda: owner.calls != [])
+        assert (owner.calls, seated.is_over) == (["end"], True)
