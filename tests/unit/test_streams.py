@@ -823,3 +823,17 @@ async def test_the_latest_of_many_versions_that_are_told_together_counts() -> No
         for version in (*range(1, 20), 60, *range(20, 40)):
             made.watch.tick("board", TICK, version)
         assert await asyncio.wait_for(anext(stream), 5) == Changed(50, 60, "c")
+
+
+async def test_what_came_before_the_first_event_is_part_of_it_and_does_not_come_again() -> None:
+    async with rig() as made:
+        (keeper,) = await made.begun()
+        for versions in ((2,), (3, 4)):
+            reader = made.asked_for().reader(Mailbox(lambda: None))
+            for version in versions:
+                await made.turn(version, f"value {version}")
+            assert reader.take() == (Shown(versions[-1], f"value {versions[-1]}"),)
+            assert reader.mailbox.is_empty
+            assert reader.take() == ()
+            reader.leave()
+        del keeper
