@@ -156,6 +156,23 @@ async def test_a_peer_that_takes_nothing_holds_little_and_then_gets_the_newest(s
         assert stale == list(range(written))
 
 
+async def test_the_way_out_is_lent_only_while_the_peer_takes_what_it_is_sent(server: Server) -> None:
+    async with client(server, receive_buffer=16_384) as connection:
+        outlet, follower, written = server.outlets[0], Follower(), 0
+        outlet.join(follower)
+        while (wire := follower.wire) is not None and written < 5_000:
+            deliver, end = wire.line(b"%05d:" % written)
+            deliver([end], BOARD)
+            written += 1
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        assert written < 5_000
+        assert not outlet.is_ready
+        assert [int(text[:5]) for text in await _received(connection, written)] == list(range(written))
+        await asyncio.wait_for(follower.woken.wait(), 5)
+        assert follower.wire is not None
+
+
 async def test_a_peer_that_asks_and_takes_nothing_is_answered_once_it_takes() -> None:
     async with serving(WebSocketProtocol) as made:
         reader, writer = await _opened(made)

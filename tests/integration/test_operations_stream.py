@@ -12,7 +12,7 @@ import pytest
 from redis.asyncio import Redis
 from sqlalchemy import text, update
 
-from domain.errors import Forbidden
+from domain.errors import Forbidden, Unavailable
 from domain.execution.model import Operation
 from domain.execution.status.model import OperationsStatus, ProcessKind
 from domain.ids import new_id
@@ -207,6 +207,13 @@ async def test_a_database_that_is_away_ends_no_stream(
             assert (await next_one).workers == 1
     finally:
         await admin.close()
+
+
+async def test_a_state_that_cannot_be_read_in_time_is_refused(database: PostgresDatabase, valkey_url: str) -> None:
+    async with api_process(database, valkey_url, replace(TICKS_ONLY, start=0.3)) as process, database.begin() as other:
+        await other.execute(text("LOCK TABLE dead_letters IN ACCESS EXCLUSIVE MODE"))
+        with pytest.raises(Unavailable):
+            await asyncio.wait_for(anext(follow(process)), 8)
 
 
 async def test_a_reading_that_takes_too_long_is_given_up_and_made_good(

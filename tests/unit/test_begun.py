@@ -119,3 +119,24 @@ async def test_a_wire_whose_peer_goes_while_it_waits_is_ready_no_more(make: Make
     await asyncio.wait_for(changed.wait(), 5)
 
     assert (wire.is_open, wire.is_ready) == (False, False)
+
+
+async def test_what_is_cancelled_before_it_goes_on_is_ended_all_the_same() -> None:
+    ended = asyncio.Event()
+
+    async def work() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    async def ending(begun: Begun[None]) -> None:
+        await begun
+
+    begun = begin(work())
+    assert isinstance(begun, Begun)
+    task = begun.task(ending(begun))
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await asyncio.wait_for(ended.wait(), 5)
