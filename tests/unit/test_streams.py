@@ -837,3 +837,22 @@ async def test_what_came_before_the_first_event_is_part_of_it_and_does_not_come_
             assert reader.take() == ()
             reader.leave()
         del keeper
+
+
+async def test_what_a_comparison_doubts_is_read_and_not_taken_from_what_was_told() -> None:
+    async with rig() as made:
+        (stream,) = await made.begun()
+        load, told = made.source.load, list[object]()
+
+        async def noting(key: str, before: Reading | None, version: int | None) -> Reading | None:
+            told.append(version)
+            return await load(key, before, version)
+
+        made.source.load = noting
+        made.source.show(9, "b")
+        made.watch.tick("board", TICK, 9)
+        assert await anext(stream) == Changed(1, 9, "b")
+        made.source.show(4, "restored", epoch="other")
+        made.watch.tick("board", TICK)
+        assert await anext(stream) == Resync("other", 4, ResyncReason.UNKNOWN_EPOCH)
+        assert told == [9, None]
