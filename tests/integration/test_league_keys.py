@@ -1,12 +1,14 @@
 """Boards of leagues that one process has ranked are another's to take, at their version and no other."""
 
+import re
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import numpy as np
 import pytest
-from redis.asyncio import Redis
+from redis.asyncio import ConnectionPool, Redis, UnixDomainSocketConnection
 
 from domain.clock import utc_now
 from domain.ids import MemberId
@@ -176,6 +178,52 @@ async def test_what_is_kept_is_the_latest_of_its_epoch_and_of_another_epoch_what
     assert (await kept(later), await kept(restored)) == ((None, None), (2, 2))
 
 
-def board_of(members: int, state: BoardState) -> LeagueBoard:
-    ids = to_ids([MemberId(UUID(int=n + 1)) for n in range(members)])
+@pytest.mark.parametrize(("what", "command"), [("board", b"ZRANGE"), ("members", b"SMEMBERS")])
+async def test_nothing_is_taken_under_the_stamp_of_what_it_has_just_replaced(
+    played: Played, what: str, command: bytes
+) -> None:
+    """As many members, so that only the stamp tells the two apart."""
+    projection = ValkeyProjection(played.valkey)
+    earlier = await fetch_state(played.database, BoardKey(league_id=played.league))
+    assert earlier is not None
+    later = replace(earlier, league_version=earlier.league_version + 1)
+    await projection.keep_league(earlier, board_of(3, earlier))
+
+    async def replace_it() -> None:
+        await played.valkey.ping()  # what was sent before is executed
+        await projection.keep_league(later, board_of(3, later, first=2))
+
+    pool = ConnectionPool(
+        connection_class=Interrupted,
+        path=played.valkey.connection_pool.connection_kwargs["path"],
+        before=command,
+        then=replace_it,
+    )
+    async with Redis.from_pool(pool) as client:
+        reader = ValkeyProjection(client, timeout=30)
+        if what == "board":
+            assert await reader.league(earlier.key, earlier.epoch, earlier.version) is None
+        else:
+            assert await reader.league_members(played.league, earlier.epoch, earlier.league_version) is None
+    assert await projection.league(later.key, later.epoch, later.version) is not None
+
+
+class Interrupted(UnixDomainSocketConnection):
+    """Sends its commands one by one, and has something else done before one of them."""
+
+    def __init__(self, *, before: bytes, then: Callable[[], Awaitable[None]], **options: Any) -> None:
+        super().__init__(**options)
+        self._before = before
+        self._then = then
+
+    async def send_packed_command(self, command: bytes | str | Iterable[bytes], check_health: bool = True) -> None:
+        assert not isinstance(command, bytes | str)
+        for one in re.split(rb"(?=\*\d+\r\n)", b"".join(command))[1:]:
+            if self._before in one:
+                await self._then()
+            await super().send_packed_command(one, check_health)
+
+
+def board_of(members: int, state: BoardState, *, first: int = 1) -> LeagueBoard:
+    ids = to_ids([MemberId(UUID(int=n + first)) for n in range(members)])
     return LeagueBoard(Ranking(ids, np.arange(members)), state.read_at)
