@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime, timedelta
 from functools import partial
@@ -18,6 +18,7 @@ from domain.leaderboard.board import OpenBoard
 from domain.leaderboard.model import BoardHead, BoardKey, BoardSource
 from domain.leaderboard.projector import project
 from domain.leaderboard.rules import pack_row
+from domain.leaderboard.score_table import Stamp
 from domain.leaderboard.service import Boards
 from domain.league.tables import league_members, league_tournaments, leagues
 from domain.match.model import Goals, MatchStatus
@@ -678,6 +679,35 @@ async def test_a_board_whose_versions_are_all_gone_before_they_are_read_comes_fr
     assert places(rows) == await ranked_by_sql(database, tournament_id=made.id)
     assert board.head.source is BoardSource.DATABASE
     assert board.has_moved, "at first, and not at last"
+
+
+class LateProjection(ValkeyProjection):
+    """Something is settled and projected between a reading of the database and the one of the projection."""
+
+    def __init__(self, client: Redis, settle: Callable[[], Awaitable[object]]) -> None:
+        super().__init__(client)
+        self._settle: Callable[[], Awaitable[object]] | None = settle
+
+    async def stamps(self, tournament_ids: Sequence[TournamentId]) -> dict[TournamentId, Stamp]:
+        settle, self._settle = self._settle, None
+        if settle is not None:
+            await settle()
+        return await super().stamps(tournament_ids)
+
+
+async def test_what_was_settled_and_projected_meanwhile_is_read_from_the_projection(
+    database: "PostgresDatabase", valkey: Redis
+) -> None:
+    made, _, _ = await season(database)
+
+    async def settle() -> None:
+        await play(database, made.matches[6], 1, 1)
+        await project(database, ValkeyProjection(valkey), made.id)
+
+    board = await opened(Boards(database, LateProjection(valkey, settle), utc_now), tournament_id=made.id)
+
+    assert board.head.source is BoardSource.PROJECTION
+    assert places(await board.window(50)) == await ranked_by_sql(database, tournament_id=made.id)
 
 
 class WatchedDatabase:

@@ -124,6 +124,15 @@ async def test_what_is_damaged_is_ranked_anew(played: Played, damage: str) -> No
     await played.assert_true()
 
 
+async def test_a_score_that_no_board_has_is_ranked_anew(played: Played) -> None:
+    await played.assert_true()
+    board = league_key(played.league, "leaderboard")
+    (best,) = await played.valkey.zrange(board, 0, 0)
+    await played.valkey.zadd(board, {best: float("-inf")})
+    await played.assert_true()
+    assert await played.valkey.zscore(board, best) > float("-inf")
+
+
 async def test_facts_of_a_later_version_make_no_earlier_board(played: Played) -> None:
     projection, cup = ValkeyProjection(played.valkey), played.made.id
     facts = leagues.LeagueBoards(played.database, projection, 1_000)

@@ -279,6 +279,32 @@ async def test_a_page_of_another_version_is_refused(projection: ValkeyProjection
     assert await projection.table(tournament_id, first.stamp) is None
 
 
+async def test_of_a_version_that_is_gone_nothing_is_shown_though_a_later_one_is_kept(
+    projection: ValkeyProjection, tournament_id: TournamentId
+) -> None:
+    (first, _), (later, ranking) = board_of(scores_of(10), version=1), board_of(scores_of(10, distinct=3), version=2)
+    await projection.write(tournament_id, later, ranking)
+    assert await projection.rows(tournament_id, later.stamp, 0, 5) == ranking.rows(0, 5)
+
+    assert await projection.rows(tournament_id, first.stamp, 0, 5) is None
+    assert await projection.numbers(tournament_id, first.stamp, 5) is None
+    assert await projection.rows(tournament_id, later.stamp, 0, 5) == ranking.rows(0, 5)
+
+
+async def test_a_version_that_was_repaired_is_read_anew_by_who_had_read_it(
+    valkey: Redis, projection: ValkeyProjection, tournament_id: TournamentId
+) -> None:
+    drifted = board_of(scores_of(10, distinct=3))
+    await projection.write(tournament_id, *drifted)
+    assert await projection.rows(tournament_id, drifted[0].stamp, 0, 20) == drifted[1].rows(0, 20)
+    table, ranking = board_of(scores_of(10))
+    table = replace(table, stamp=replace(table.stamp, computed_at=datetime(2026, 1, 2, tzinfo=UTC)))
+    await ValkeyProjection(valkey).write(tournament_id, table, ranking)
+
+    stamp = (await projection.stamps([tournament_id]))[tournament_id]
+    assert await projection.rows(tournament_id, stamp, 0, 20) == ranking.rows(0, 20)
+
+
 async def test_readers_never_see_half_a_version(
     valkey_url: str, projection: ValkeyProjection, tournament_id: TournamentId
 ) -> None:
