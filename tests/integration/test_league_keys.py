@@ -60,7 +60,9 @@ class Played:
             board = await Boards(self.database, ValkeyProjection(self.valkey), utc_now).open(one)
             assert board is not None
             assert board.head.source is BoardSource.PROJECTION
-            assert places(await walk(board, 2)) == await ranked_by_sql(self.database, league_id=self.league)
+            rows = await walk(board, 2)
+            assert places(rows) == await ranked_by_sql(self.database, league_id=self.league)
+            assert [await board.row_of(row.member_id) for row in rows] == rows
 
     async def assert_kept(self) -> None:
         names = [league_key(self.league, name) for name in ("members", "leaderboard", "stamp")]
