@@ -363,6 +363,16 @@ async def test_a_board_that_is_gone_meanwhile_is_no_file(world: World) -> None:
         await write(world, export_id)
 
 
+async def test_a_version_that_a_restored_database_has_not_had_is_no_file(world: World) -> None:
+    board = {"tournamentId": world.tournament_id}
+    export_id = await asked(await world.client(world.bob), board, asOf={"settledVersion": 1})
+    async with world.api.database.begin() as connection:
+        await connection.execute(update(tournaments).values(settled_version=0))
+
+    with pytest.raises(BoardGone, match="must be 0 to 0"):
+        await write(world, export_id)
+
+
 async def test_a_member_asks_for_so_many_files_and_no_more(world: World) -> None:
     ana, bob = await world.client(world.ana), await world.client(world.bob)
     board = {"tournamentId": world.tournament_id}
@@ -420,9 +430,11 @@ async def a_foreign_round(world: World) -> str:
 # ---------------------------------------------------------------- what happens while one is written
 
 
-async def test_a_member_who_is_taken_off_all_boards_meanwhile_is_in_no_file(world: World) -> None:
+@pytest.mark.parametrize("of", ["league", "tournament"])
+async def test_a_member_who_is_taken_off_all_boards_meanwhile_is_in_no_file(world: World, of: str) -> None:
     ana = await world.client(world.ana)
-    export_id = await asked(ana, {"leagueId": world.league_id}, format="JSON")
+    board = {"leagueId": world.league_id} if of == "league" else {"tournamentId": world.tournament_id}
+    export_id = await asked(ana, board, format="JSON")
     database, files = world.api.database, files_of(world)
 
     class Erasing(Boards):
@@ -443,7 +455,8 @@ async def test_a_member_who_is_taken_off_all_boards_meanwhile_is_in_no_file(worl
     found = await node(ana, export_id)
     assert found is not None
     rows = (await fetch(world, found["url"])).json()
-    others = await ranked_by_sql(database, league_id=world.league)
+    whose: dict[str, Any] = {"league_id": world.league} if of == "league" else {"tournament_id": world.tournament.id}
+    others = await ranked_by_sql(database, **whose)
     places = [(place[1], place[2], place[5]) for place in others]
     assert [(row["position"], row["rank"], row["points"]) for row in rows] == places
     step = run.progress().steps[0]

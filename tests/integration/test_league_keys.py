@@ -122,7 +122,7 @@ async def test_what_is_damaged_is_ranked_anew(played: Played, damage: str) -> No
         if damage == "another type":
             await played.valkey.lpush(place, b"what?")
         elif damage == "half a stamp" and name.endswith("stamp"):
-            await played.valkey.set(place, b"what?")
+            await played.valkey.set(place, b"what?\xff")
     await played.assert_true()
 
 
