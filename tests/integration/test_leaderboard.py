@@ -194,6 +194,19 @@ async def test_guessed_matches_are_those_of_the_version_shown(database: "Postgre
         assert sum(after.values()) > sum(before.values())
 
 
+async def test_guessed_matches_of_a_round_are_its_own_though_both_boards_are_asked_at_once(
+    database: "PostgresDatabase", valkey: Redis
+) -> None:
+    made, found, _ = await season(database)
+    boards = await projected(database, valkey, made.id)
+    shown = [await opened(boards, tournament_id=made.id), await opened(boards, round_id=made.rounds[0])]
+    one_by_one = [await board.guessed_matches(found) for board in shown]
+
+    assert sum(one_by_one[0].values()) > sum(one_by_one[1].values())
+    assert await asyncio.gather(*(board.guessed_matches(found) for board in shown)) == one_by_one
+    assert await asyncio.gather(*(board.guessed_matches(found) for board in shown[::-1])) == one_by_one[::-1]
+
+
 async def test_the_source_is_where_a_board_was_read_though_that_is_gone_since(
     database: "PostgresDatabase", valkey: Redis
 ) -> None:

@@ -187,6 +187,8 @@ async def test_which_matches_pay_provisional_points(database: "PostgresDatabase"
     assert await live_matches() == 0, "it pays nobody"
     await settle_queued(database)
     assert await live_matches() == 0
+    await in_play(database, made.id, third, 1, 0)
+    assert await live_matches() == 0, "it is still called off, whatever runs"
     await in_play(database, made.id, third, 1, 0, result_kind=ResultKind.PLAYED)
     assert await live_matches() == 1, "it was called off and is on again"
 
