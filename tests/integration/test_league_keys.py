@@ -189,6 +189,20 @@ async def test_what_is_kept_is_the_latest_of_its_epoch_and_of_another_epoch_what
     assert (await kept(later), await kept(restored)) == ((None, None), (2, 2))
 
 
+async def test_a_large_league_is_kept_whole(played: Played) -> None:
+    projection = ValkeyProjection(played.valkey)
+    state = await fetch_state(played.database, BoardKey(league_id=played.league))
+    assert state is not None
+    board = board_of(2_345, state)
+    await projection.keep_league(state, board)
+
+    found = await projection.league(state.key, state.epoch, state.version)
+    members = await projection.league_members(played.league, state.epoch, state.league_version)
+    assert found is not None
+    assert found.ranking.rows(0, 2_345) == board.ranking.rows(0, 2_345)
+    assert np.array_equal(members, np.sort(board.ranking.ids))
+
+
 @pytest.mark.parametrize(("what", "command"), [("board", b"ZRANGE"), ("members", b"SMEMBERS")])
 async def test_nothing_is_taken_under_the_stamp_of_what_it_has_just_replaced(
     played: Played, what: str, command: bytes

@@ -37,6 +37,7 @@ from integrations.valkey import projection as module
 from integrations.valkey import writing
 from integrations.valkey.layout import key
 from integrations.valkey.projection import ValkeyProjection
+from integrations.valkey.reading import LARGEST_PIECE
 from integrations.valkey.ticks import BOARDS, TICKS, ProjectorTicks
 from runtime.outage import is_outage
 from tasks.loops import end
@@ -110,6 +111,21 @@ async def test_a_board_reads_as_its_ranking_does(
     assert await projection.rows_around(tournament_id, stamp, MemberId(uuid4()), 2) == []
     assert await names_of(valkey) == sorted(key(tournament_id, name).encode() for name in NAMES)
     assert {await valkey.ttl(name) for name in await names_of(valkey)} == {-1}
+
+
+async def test_a_page_goes_on_among_many_level_ones_where_a_member_was_who_is_elsewhere_by_now(
+    projection: ValkeyProjection, tournament_id: TournamentId
+) -> None:
+    level = Score(3, 1, 0, 1)
+    everybody = [MemberId(UUID(int=n * 2**70 * 257)) for n in range(LARGEST_PIECE + 103)]
+    scores = dict.fromkeys(everybody, level) | {everybody[300]: Score(9, 3, 0, 3), everybody[400]: Score(0, 0, 0, 0)}
+    table, ranking = board_of(scores)
+    await projection.write(tournament_id, table, ranking)
+
+    for member_id in (everybody[0], everybody[300], everybody[301], everybody[400], everybody[-1], MemberId(uuid4())):
+        place = ranking.after(pack(level), member_id)
+        found = await projection.rows_after(tournament_id, table.stamp, pack(level), member_id, 3)
+        assert found == ranking.rows(place, place + 3)
 
 
 few = st.integers(0, 2)
@@ -473,6 +489,19 @@ async def test_what_is_not_a_board_counts_as_missing(
             around = await fresh.rows_around(tournament_id, table.stamp, MemberId(UUID(int=0)), 0)
             assert None in (rows, facts, around), (name, damage)
             assert await projection.stamps([tournament_id]) == {}, (name, damage)
+
+
+@pytest.mark.parametrize("radius", [0, 2])
+async def test_a_place_behind_the_end_of_a_board_counts_as_missing(
+    valkey: Redis, projection: ValkeyProjection, tournament_id: TournamentId, radius: int
+) -> None:
+    table, ranking = board_of(scores_of(10))
+    await projection.write(tournament_id, table, ranking)
+    await valkey.zadd(key(tournament_id, "master_scores"), {b"another of them.": float("-inf")})
+    last = ranking.rows(9, 10)[0].member_id
+
+    assert await projection.rows_around(tournament_id, table.stamp, last, radius) is None
+    assert await projection.stamps([tournament_id]) == {}
 
 
 async def test_a_damaged_board_is_written_over(
