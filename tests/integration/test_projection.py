@@ -504,6 +504,19 @@ async def test_a_place_behind_the_end_of_a_board_counts_as_missing(
     assert await projection.stamps([tournament_id]) == {}
 
 
+async def test_a_board_of_which_the_end_is_cut_off_counts_as_missing(
+    valkey: Redis, projection: ValkeyProjection, tournament_id: TournamentId
+) -> None:
+    table, ranking = board_of(scores_of(10))
+    await projection.write(tournament_id, table, ranking)
+    order = key(tournament_id, "order")
+    await valkey.set(order, (await valkey.get(order))[:-16])
+
+    assert await projection.rows(tournament_id, table.stamp, 0, 5) == ranking.rows(0, 5)
+    assert await projection.rows(tournament_id, table.stamp, 0, 20) is None
+    assert await projection.stamps([tournament_id]) == {}
+
+
 async def test_a_damaged_board_is_written_over(
     valkey: Redis, projection: ValkeyProjection, tournament_id: TournamentId
 ) -> None:

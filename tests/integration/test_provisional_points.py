@@ -118,6 +118,7 @@ async def test_every_board_shows_them_and_nothing_jumps_when_the_match_settles(
         board = await boards.open(board_key, settled_only=True)
         assert board is not None
         assert board.head.live_matches == 0
+        assert (await board.ranking()).rows(0, len(only[board_key])) == only[board_key]
     await valkey.flushall()
     fallen_back = await projected(database, valkey)
     for board_key in reversed(keys):  # the guesses of a league's members are not those of all
