@@ -602,6 +602,19 @@ async def test_an_answering_server_is_asked_again_after_the_pause(valkey: Redis,
     assert await projection.stamps([tournament_id]) == {}
 
 
+async def test_once_a_server_has_answered_again_everybody_asks_it_at_the_same_time(
+    valkey: Redis, tournament_id: TournamentId
+) -> None:
+    projection = ValkeyProjection(valkey, timeout=0.3, pause=0.0)
+    await valkey.execute_command("CLIENT", "PAUSE", 600)
+    with pytest.raises(ProjectionUnavailable):
+        await projection.stamps([tournament_id])
+    await valkey.ping()
+    assert await projection.stamps([tournament_id]) == {}
+
+    assert await asyncio.gather(*(projection.stamps([tournament_id]) for _ in range(5))) == [{}] * 5
+
+
 async def test_a_process_that_was_held_up_itself_takes_the_answer_that_has_come(
     valkey: Redis, tournament_id: TournamentId
 ) -> None:

@@ -242,6 +242,12 @@ async def test_each_basis_counts_its_own_part(database: "PostgresDatabase", valk
     await valkey.flushall()
     for board_key in keys:
         assert await read(await projected(database, valkey), board_key) == live[board_key]
+    parts = {"home_regulation": 1, "away_regulation": 1, "home_extra_time": 2, "away_extra_time": 1}
+    over = {"status": MatchStatus.ENDED, "result_state": ResultState.AWAITING_CONFIRMATION}
+    await in_play(database, made.id, third, 6, 4, **parts, **over)  # penalties, which count nowhere
+    boards = await projected(database, valkey, made.id)
+    for board_key in keys:
+        assert await read(boards, board_key) == live[board_key]
     await accept(database, third, 1, 1, after_extra_time=Goals(2, 1))
     await settle_queued(database)
     after = await projected(database, valkey, made.id)
