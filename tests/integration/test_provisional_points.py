@@ -18,6 +18,7 @@ from domain.leaderboard.loading import BoardLoader, load
 from domain.leaderboard.model import AtVersion, BoardKey, BoardSource, LiveMatch, RankedRow
 from domain.leaderboard.projector import project
 from domain.leaderboard.provisional.service import LockedGuesses
+from domain.leaderboard.sheet import Sheet
 from domain.league.model import LeagueTournamentStatus
 from domain.league.tables import league_tournaments
 from domain.match.model import Goals, MatchStatus, ResultKind, ResultState
@@ -90,6 +91,8 @@ async def read(boards: "Boards", board_key: BoardKey, **how: Any) -> list[Ranked
     assert await walk_back(board, 3) == rows
     for row in rows:
         assert await board.row_of(row.member_id) == row
+    members, numbers = await board.numbers(len(rows))
+    assert Sheet(members, [""] * len(members), numbers).rows == tuple(rows)
     return rows
 
 
