@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import product
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
@@ -25,7 +26,8 @@ from domain.leaderboard.ports import ProjectionUnavailable
 from domain.leaderboard.projector import project, rebuild_projection, run_projector
 from domain.leaderboard.provisional.overlay import LiveRanking
 from domain.leaderboard.ranking import Ranking
-from domain.leaderboard.rules import Score, pack
+from domain.leaderboard.readers import ProjectionReader, RankingReader
+from domain.leaderboard.rules import Score, pack, pack_row
 from domain.leaderboard.score_table import ScoreTable, Stamp
 from domain.leaderboard.sheet import Sheet
 from domain.scoring.model import ScoreBasis, Weights
@@ -126,6 +128,20 @@ async def test_a_page_goes_on_among_many_level_ones_where_a_member_was_who_is_el
         place = ranking.after(pack(level), member_id)
         found = await projection.rows_after(tournament_id, table.stamp, pack(level), member_id, 3)
         assert found == ranking.rows(place, place + 3)
+
+
+async def test_a_page_before_a_place_is_the_same_whether_or_not_somebody_stands_there(
+    projection: ValkeyProjection, tournament_id: TournamentId
+) -> None:
+    table, ranking = board_of(scores_of(30))
+    await projection.write(tournament_id, table, ranking)
+    reader, in_memory = ProjectionReader(projection, tournament_id, table.stamp), RankingReader(ranking)
+
+    for row in ranking.rows(0, 30):
+        for member_id in (row.member_id, MemberId(UUID(int=row.member_id.int + 1)), MemberId(uuid4())):
+            for packed, count in product((pack_row(row), pack_row(row) - 1), (1, 3, 50)):  # of now, and a worse one
+                place = packed, member_id, count
+                assert await reader.rows_before(*place) == await in_memory.rows_before(*place)
 
 
 few = st.integers(0, 2)
