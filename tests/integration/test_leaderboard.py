@@ -466,6 +466,8 @@ async def test_movement_is_against_the_board_when_the_current_round_began(
             row.member_id: before[row.member_id] - row.rank for row in rows if row.member_id != late
         } | {late: None}
         assert set(movement.values()) - {0, None}
+        of_round = await opened(boards, round_id=made.rounds[1])
+        assert set((await of_round.movement(await of_round.window(50))).values()) == {None}
     assert len(found) + 1 == len(rows)
 
 

@@ -533,6 +533,21 @@ async def test_a_board_of_which_the_end_is_cut_off_counts_as_missing(
     assert await projection.stamps([tournament_id]) == {}
 
 
+@pytest.mark.parametrize("word", [4, 5])
+async def test_a_stamp_that_counts_others_than_there_are_differs(
+    valkey: Redis, projection: ValkeyProjection, tournament_id: TournamentId, word: int
+) -> None:
+    """Members, or live matches."""
+    table, ranking = board_of(scores_of(10))
+    await projection.write(tournament_id, table, ranking)
+    assert await projection.differences(tournament_id, table, ranking) == []
+    words = (await valkey.get(key(tournament_id, "stamp"))).split(b" ")
+    words[word] = b"9"
+    await valkey.set(key(tournament_id, "stamp"), b" ".join(words))
+
+    assert await projection.differences(tournament_id, table, ranking) == ["stamp"]
+
+
 async def test_a_damaged_board_is_written_over(
     valkey: Redis, projection: ValkeyProjection, tournament_id: TournamentId
 ) -> None:
