@@ -54,3 +54,16 @@ async def test_who_is_cancelled_leaves_the_others_what_they_wait_for() -> None:
 
     assert await stays == Value(1)
     assert load.count == 1
+
+
+async def test_what_was_used_last_is_kept_whatever_it_costs_and_the_others_make_room() -> None:
+    cache: VersionCache[Value] = VersionCache(10, lambda _: 50)
+    one, other = Loads(1), Loads(1)
+    one.gate.set()
+    other.gate.set()
+    for _ in range(2):
+        await cache.get("one", 1, one)
+    await cache.get("other", 1, other)
+
+    assert one.count == 1
+    assert (cache.holds("one", 1), cache.holds("other", 1)) == (False, True)
