@@ -495,6 +495,25 @@ async def test_movement_of_a_leagues_total_is_since_the_round_that_began_last(
     assert len(rows) == len(found)
 
 
+async def test_a_round_of_a_tournament_that_does_not_count_moves_nobody_in_a_leagues_total(
+    database: "PostgresDatabase", valkey: Redis
+) -> None:
+    league_id, (one, two), _, _ = await two_seasons(database)
+    async with database.begin() as connection:
+        link = update(league_tournaments).where(league_tournaments.c.tournament_id == two.id)
+        await connection.execute(link.values(status="UPCOMING"))
+    await begin_round(database, one.rounds[1], one)
+    before = {row[0]: row[2] for row in await ranked_by_sql(database, league_id=league_id)}
+    await play(database, one.matches[5], 1, 0)
+    await begin_round(database, two.rounds[1], two)
+    await play(database, one.matches[6], 0, 1)
+
+    for boards in (await projected(database, valkey, one.id, two.id), Boards(database, None, utc_now)):
+        board = await opened(boards, league_id=league_id)
+        rows = await walk(board, 50)
+        assert await board.movement(rows) == {row.member_id: before[row.member_id] - row.rank for row in rows}
+
+
 async def test_who_was_not_in_the_league_then_has_not_moved(database: "PostgresDatabase") -> None:
     league_id, (one, _), found, _ = await two_seasons(database)
     await begin_round(database, one.rounds[1], one)

@@ -67,3 +67,14 @@ async def test_what_was_used_last_is_kept_whatever_it_costs_and_the_others_make_
 
     assert one.count == 1
     assert (cache.holds("one", 1), cache.holds("other", 1)) == (False, True)
+
+
+async def test_what_was_forgotten_takes_no_room() -> None:
+    cache: VersionCache[Value] = VersionCache(4, lambda _: 1)
+    for _ in range(3):
+        cache.put("forgotten", Value(1))
+        cache.forget("forgotten")
+    cache.put("one", Value(1))
+    cache.put("other", Value(1))
+    assert cache.holds("one", 1)
+    assert cache.holds("other", 1)
