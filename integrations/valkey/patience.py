@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from redis.exceptions import AskError, ResponseError
+from redis.exceptions import AskError, ClusterDownError, ResponseError
 
 from domain.leaderboard.ports import ProjectionUnavailable
 from integrations.valkey.client import AWAY, drop_connections, server_of
@@ -27,6 +27,9 @@ class _Server:
 
     is_suspect: bool = False
     closed_until: float = 0.0
+
+    def has_answered(self) -> None:
+        self.is_suspect, self.closed_until = False, 0.0
 
 
 class Patience:
@@ -58,13 +61,14 @@ class Patience:
                 is_trial = self._enter(server)
                 async with _answered_within(self._timeout) if once else nullcontext():
                     yield
-            server.is_suspect = False
-            server.closed_until = 0.0
+            server.has_answered()
         except asyncio.CancelledError:  # says nothing of the server: the next one tries
             if is_trial:
                 server.closed_until = 0.0
             raise
         except ResponseError as error:
+            if not isinstance(error, ClusterDownError):  # which whoever asked has waited for
+                server.has_answered()
             if isinstance(error, AskError):  # another server of the cluster has it by now
                 await drop_connections(self._client, key, wait=False)
             raise ProjectionUnavailable(f"Valkey refused: {error}") from error

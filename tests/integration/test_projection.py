@@ -38,6 +38,7 @@ from domain.tournament.store import raise_versions
 from integrations.valkey import projection as module
 from integrations.valkey import writing
 from integrations.valkey.layout import key
+from integrations.valkey.patience import Patience
 from integrations.valkey.projection import ValkeyProjection
 from integrations.valkey.reading import LARGEST_PIECE
 from integrations.valkey.ticks import BOARDS, TICKS, ProjectorTicks
@@ -644,6 +645,26 @@ async def test_once_a_server_has_answered_again_everybody_asks_it_at_the_same_ti
     assert await projection.stamps([tournament_id]) == {}
 
     assert await asyncio.gather(*(projection.stamps([tournament_id]) for _ in range(5))) == [{}] * 5
+
+
+async def test_a_refusal_is_an_answer_after_which_everybody_asks_the_server_again(
+    valkey: Redis, tournament_id: TournamentId
+) -> None:
+    patience = Patience(valkey, timeout=0.3, pause=0.0, connections=5)
+
+    async def ask() -> None:
+        async with patience.exchange(stamp):
+            await valkey.llen(stamp)
+
+    stamp = key(tournament_id, "stamp")
+    await valkey.set(stamp, b"no list")
+    await valkey.execute_command("CLIENT", "PAUSE", 600)
+    with pytest.raises(ProjectionUnavailable, match="does not answer"):
+        await ask()
+    await valkey.ping()
+    for _ in range(2):
+        with pytest.raises(ProjectionUnavailable, match="refused"):
+            await ask()
 
 
 async def test_a_process_that_was_held_up_itself_takes_the_answer_that_has_come(
