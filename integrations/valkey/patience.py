@@ -67,7 +67,7 @@ class Patience:
                 server.closed_until = 0.0
             raise
         except ResponseError as error:
-            if not isinstance(error, ClusterDownError):  # which whoever asked has waited for
+            if not isinstance(error, ClusterDownError):  # the client has waited for that itself: others need not
                 server.has_answered()
             if isinstance(error, AskError):  # another server of the cluster has it by now
                 await drop_connections(self._client, key, wait=False)
