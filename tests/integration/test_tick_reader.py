@@ -70,16 +70,16 @@ async def test_a_server_that_falls_silent_again_and_again_is_connected_to_anew_a
     valkey_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ticks, "_HEARD_SECONDS", 0.02)
-    monkeypatch.setattr(ticks, "_SILENT_SECONDS", 0.1)
+    monkeypatch.setattr(ticks, "_SILENT_SECONDS", 0.3)
     monkeypatch.setattr(ticks, "_FIRST_WAIT", 0.02)
     monkeypatch.setattr(ticks, "_LONGEST_WAIT", 60.0)
     with TemporaryDirectory() as folder:
         async with valkey_through_proxy(valkey_url, Path(folder)) as (proxy, url), listening(url) as (reader, heard):
             for times in range(2, 12):  # twice as long each time would be 20 seconds by now
-                assert reader.is_alive
+                await until(lambda: reader.is_alive)
                 proxy.hush()
                 proxy.speak()  # to who connects anew
-                await until(lambda times=times: heard.subscriptions == times)  # type: ignore[misc]
+                await until(lambda times=times: heard.subscriptions >= times)  # type: ignore[misc]
 
 
 async def test_a_connection_that_is_cut_is_made_again_and_that_is_told(valkey: Redis, valkey_url: str) -> None:
@@ -110,11 +110,11 @@ async def test_a_server_that_is_away_is_asked_less_and_less_but_never_seldom(
 async def test_a_server_that_has_nothing_to_tell_is_heard_all_the_time_and_not_left(
     valkey_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ticks, "_HEARD_SECONDS", 0.05)
-    monkeypatch.setattr(ticks, "_SILENT_SECONDS", 0.5)
+    monkeypatch.setattr(ticks, "_HEARD_SECONDS", 0.02)
+    monkeypatch.setattr(ticks, "_SILENT_SECONDS", 1.0)
     async with listening(valkey_url) as (_, heard):
         before = heard.answers
-        await until(lambda: heard.answers >= before + 20)
+        await until(lambda: heard.answers >= before + 80)
         assert heard.subscriptions == 1
 
 
