@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from live.seats import Sink
 
 Deliver = Callable[[Sequence[Any], bytes], None]
-"""Sends one payload to all whose `Line.end` it is given. It returns at once and never raises."""
+"""Sends one payload to all whose `Line.peer` it is given. It returns at once and never raises."""
 
 
 class Line(NamedTuple):
@@ -19,7 +19,7 @@ class Line(NamedTuple):
 
     deliver: Deliver
     """Equal for all clients that are reached in the same way."""
-    end: Any
+    peer: Any
     """What `deliver` knows this client by."""
 
 
@@ -29,7 +29,7 @@ class Batch(NamedTuple):
     sinks: Sequence["Sink"]
     deliver: Deliver | None
     """None: each is to be asked whether it takes something."""
-    ends: Sequence[Any]
+    peers: Sequence[Any]
     """Of the lines of these sinks, if they have lines."""
 
 
@@ -38,12 +38,12 @@ def batches_of(sinks: Iterable["Sink"], most: int) -> Sequence[Batch]:
     alike: dict[Deliver | None, tuple[list[Sink], list[Any]]] = {}
     for sink in sinks:
         line = sink.line
-        found, ends = alike.setdefault(None if line is None else line.deliver, ([], []))
+        found, peers = alike.setdefault(None if line is None else line.deliver, ([], []))
         found.append(sink)
         if line is not None:
-            ends.append(line.end)
+            peers.append(line.peer)
     return [
-        Batch(found[begin : begin + most], deliver, ends[begin : begin + most])
-        for deliver, (found, ends) in alike.items()
+        Batch(found[begin : begin + most], deliver, peers[begin : begin + most])
+        for deliver, (found, peers) in alike.items()
         for begin in range(0, len(found), most)
     ]

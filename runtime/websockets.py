@@ -288,13 +288,13 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self._part()
 
 
-def _deliver(ends: Sequence[tuple["Transport", bytes]], shared: bytes) -> None:
+def _deliver(peers: Sequence[tuple["Transport", bytes]], shared: bytes) -> None:
     """Send each a message that begins with a head of its own.
 
     What all are sent is not copied for each, unless it is short.
     """
     size = len(shared)
-    for transport, head in ends:
+    for transport, head in peers:
         length = len(head) + size
         header = b"\x81\x7e" + length.to_bytes(2) if 125 < length < 65_536 else _header(length)
         if length < _COPIED:

@@ -21,6 +21,7 @@ _SENT = object()
 Event = MutableMapping[str, Any]
 """Of ASGI."""
 Send = Callable[[Event], Awaitable[None]]
+"""What a server gives an application to send by."""
 
 
 class Gone(Exception):
@@ -76,7 +77,8 @@ class AsgiWire:
 
     def write(self, messages: Sequence[Message]) -> None:
         for number, (head, *shared) in enumerate(messages, 1):
-            self._form.deliver([self.line(head).end], b"".join(shared))
+            deliver, peer = self.line(head)
+            deliver([peer], b"".join(shared))
             if not self.is_ready:
                 self._rest = messages[number:]
                 return
@@ -127,10 +129,10 @@ class Form(Generic[T]):
         self.part = part
         self.convert: Callable[[bytes], T] = convert
 
-    def deliver(self, ends: Sequence[tuple[Send, T, AsgiWire]], shared: bytes) -> None:
+    def deliver(self, peers: Sequence[tuple[Send, T, AsgiWire]], shared: bytes) -> None:
         """Send each a message with a beginning of its own; what all are sent is converted once."""
         event, part, ending = self.event, self.part, self.convert(shared)
-        for send, begin, wire in ends:
+        for send, begin, wire in peers:
             try:
                 sending = send({**event, part: begin + ending}).__await__()
                 waits_for = next(sending, _SENT)

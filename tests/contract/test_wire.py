@@ -161,8 +161,8 @@ async def test_the_way_out_is_lent_only_while_the_peer_takes_what_it_is_sent(ser
         outlet, follower, written = server.outlets[0], Follower(), 0
         outlet.join(follower)
         while (wire := follower.wire) is not None and written < 5_000:
-            deliver, end = wire.line(b"%05d:" % written)
-            deliver([end], BOARD)
+            deliver, peer = wire.line(b"%05d:" % written)
+            deliver([peer], BOARD)
             written += 1
             await asyncio.sleep(0)
             await asyncio.sleep(0)
@@ -402,6 +402,16 @@ def _fill(wire: Any, writer: asyncio.StreamWriter) -> None:
     assert wire.is_ready
 
 
+async def _blocked(server: Server) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, Any]:
+    """A raw client that takes nothing any more, and its wire."""
+    reader, writer = await _opened(server)
+    wire: Any = server.wires[0]
+    _fill(wire, writer)
+    while wire.is_ready:
+        wire.write([message(1)])
+    return reader, writer, wire
+
+
 async def test_who_is_parting_is_told_nothing_more_when_the_server_stops() -> None:
     async with serving(WebSocketProtocol) as made:
         _, writer = await _opened(made)
@@ -452,13 +462,11 @@ async def test_text_is_told_by_all_its_fragments() -> None:
 
 async def test_a_ping_and_a_close_frame_are_both_answered_though_little_is_taken() -> None:
     async with serving(WebSocketProtocol) as made:
-        reader, writer = await _opened(made)
-        wire: Any = made.wires[0]
-        _fill(wire, writer)
-        while wire.is_ready:
-            wire.write([message(1)])
+        reader, writer, wire = await _blocked(made)
         writer.write(_frame(9, b"there?") + _frame(8, b"\x03\xe8"))
-        await asyncio.sleep(0.1)
+        async with asyncio.timeout(5):
+            while wire.conn.close_rcvd is None:  # noqa: ASYNC110 -- it is told to nobody
+                await asyncio.sleep(0)
         writer.transport.resume_reading()  # type: ignore[attr-defined]
         received = await asyncio.wait_for(reader.read(), 5)
         assert received.endswith(b"\x8a\x06there?\x88\x02\x03\xe8")
@@ -467,11 +475,7 @@ async def test_a_ping_and_a_close_frame_are_both_answered_though_little_is_taken
 
 async def test_a_pong_that_is_owed_is_not_sent_after_a_close_frame() -> None:
     async with serving(WebSocketProtocol) as made:
-        reader, writer = await _opened(made)
-        wire: Any = made.wires[0]
-        _fill(wire, writer)
-        while wire.is_ready:
-            wire.write([message(1)])
+        reader, writer, wire = await _blocked(made)
         writer.write(_frame(9, b"there?"))
         async with asyncio.timeout(5):
             while not wire._pong:  # noqa: ASYNC110 -- it is told to nobody

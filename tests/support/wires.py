@@ -30,13 +30,13 @@ class Counting(WebSocketProtocol):
         super().write(messages)
 
     def line(self, head: bytes) -> Line:
-        deliver, end = super().line(head)
+        deliver, peer = super().line(head)
 
-        def counted(ends: Sequence[Any], shared: bytes) -> None:
-            Counting.writes += len(ends)
-            deliver(ends, shared)
+        def counted(peers: Sequence[Any], shared: bytes) -> None:
+            Counting.writes += len(peers)
+            deliver(peers, shared)
 
-        return Line(counted, end)
+        return Line(counted, peer)
 
 
 @dataclass

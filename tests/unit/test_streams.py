@@ -11,7 +11,7 @@ import pytest
 from domain.errors import DomainError, Forbidden, NotFound, Unauthenticated, Unavailable
 from live.events import Heartbeat, Resync, ResyncReason, StreamPosition
 from live.mailboxes import Mailbox
-from tests.support.rig import CALM, NOW, TICK, Changed, Reading, Shown, rig, until
+from tests.support.rig import CALM, NOW, TICK, Changed, Reading, Rig, Shown, rig, until
 
 
 async def test_a_stream_begins_with_a_snapshot_and_goes_on_with_deltas() -> None:
@@ -634,16 +634,22 @@ async def test_who_is_ahead_of_a_source_that_answers_no_more_is_shown_what_is_kn
         del early
 
 
+def note_told(made: Rig) -> list[int | None]:
+    """The versions that readings are told from now on."""
+    load, told = made.source.load, list[int | None]()
+
+    async def noting(key: str, before: Reading | None, version: int | None) -> Reading | None:
+        told.append(version)
+        return await load(key, before, version)
+
+    made.source.load = noting
+    return told
+
+
 async def test_a_reading_is_told_the_version_that_ticks_have_told_and_no_other() -> None:
     async with rig() as made:
         (stream,) = await made.begun()
-        load, told = made.source.load, list[object]()
-
-        async def noting(key: str, before: Reading | None, version: int | None) -> Reading | None:
-            told.append(version)
-            return await load(key, before, version)
-
-        made.source.load = noting
+        told = note_told(made)
         made.source.show(2, "b")
         made.watch.tick("board", TICK, 2)
         assert await anext(stream) == Changed(1, 2, "b")
@@ -842,13 +848,7 @@ async def test_what_came_before_the_first_event_is_part_of_it_and_does_not_come_
 async def test_what_a_comparison_doubts_is_read_and_not_taken_from_what_was_told() -> None:
     async with rig() as made:
         (stream,) = await made.begun()
-        load, told = made.source.load, list[object]()
-
-        async def noting(key: str, before: Reading | None, version: int | None) -> Reading | None:
-            told.append(version)
-            return await load(key, before, version)
-
-        made.source.load = noting
+        told = note_told(made)
         made.source.show(9, "b")
         made.watch.tick("board", TICK, 9)
         assert await anext(stream) == Changed(1, 9, "b")
