@@ -172,8 +172,8 @@ class _Bench:
 
         In turn. Of times the best counts, for what else the machine does only adds to it. What keeps Valkey busy is
         looked at in runs of their own, beside another client that asks all the time, which takes a part of one of two
-        cores: the longest of a run, the median of the runs, for any turn may be one that waited for a processor. The
-        last board is written over, as it is when its version moves.
+        cores and keeps them awake: the longest of a run, the median of the runs, for any turn may be one that waited
+        for a processor. The last board is written over, as it is when its version moves.
         """
         loaded = await load(self._database, tournament_id)
         assert loaded is not None
@@ -191,6 +191,8 @@ class _Bench:
         blocked = max(median(run.blocked for run in runs[name]) for name in ("cold", "over a board"))
         longest = "; ".join(f"{name}: {_longest(found)}" for name, found in runs.items())
         ratio, took = min(whole) / min(bare), f"{spread(whole)} against {spread(bare)}"
+        beside, beside_bare = (min(run.took for run in runs[name]) for name in ("cold", "bare writes"))
+        took += f"; beside a client that asks all the time {beside / beside_bare:.2f} x"
         return [
             Figure(f"cold rebuild, {len(ranking):,} members", ratio, 1.5, detail=took),
             Figure("longest that Valkey serves nobody else meanwhile", blocked * 1000, 10.0, "ms", longest),
@@ -217,11 +219,13 @@ class _Bench:
         await self._valkey.slowlog_reset()
         await self._valkey.config_resetstat()
         async with _Pinging(self._url) as pinging:
+            began = time.perf_counter()
             await write()
+            took = time.perf_counter() - began
         turns = await self._valkey.info("debug")
         slow = [command["duration"] for command in await self._valkey.slowlog_get(SLOW_COMMANDS)]
         await self._valkey.slowlog_reset()  # it holds megabytes, which are no board's
-        return _Run(turns["eventloop_duration_max"] / 1e6, max(slow, default=0) / 1e6, max(pinging.waits))
+        return _Run(turns["eventloop_duration_max"] / 1e6, max(slow, default=0) / 1e6, max(pinging.waits), took)
 
     def league(self, loaded: Loaded | None) -> list[Figure]:
         """Ranking some members from the facts that a process holds: on a new version, with joiners, and at first."""
@@ -286,11 +290,12 @@ class _Run(NamedTuple):
     """The longest command, by the same clock; 0 when none took a millisecond."""
     wait: float
     """The longest that another client waited: what Valkey did, and until both of them had a processor."""
+    took: float
 
 
 def _longest(runs: Sequence[_Run]) -> str:
-    """Of some runs, the median and the most of each."""
-    found = zip(("turn", "command", "wait of a client"), zip(*runs, strict=True), strict=True)
+    """Of some runs, the median and the most of each, but for what they took."""
+    found = zip(("turn", "command", "wait of a client"), list(zip(*runs, strict=True))[:3], strict=True)
     return ", ".join(f"{name} {median(each) * 1000:.1f} [{max(each) * 1000:.1f}]" for name, each in found)
 
 
