@@ -23,6 +23,7 @@ from domain.leaderboard.projector import project
 from domain.member.tables import members, sessions
 from domain.tournament.store import raise_versions
 from integrations.valkey.projection import ValkeyProjection
+from live.topics import Pace
 from runtime.database import PostgresDatabase
 from tests.support.football import MadeTournament
 from tests.support.graphql_client import id_of, read_operation
@@ -99,9 +100,11 @@ class Stage:
     async def tell(self, kind: str) -> None:
         """Have a server send that knows no boards.
 
-        It is told after the same work of others as a server of boards: else its caches would be warmer.
+        It is told after the same work of others as a server of boards, and after the pause in which that gathers ticks:
+        else its caches would be warmer.
         """
         await self._move(self._unwatched)
+        await asyncio.sleep(Pace().coalesce)
         await self._valkey.publish(events_of(kind), b"")
 
     @property

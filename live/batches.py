@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from live.seats import Sink
 
-Deliver = Callable[[Sequence[Any], bytes], None]
-"""Sends one payload to all whose `Line.peer` it is given. It returns at once and never raises."""
+Deliver = Callable[[Sequence[Sequence[Any]], bytes], None]
+"""Sends one payload to all whose `Line.peer` it is given: the first part of each, the second of each, and so on.
+
+It returns at once and never raises."""
 
 
 class Line(NamedTuple):
@@ -19,8 +21,12 @@ class Line(NamedTuple):
 
     deliver: Deliver
     """Equal for all clients that are reached in the same way."""
-    peer: Any
-    """What `deliver` knows this client by."""
+    peer: tuple[Any, ...]
+    """What `deliver` needs of this client, part by part."""
+
+    def send(self, payload: bytes) -> None:
+        """To this client alone."""
+        self.deliver(_side_by_side([self.peer]), payload)
 
 
 class Batch(NamedTuple):
@@ -29,13 +35,13 @@ class Batch(NamedTuple):
     sinks: Sequence["Sink"]
     deliver: Deliver | None
     """None: each is to be asked whether it takes something."""
-    peers: Sequence[Any]
-    """Of the lines of these sinks, if they have lines."""
+    peers: Sequence[Sequence[Any]]
+    """Of the lines of these sinks, as `deliver` takes them."""
 
 
 def batches_of(sinks: Iterable["Sink"], most: int) -> Sequence[Batch]:
     """All of them, at most so many a batch."""
-    alike: dict[Deliver | None, tuple[list[Sink], list[Any]]] = {}
+    alike: dict[Deliver | None, tuple[list[Sink], list[tuple[Any, ...]]]] = {}
     for sink in sinks:
         line = sink.line
         found, peers = alike.setdefault(None if line is None else line.deliver, ([], []))
@@ -43,7 +49,12 @@ def batches_of(sinks: Iterable["Sink"], most: int) -> Sequence[Batch]:
         if line is not None:
             peers.append(line.peer)
     return [
-        Batch(found[begin : begin + most], deliver, peers[begin : begin + most])
+        Batch(found[begin : begin + most], deliver, _side_by_side(peers[begin : begin + most]))
         for deliver, (found, peers) in alike.items()
         for begin in range(0, len(found), most)
     ]
+
+
+def _side_by_side(peers: Iterable[tuple[Any, ...]]) -> Sequence[Sequence[Any]]:
+    """The first parts of all, their second parts, and so on."""
+    return list(zip(*peers, strict=True))

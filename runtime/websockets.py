@@ -20,7 +20,7 @@ from runtime.handshake import Handshake
 from schema.transport.wires import EXTENSION, Message, nobody_waits
 
 if TYPE_CHECKING:
-    from asyncio import BaseTransport, Transport
+    from asyncio import BaseTransport
 
     from uvicorn._types import ASGISendEvent
     from websockets.frames import Frame
@@ -230,7 +230,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         """Frames that nothing else interleaves: uvicorn leaves no part of a frame unwritten between calls."""
         if len(messages) == 1:
             ((head, *shared),) = messages
-            _deliver([(self.transport, head)], b"".join(shared))
+            _deliver(((self.transport,), (head,)), b"".join(shared))
         else:
             self.transport.write(b"".join([_header(sum(map(len, each))) + b"".join(each) for each in messages]))
 
@@ -288,13 +288,14 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self._part()
 
 
-def _deliver(peers: Sequence[tuple["Transport", bytes]], shared: bytes) -> None:
-    """Send each a message that begins with a head of its own.
+def _deliver(peers: Sequence[Sequence[Any]], shared: bytes) -> None:
+    """Send each a message that begins with a head of its own. `peers`: their transports, and their heads.
 
     What all are sent is not copied for each, unless it is short.
     """
+    transports, heads = peers
     size = len(shared)
-    for transport, head in peers:
+    for transport, head in zip(transports, heads, strict=True):
         length = len(head) + size
         header = b"\x81\x7e" + length.to_bytes(2) if 125 < length < 65_536 else _header(length)
         if length < _COPIED:

@@ -109,7 +109,7 @@ class TickReader:
     async def _listen_once(self, listener: Listener) -> None:
         await drop_connections(self._client, TICKS.decode())  # a cluster's servers may be others than before the loss
         await self._client.initialize()
-        async with self._client.pubsub() as pubsub:
+        async with self._client.pubsub(push_handler_func=_pushed) as pubsub:
             await pubsub.subscribe(*self._channels)
             confirmed = 0
             silent = 0.0
@@ -146,6 +146,11 @@ class TickReader:
         if self._front is not None and version is not None and isinstance(told_front := tick.get("front"), str):
             self._front(TournamentId(entity_id), version, partial(fronts.decode, told_front))
         listener.tick(kind, entity_id, version)
+
+
+async def _pushed(message: Any) -> Any:
+    """What came, as it is: the client's own writes each message out for a log that nobody reads."""
+    return message
 
 
 class ProjectorTicks:

@@ -77,8 +77,7 @@ class AsgiWire:
 
     def write(self, messages: Sequence[Message]) -> None:
         for number, (head, *shared) in enumerate(messages, 1):
-            deliver, peer = self.line(head)
-            deliver([peer], b"".join(shared))
+            self.line(head).send(b"".join(shared))
             if not self.is_ready:
                 self._rest = messages[number:]
                 return
@@ -129,18 +128,22 @@ class Form(Generic[T]):
         self.part = part
         self.convert: Callable[[bytes], T] = convert
 
-    def deliver(self, peers: Sequence[tuple[Send, T, AsgiWire]], shared: bytes) -> None:
-        """Send each a message with a beginning of its own; what all are sent is converted once."""
+    def deliver(self, peers: Sequence[Sequence[Any]], shared: bytes) -> None:
+        """Send each a message with a beginning of its own; what all are sent is converted once.
+
+        `peers`: how to send to each, its beginning, and its wire, which is seldom looked at.
+        """
+        sends, begins, wires = peers
         event, part, ending = self.event, self.part, self.convert(shared)
-        for send, begin, wire in peers:
+        for number, (send, begin) in enumerate(zip(sends, begins, strict=True)):
             try:
                 sending = send({**event, part: begin + ending}).__await__()
                 waits_for = next(sending, _SENT)
             except Exception:  # noqa: BLE001 -- the peer is gone, which whoever receives will notice
-                wire.lose()
+                wires[number].lose()
             else:
                 if waits_for is not _SENT:  # nearly every message is
-                    wire.wait(Begun(sending, waits_for))
+                    wires[number].wait(Begun(sending, waits_for))
 
     def of(self, message: bytes) -> Event:
         """The event of a whole message."""

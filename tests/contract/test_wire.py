@@ -161,8 +161,7 @@ async def test_the_way_out_is_lent_only_while_the_peer_takes_what_it_is_sent(ser
         outlet, follower, written = server.outlets[0], Follower(), 0
         outlet.join(follower)
         while (wire := follower.wire) is not None and written < 5_000:
-            deliver, peer = wire.line(b"%05d:" % written)
-            deliver([peer], BOARD)
+            wire.line(b"%05d:" % written).send(BOARD)
             written += 1
             await asyncio.sleep(0)
             await asyncio.sleep(0)

@@ -32,8 +32,8 @@ class Counting(WebSocketProtocol):
     def line(self, head: bytes) -> Line:
         deliver, peer = super().line(head)
 
-        def counted(peers: Sequence[Any], shared: bytes) -> None:
-            Counting.writes += len(peers)
+        def counted(peers: Sequence[Sequence[Any]], shared: bytes) -> None:
+            Counting.writes += len(peers[0])
             deliver(peers, shared)
 
         return Line(counted, peer)

@@ -38,7 +38,7 @@ class Client:
     def line(self) -> Line | None:
         if not self.has_lines or self.way is None or not self.is_ready or self.ended:
             return None
-        return Line(self.way, self)
+        return Line(self.way, (self,))
 
     @property
     def is_ready(self) -> bool:
@@ -72,9 +72,9 @@ class Client:
         assert self.got == expected
 
 
-def deliver(clients: Sequence[Client], payload: bytes) -> None:
+def deliver(peers: Sequence[Sequence[Client]], payload: bytes) -> None:
     """To clients that are reached by lines, who must be ready."""
-    for client in clients:
+    for (client,) in zip(*peers, strict=True):
         assert client.is_ready
         assert not client.ended
         client.got.append(payload)

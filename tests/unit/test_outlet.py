@@ -232,8 +232,7 @@ async def test_who_is_blocked_again_and_again_is_waited_for_each_time_and_sent_n
         peer.takes.clear()
         if times == 2:  # as a cohort writes to it
             assert stream.lent is not None
-            deliver, end = stream.lent.line(b"a")
-            deliver([end], b"")
+            stream.lent.line(b"a").send(b"")
         else:
             peer.outlet.put(stream, said("a", "b"))
         waiting = asyncio.create_task(peer.outlet.send((b"c",)))

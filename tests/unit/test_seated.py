@@ -76,7 +76,7 @@ async def test_its_seat_is_told_when_the_way_out_is_its_own_and_when_it_is_not()
     peer, owner, seat, other = Peer(), Place(), Place(), Stream()
     seated = await joined(peer, owner, seat)
     assert seated.line is not None
-    seated.line.deliver([seated.line.peer], b"1}")
+    seated.line.send(b"1}")
     assert peer.got == [head("1").decode() + "1}"]
     assert seat.calls == ["reached_otherwise"]
     peer.outlet.join(other)
