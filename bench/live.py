@@ -135,7 +135,8 @@ async def _beside_the_floor(
         rounds, floor_rounds = [], []
         for _ in range(ROUNDS):
             events, floor_events = [], []
-            for _ in range(EVENTS):  # one of each in turn, after the same work and pause: the same machine, and caches as cold
+            # One of each in turn, after the same work and the same pause: the same machine, and caches as cold.
+            for _ in range(EVENTS):
                 events.append(await measured(server, crowd, move))
                 floor_events.append(await measured(floor, floor_crowd, partial(stage.tell, "floor")))
             rounds.append(_round(events, size))
