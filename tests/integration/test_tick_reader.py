@@ -145,6 +145,17 @@ async def test_what_cannot_be_read_is_passed_over(
     assert caplog.messages == ["tick_unreadable"]
 
 
+async def test_what_is_heard_is_not_written_out_for_a_log(
+    valkey: Redis, valkey_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with listening(valkey_url, BOARDS) as (_, heard):
+        caplog.set_level("DEBUG")
+        caplog.set_level("DEBUG", "push_response")  # of the client, which would write each message out, logged or not
+        await tell(valkey, BOARDS, "board", CUP, version=1, front="of some kilobytes")
+        await until(lambda: bool(heard.told))
+    assert not [text for text in caplog.messages if "some kilobytes" in text]
+
+
 async def test_boards_that_moved_are_told_early_apart_and_to_listeners_when_they_can_be_read(
     valkey: Redis, valkey_url: str
 ) -> None:
