@@ -3,13 +3,13 @@
 import logging
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from itertools import chain
 from typing import TYPE_CHECKING
 
 from starlette.responses import PlainTextResponse
 
-from runtime.logging import log_context
+from runtime.logging import log_context, name_task
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -39,21 +39,21 @@ class RequestIds:
         self._new_id = new_id
         self._clock = clock
 
-    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+    def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> Awaitable[None]:
         """Answer one request or socket."""
         if scope["type"] not in {"http", "websocket"}:
-            await self._app(scope, receive, send)
-            return
+            return self._app(scope, receive, send)
         request_id = request_id_of(scope, self._new_id)
         scope.setdefault("state", {})["request_id"] = request_id
-        with log_context(request_id=request_id):
-            if scope["type"] == "websocket":
-                await self._serve(scope, receive, send)
-            else:
-                await self._answer(scope, receive, send, request_id)
+        serve = self._serve if scope["type"] == "websocket" else self._answer
+        return serve(scope, receive, send, request_id)
 
-    async def _serve(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        """A socket is handed the server's own `send`, and says itself that it was opened."""
+    async def _serve(self, scope: "Scope", receive: "Receive", send: "Send", request_id: str) -> None:
+        """A socket is handed the server's own `send`, and says itself that it was opened.
+
+        It has a task of its own. Thousands stay open, and a block that names what they log would be held by each.
+        """
+        name_task(request_id)
         started = self._clock()
         try:
             await self._app(scope, receive, send)
@@ -70,13 +70,14 @@ class RequestIds:
                 message["headers"] = _completed(message.get("headers", ()), request_id)
             await send(message)
 
-        try:
-            if is_too_much(scope):
-                await PlainTextResponse("Too many headers.", 431)(scope, receive, noting)
-                return
-            await self._app(scope, receive, noting)
-        finally:
-            note(scope, status, self._clock() - started)
+        with log_context(request_id=request_id):
+            try:
+                if is_too_much(scope):
+                    await PlainTextResponse("Too many headers.", 431)(scope, receive, noting)
+                    return
+                await self._app(scope, receive, noting)
+            finally:
+                note(scope, status, self._clock() - started)
 
 
 def request_id_of(scope: "Scope", new_id: Callable[[], str]) -> str:

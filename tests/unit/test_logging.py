@@ -1,5 +1,6 @@
 """Log lines: one JSON object each with the keys of the contract, also those of other libraries, and no secrets."""
 
+import asyncio
 import io
 import json
 import logging
@@ -14,7 +15,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from runtime.database import PostgresDatabase
-from runtime.logging import configure_logging, log_context
+from runtime.logging import configure_logging, log_context, name_task
 from runtime.settings import load_settings
 
 
@@ -72,6 +73,24 @@ def test_a_line_carries_the_keys_of_the_contract(output: io.StringIO) -> None:
         "component": "worker",
         "logger": "tasks",
     }
+
+
+async def test_a_task_that_is_named_logs_its_request_and_so_do_those_it_starts_alone(output: io.StringIO) -> None:
+    configure_logging(load_settings(log_format="json"), "api", output)
+
+    async def log(message: str) -> None:
+        logging.getLogger("socket").warning(message)
+
+    async def serve() -> None:
+        name_task("r")
+        await log("itself")
+        await asyncio.create_task(log("started"))
+
+    await asyncio.create_task(serve())
+    await asyncio.create_task(log("another"))
+
+    named = [(line["message"], line.get("requestId")) for line in _lines(output)]
+    assert named == [("itself", "r"), ("started", "r"), ("another", None)]
 
 
 @pytest.mark.parametrize("name", ["uvicorn.error", "taskiq.receiver", "alembic", "anything"])
