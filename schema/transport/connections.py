@@ -3,9 +3,8 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from enum import IntEnum
 from time import monotonic
 from typing import Protocol
@@ -81,30 +80,29 @@ class Connections:
         self.post = post
         self.most = most
         self.most_a_member = most_a_member
+        self.times = times
         self._database = database
-        self._times = times
         self._watch_seconds = watch_seconds
         self._random = random
         self._open: set[Connection] = set()
         self._members: Counter[MemberId] = Counter()
 
-    def times(self) -> Times:
-        """Those of one connection, whose life ends at a moment of its own."""
-        return replace(self._times, life=self._times.life * (_LEAST_SHARE + (1 - _LEAST_SHARE) * self._random()))
+    def life(self) -> float:
+        """That of one connection in seconds: those that came together end at moments of their own."""
+        return self.times.life * (_LEAST_SHARE + (1 - _LEAST_SHARE) * self._random())
 
     @property
     def is_full(self) -> bool:
         """Whether the process has as many as it can hold."""
         return len(self._open) >= self.most
 
-    @contextmanager
-    def holding(self, connection: Connection) -> Iterator[None]:
-        """It is open within the block."""
+    def add(self, connection: Connection) -> None:
+        """It is open, until it is removed."""
         self._open.add(connection)
-        try:
-            yield
-        finally:
-            self._open.discard(connection)
+
+    def remove(self, connection: Connection) -> None:
+        """It is closed."""
+        self._open.discard(connection)
 
     def admit(self, member_id: MemberId) -> bool:
         """Count one more of a member, unless that is one too many; who is admitted is released later."""
@@ -131,7 +129,7 @@ class Connections:
 
     async def close_slow(self) -> None:
         """Close those whose clients have taken nothing for too long."""
-        longest_ago = monotonic() - self._times.blocked
+        longest_ago = monotonic() - self.times.blocked
         for found in list(self._open):
             if found.blocked_at is not None and found.blocked_at < longest_ago:
                 await found.close(Close.TRY_LATER, "Messages were not taken; connect again, with `after`")

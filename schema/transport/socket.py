@@ -50,7 +50,7 @@ class Socket:
 
     __slots__ = (
         *("_channel", "_clock", "_closing", "_connections", "_contexts", "_count", "_engine", "_has_begun"),
-        *("_is_acknowledged", "_is_cut", "_operations", "_outlet", "_serving", "_streams", "_times", "_viewer"),
+        *("_is_acknowledged", "_is_cut", "_operations", "_outlet", "_serving", "_streams", "_viewer"),
     )
 
     def __init__(
@@ -67,7 +67,6 @@ class Socket:
         self._engine = engine
         self._contexts = contexts
         self._outlet = Outlet(wire, connections.post)
-        self._times = connections.times()
         self._connections = connections
         self._streams = streams
         self._has_begun = False
@@ -92,7 +91,8 @@ class Socket:
     async def serve(self) -> None:
         """Answer until the client leaves, breaks the protocol, or the socket is old."""
         self._serving = asyncio.current_task()
-        self._close_in(self._times.init, Close.INIT_TIMEOUT, "Connection initialisation timeout")
+        self._connections.add(self)
+        self._close_in(self._connections.times.init, Close.INIT_TIMEOUT, "Connection initialisation timeout")
         try:
             while True:
                 await self._handle(read_message(await self._receive(), self._engine.limits))
@@ -106,6 +106,7 @@ class Socket:
             if not self._is_cut:
                 raise
         finally:
+            self._connections.remove(self)
             if self._clock is not None:
                 self._clock.cancel()
             if self._viewer is not None:
@@ -164,7 +165,7 @@ class Socket:
         if self._has_begun:
             raise Closing(Close.TWO_INITS, "Too many initialisation requests")
         self._has_begun = True
-        self._close_in(self._times.init, Close.TRY_LATER, "Try again later")  # the client has done its part
+        self._close_in(self._connections.times.init, Close.TRY_LATER, "Try again later")  # the client has done its part
         channel, given = self._channel, message.authorization
         try:
             bearer = read_bearer(given if given is not None else channel.header(b"authorization"))
@@ -181,7 +182,7 @@ class Socket:
             raise Closing(Close.TRY_LATER, f"A member may have at most {self._connections.most_a_member} connections")
         self._viewer = viewer
         self._is_acknowledged = True
-        self._close_in(self._times.life, Close.RESTART, "Connect again, with `after`")
+        self._close_in(self._connections.life(), Close.RESTART, "Connect again, with `after`")
         await self._send({"type": "connection_ack"})
 
     def _close_in(self, seconds: float, code: Close, reason: str) -> None:

@@ -43,9 +43,7 @@ class Sockets:
             return
         if is_open:
             wire = wire_of(channel, self._form)
-            socket = Socket(channel, self._engine, self._contexts, wire, self._connections, self._streams)
-            with self._connections.holding(socket):
-                await socket.serve()
+            await Socket(channel, self._engine, self._contexts, wire, self._connections, self._streams).serve()
 
     async def _open(self, channel: Channel) -> bool:
         if is_foreign(Headers(scope=channel.scope), self._contexts.services.public_url):

@@ -113,13 +113,14 @@ class EventStream(Response):
         wire = AsgiWire(send, bodies())
         self._outlet = outlet = Outlet(wire, self._connections.post)
         work = [asyncio.create_task(self._work(outlet)), asyncio.create_task(_left(receive))]
+        self._connections.add(self)
         try:
-            with self._connections.holding(self):
-                async with asyncio.timeout(self._connections.times().life):
-                    await self._comment_until_over(outlet, work)
+            async with asyncio.timeout(self._connections.life()):
+                await self._comment_until_over(outlet, work)
         except TimeoutError:
             pass  # no `complete`: the client connects again
         finally:
+            self._connections.remove(self)
             if self._seat is not None:
                 outlet.leave(self)
                 self._seat.leave()
