@@ -16,6 +16,7 @@ from schema.transport.outlet import Post
 
 _log = logging.getLogger(__name__)
 _LEAST_SHARE = 0.9
+RESTART = "Connect again, with `after`"
 FULL = "This server has as many connections as it can hold; connect again later"
 _PATIENCE = 5.0
 """Seconds for asking which sessions have ended: who is slow must be closed though the database is silent."""
@@ -58,6 +59,11 @@ class Connection(Protocol):
         """Since when (`time.monotonic`) its client takes nothing."""
         ...
 
+    @property
+    def ends_at(self) -> float:
+        """When (`time.monotonic`) its life is over."""
+        ...
+
     async def close(self, code: Close, reason: str) -> None:
         """Close it once; never raises."""
         ...
@@ -87,9 +93,9 @@ class Connections:
         self._open: set[Connection] = set()
         self._members: Counter[MemberId] = Counter()
 
-    def life(self) -> float:
-        """That of one connection in seconds: those that came together end at moments of their own."""
-        return self.times.life * (_LEAST_SHARE + (1 - _LEAST_SHARE) * self._random())
+    def ends_at(self) -> float:
+        """When (`time.monotonic`) the life of one that begins now is over; those that came together part one by one."""
+        return monotonic() + self.times.life * (_LEAST_SHARE + (1 - _LEAST_SHARE) * self._random())
 
     @property
     def is_full(self) -> bool:
@@ -118,14 +124,25 @@ class Connections:
             del self._members[member_id]
 
     async def watch(self) -> None:
-        """Close, again and again, those whose sessions have ended or whose clients are too slow, until cancelled."""
+        """Close, again and again, those that are old, whose clients are too slow or whose sessions have ended.
+
+        Until cancelled. A timer of its own would cost each of them two thirds of a kilobyte.
+        """
         while True:
             await asyncio.sleep(self._watch_seconds)
             try:
+                await self.close_old()
                 await self.close_slow()
                 await self.close_ended()
             except Exception as problem:  # noqa: BLE001 -- an edge: the database may be away, which ends no connection
                 _log.warning("sessions of connections not checked", extra={"error": repr(problem)})
+
+    async def close_old(self) -> None:
+        """Have those whose lives are over connect again, perhaps elsewhere."""
+        now = monotonic()
+        for found in list(self._open):
+            if found.ends_at < now:
+                await found.close(Close.RESTART, RESTART)
 
     async def close_slow(self) -> None:
         """Close those whose clients have taken nothing for too long."""
@@ -148,4 +165,4 @@ class Connections:
     async def stop(self) -> None:
         """Have all clients connect again elsewhere."""
         for found in list(self._open):
-            await found.close(Close.RESTART, "Connect again, with `after`")
+            await found.close(Close.RESTART, RESTART)

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from contextlib import aclosing, suppress
+from math import inf
 from typing import Any, assert_never
 
 from graphql import OperationType
@@ -50,7 +51,7 @@ class Socket:
 
     __slots__ = (
         *("_channel", "_clock", "_closing", "_connections", "_contexts", "_count", "_engine", "_has_begun"),
-        *("_is_acknowledged", "_is_cut", "_operations", "_outlet", "_serving", "_streams", "_viewer"),
+        *("_is_acknowledged", "_is_cut", "_operations", "_outlet", "_serving", "_streams", "_viewer", "ends_at"),
     )
 
     def __init__(
@@ -77,6 +78,8 @@ class Socket:
         self._closing: asyncio.Task[None] | None = None
         self._serving: asyncio.Task[Any] | None = None
         self._is_cut = False
+        self.ends_at = inf
+        """Once it has begun."""
 
     @property
     def session_id(self) -> SessionId | None:
@@ -182,7 +185,10 @@ class Socket:
             raise Closing(Close.TRY_LATER, f"A member may have at most {self._connections.most_a_member} connections")
         self._viewer = viewer
         self._is_acknowledged = True
-        self._close_in(self._connections.life(), Close.RESTART, "Connect again, with `after`")
+        if self._clock is not None:
+            self._clock.cancel()
+            self._clock = None
+        self.ends_at = self._connections.ends_at()
         await self._send({"type": "connection_ack"})
 
     def _close_in(self, seconds: float, code: Close, reason: str) -> None:

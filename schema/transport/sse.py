@@ -92,6 +92,7 @@ class EventStream(Response):
         self._operation = operation
         self.line: Line | None = None
         """None always: each event is framed by `put`."""
+        self.ends_at = connections.ends_at()
         self._ended = asyncio.Event()
         self._outlet: Outlet | None = None
         self._seat: Seat[Any, Any, Any, Any] | None = None
@@ -115,10 +116,7 @@ class EventStream(Response):
         work = [asyncio.create_task(self._work(outlet)), asyncio.create_task(_left(receive))]
         self._connections.add(self)
         try:
-            async with asyncio.timeout(self._connections.life()):
-                await self._comment_until_over(outlet, work)
-        except TimeoutError:
-            pass  # no `complete`: the client connects again
+            await self._comment_until_over(outlet, work)
         finally:
             self._connections.remove(self)
             if self._seat is not None:
@@ -133,7 +131,7 @@ class EventStream(Response):
             await send({"type": "http.response.body", "body": b""})
 
     async def close(self, code: Close, reason: str) -> None:
-        """Close once."""
+        """Close once. But for a right that is lost without `complete`: the client connects again."""
         if self._outlet is None:
             return
         if self._outlet.blocked_at is not None:
