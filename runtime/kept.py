@@ -64,7 +64,7 @@ class KeptResponses:
         self._requests.inc()
         self._seconds.observe(seconds)
         if is_noted():
-            with log_context(request_id=request_id):
+            with log_context(request_id):
                 note(scope, 200, seconds)
 
 

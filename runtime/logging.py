@@ -68,24 +68,10 @@ def configure_logging(settings: Settings, component: str, stream: TextIO | None 
 
 
 @contextmanager
-def log_context(
-    *,
-    request_id: str | None = None,
-    execution_id: str | None = None,
-    job_id: str | None = None,
-    domain: str | None = None,
-    operation: str | None = None,
-) -> Iterator[None]:
-    """Put these keys on every line that is logged inside the block, in this task and those it starts."""
-    given = {
-        "requestId": request_id,
-        "executionId": execution_id,
-        "jobId": job_id,
-        "domain": domain,
-        "operation": operation,
-    }
+def log_context(request_id: str) -> Iterator[None]:
+    """Put a request's id on every line that is logged inside the block, in this task and those it starts."""
     # Not `bound_contextvars`, which goes through everything that is bound: every request pays for this.
-    before = structlog.contextvars.bind_contextvars(**{key: value for key, value in given.items() if value is not None})
+    before = structlog.contextvars.bind_contextvars(requestId=request_id)
     try:
         yield
     finally:

@@ -70,7 +70,7 @@ class RequestIds:
                 message["headers"] = _completed(message.get("headers", ()), request_id)
             await send(message)
 
-        with log_context(request_id=request_id):
+        with log_context(request_id):
             try:
                 if is_too_much(scope):
                     await PlainTextResponse("Too many headers.", 431)(scope, receive, noting)

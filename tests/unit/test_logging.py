@@ -37,7 +37,8 @@ def _lines(output: io.StringIO) -> list[dict[str, object]]:
 
 def test_a_line_carries_the_keys_of_the_contract(output: io.StringIO) -> None:
     configure_logging(load_settings(log_format="json"), "worker", output)
-    with log_context(request_id="r", execution_id="e", job_id="j", domain="settlement", operation="SETTLE_MATCH"):
+    keys = {"requestId": "r", "executionId": "e", "jobId": "j", "domain": "settlement", "operation": "SETTLE_MATCH"}
+    with structlog.contextvars.bound_contextvars(**keys):
         structlog.get_logger("tasks").info("settled", changed=3)
     structlog.get_logger("tasks").warning("outside")
 
@@ -96,7 +97,7 @@ async def test_a_task_that_is_named_logs_its_request_and_so_do_those_it_starts_a
 @pytest.mark.parametrize("name", ["uvicorn.error", "taskiq.receiver", "alembic", "anything"])
 def test_lines_of_libraries_look_the_same(output: io.StringIO, name: str) -> None:
     configure_logging(load_settings(log_format="json"), "api", output)
-    with log_context(request_id="r"):
+    with log_context("r"):
         logging.getLogger(name).error("failed %s times", 3, extra={"path": "/x"})
 
     (line,) = _lines(output)
