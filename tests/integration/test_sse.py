@@ -247,6 +247,7 @@ async def test_an_old_stream_ends_without_complete_and_so_does_a_stopping_server
         async with served(api) as address, event_stream(address, BOARDS, board) as events:
             await events.data()
             assert await events.event() == ("end", None)
+            assert not api.app.state.connections._open
     async with running_api(database_url, valkey_url, tmp_path) as api:
         async with served(api) as address:
             stream = event_stream(address, BOARDS, board)
