@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import IntEnum
 from time import monotonic
@@ -19,7 +19,7 @@ _LEAST_SHARE = 0.9
 RESTART = "Connect again, with `after`"
 FULL = "This server has as many connections as it can hold; connect again later"
 _PATIENCE = 5.0
-"""Seconds for asking which sessions have ended: who is slow must be closed though the database is silent."""
+"""Seconds for asking which sessions have ended, and for closing: silent databases and peers must not hold it up."""
 
 
 class Close(IntEnum):
@@ -91,6 +91,8 @@ class Connections:
         self._watch_seconds = watch_seconds
         self._random = random
         self._open: set[Connection] = set()
+        self._late: set[asyncio.Task[None]] = set()
+        """Closings that wait for their peers."""
         self._members: Counter[MemberId] = Counter()
 
     def ends_at(self) -> float:
@@ -140,16 +142,13 @@ class Connections:
     async def close_old(self) -> None:
         """Have those whose lives are over connect again, perhaps elsewhere."""
         now = monotonic()
-        for found in list(self._open):
-            if found.ends_at < now:
-                await found.close(Close.RESTART, RESTART)
+        await self._close([found for found in self._open if found.ends_at < now], Close.RESTART, RESTART)
 
     async def close_slow(self) -> None:
         """Close those whose clients have taken nothing for too long."""
         longest_ago = monotonic() - self.times.blocked
-        for found in list(self._open):
-            if found.blocked_at is not None and found.blocked_at < longest_ago:
-                await found.close(Close.TRY_LATER, "Messages were not taken; connect again, with `after`")
+        slow = [found for found in self._open if found.blocked_at is not None and found.blocked_at < longest_ago]
+        await self._close(slow, Close.TRY_LATER, "Messages were not taken; connect again, with `after`")
 
     async def close_ended(self) -> None:
         """Close those whose sessions are not live any more."""
@@ -158,9 +157,17 @@ class Connections:
             return
         async with asyncio.timeout(_PATIENCE):
             ended = await members.ended_among(self._database, set(by_session.values()))
-        for found, session_id in by_session.items():
-            if session_id in ended:
-                await found.close(Close.UNAUTHORIZED, "The session has ended")
+        lost = [found for found, session_id in by_session.items() if session_id in ended]
+        await self._close(lost, Close.UNAUTHORIZED, "The session has ended")
+
+    async def _close(self, connections: Collection[Connection], code: Close, reason: str) -> None:
+        """Close them at once: by plain ASGI one may wait for its peer to take that, and the others not for this one."""
+        closing = {asyncio.create_task(found.close(code, reason)) for found in connections}
+        if closing:
+            _, late = await asyncio.wait(closing, timeout=_PATIENCE)
+            self._late |= late
+            for task in late:
+                task.add_done_callback(self._late.discard)
 
     async def stop(self) -> None:
         """Have all clients connect again elsewhere."""

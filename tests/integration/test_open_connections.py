@@ -13,12 +13,15 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from runtime.database import PostgresDatabase
-from schema.transport.connections import FULL, Connections, Times
+from schema.transport import connections as connections_module
+from schema.transport.connections import FULL, Close, Connections, Times
 from schema.transport.outlet import Post
+from tasks.loops import background
 from tests.support.api import PROTOCOL, Api, Stream, closing, open_socket, open_stream, running_api, served
 from tests.support.api_world import begin_session, make_world
 from tests.support.football import set_match
 from tests.support.graphql_client import id_of, read_operation
+from tests.support.live import until
 from tests.support.palpite import get_json
 from tests.support.settlement import play
 from tests.support.sse import event_stream
@@ -173,6 +176,42 @@ async def _until_cut(stream: Stream) -> None:
             await asyncio.sleep(0.1)
     except (ConnectionClosed, OSError):
         return
+
+
+class Standing:
+    """A connection that is old; its peer may take nothing, not even that it is closed."""
+
+    session_id = blocked_at = None
+    ends_at = 0.0
+
+    def __init__(self, *, is_taken: bool) -> None:
+        self.closed: list[int] = []
+        self._taken = asyncio.Event()
+        if is_taken:
+            self._taken.set()
+
+    async def close(self, code: Close, reason: str) -> None:  # noqa: ARG002 -- as the others say
+        await self._taken.wait()
+        self.closed.append(code)
+
+
+async def test_who_takes_not_even_that_it_is_closed_holds_nobody_up(
+    database: PostgresDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections_module, "_PATIENCE", 0.05)
+    times, post = Times(init=10, life=1_800, blocked=30), Post(lambda: False)
+    connections = Connections(
+        database, post, most=100, most_a_member=10, times=times, watch_seconds=0.01, random=lambda: 0.0
+    )
+    silent, first, later = Standing(is_taken=False), Standing(is_taken=True), Standing(is_taken=True)
+    connections.add(silent)
+    connections.add(first)
+    async with background(connections.watch()):
+        await until(lambda: bool(first.closed))
+        connections.add(later)
+        await until(lambda: bool(later.closed))
+    assert later.closed[0] == Close.RESTART
+    assert not silent.closed
 
 
 def test_connections_that_came_together_end_at_moments_of_their_own(database: PostgresDatabase) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from live.batches import Line, batches_of
 from schema.transport.wires import AsgiWire, Event, Form, texts
+from tests.support.rig import until
 
 
 class Client:
@@ -45,9 +46,8 @@ async def test_who_is_gone_and_who_waits_are_found_among_the_others() -> None:
     assert [client.wire.is_ready for client in clients] == [True, False, True, False, True]
     assert [client.wire.blocked_at is None for client in clients] == [True, True, True, False, True]
     clients[3].takes.set()
-    await asyncio.sleep(0.01)
+    await until(lambda: clients[3].wire.is_ready)
     assert clients[3].got == ["d1"]
-    assert clients[3].wire.is_ready
 
 
 async def test_a_batch_has_those_who_are_reached_in_the_same_way_and_no_more_than_it_may() -> None:
